@@ -1,0 +1,1 @@
+"""Who drives: each engine has one assemble file, the only ones that join the sides."""

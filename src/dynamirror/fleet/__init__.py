@@ -1,0 +1,1 @@
+"""Many workers on one task: leases, heartbeats, shards, and the coordinator that starts what it holds."""

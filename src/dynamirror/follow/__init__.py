@@ -1,0 +1,1 @@
+"""A change's way: read, apply, checkpoint."""

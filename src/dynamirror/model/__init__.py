@@ -1,0 +1,1 @@
+"""Pure decisions: functions of values, no clock, no random, no I/O."""

@@ -1,0 +1,138 @@
+"""A row of the lease table, and every change that may be made to it.
+
+The table is that of KCL 1.7.5 (docs/LEASES.md): one row a shard, each update conditional on the
+counter. A decision here is an `Update`: what must still hold, and what is set. `aws/lease_table`
+turns it into one UpdateItem; nothing else ever writes a lease row.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from dynamirror.errors import Refused
+
+TRIM_HORIZON = "TRIM_HORIZON"
+LATEST = "LATEST"
+SHARD_END = "SHARD_END"
+SENTINELS = frozenset({TRIM_HORIZON, LATEST, SHARD_END})
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a dynamirror worker holds a lease; KCL workers keep these attributes and do not read them.
+
+    Valid only while `worker` is the row's owner (R-9): a Java worker that takes the row leaves them behind.
+    """
+
+    worker: str
+    # The owner is dead when its counter has not moved for this long on the observer's clock.
+    duration_ms: int
+    # The counter to watch: the owner's heartbeat row in the state table, or (False) this row's own.
+    heartbeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One lease row. `checkpoint` is a sentinel or the decimal sequence number of the last durable change."""
+
+    shard_id: str
+    checkpoint: str
+    owner: str | None = None
+    counter: int = 0
+    owner_switches: int = 0
+    parent_ids: tuple[str, ...] = ()
+    terms: Terms | None = None
+    # Milliseconds since the epoch: changes created before are not wanted (--start-at). None: all are.
+    start_at_ms: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Every change of the shard is durable at the destination."""
+        return self.checkpoint == SHARD_END
+
+    @property
+    def started(self) -> bool:
+        """Something of the shard has been applied (or all of it)."""
+        return self.checkpoint not in (TRIM_HORIZON, LATEST)
+
+    @property
+    def terms_in_force(self) -> Terms | None:
+        """The terms, where they belong to the present owner; None for a Java owner or no owner (R-9)."""
+        if self.terms is None or self.owner is None or self.terms.worker != self.owner:
+            return None
+        return self.terms
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One conditional update of a lease row.
+
+    Holds only if the row still has `before.counter` and `before.owner` (None: no owner); then the row is
+    `after`. Attributes that neither side names are left as they are.
+    """
+
+    before: Lease
+    after: Lease
+    # A finished shard is final: also demand that the row's checkpoint is not SHARD_END (KCL 1.14.1).
+    unless_finished: bool = field(default=False)
+
+
+def new_lease(
+    shard_id: str, parent_ids: tuple[str, ...], checkpoint: str = TRIM_HORIZON, start_at_ms: int | None = None
+) -> Lease:
+    """The row that KCL creates for a shard nobody has yet: no owner, counter 0."""
+    return Lease(shard_id, checkpoint, parent_ids=parent_ids, start_at_ms=start_at_ms)
+
+
+def adopted(lease: Lease, terms: Terms) -> Lease:
+    """A new row that is owned from its creation: the child of a shard that this worker just finished (P-18)."""
+    return replace(lease, owner=terms.worker, counter=1, terms=terms)
+
+
+def take(lease: Lease, terms: Terms) -> Update:
+    """Take an unowned or expired lease. The number of owner switches grows as KCL counts it."""
+    switches = lease.owner_switches + (1 if lease.owner not in (None, terms.worker) else 0)
+    after = replace(
+        lease, owner=terms.worker, counter=lease.counter + 1, owner_switches=switches, terms=terms
+    )
+    return Update(lease, after)
+
+
+def renew(lease: Lease) -> Update:
+    """Show that the owner lives: the counter moves, nothing else."""
+    return Update(lease, replace(lease, counter=lease.counter + 1))
+
+
+def checkpoint(lease: Lease, position: str) -> Update:
+    """Record that everything at or below `position` is durable. Raises Refused when it would go back."""
+    if not may_advance(lease.checkpoint, position):
+        raise Refused(f"the checkpoint of {lease.shard_id} may not go from {lease.checkpoint} to {position}")
+    after = replace(lease, counter=lease.counter + 1, checkpoint=position, owner_switches=0)
+    return Update(lease, after, unless_finished=True)
+
+
+def release(lease: Lease) -> Update:
+    """Give the lease up in order: no owner, the counter moves once more."""
+    return Update(lease, replace(lease, owner=None, counter=lease.counter + 1, terms=None))
+
+
+def may_advance(old: str, new: str) -> bool:
+    """Whether a checkpoint may go from `old` to `new`: TRIM_HORIZON < LATEST < numbers by value < SHARD_END."""
+    return _rank(new) >= _rank(old)
+
+
+def _rank(position: str) -> tuple[int, int]:
+    if position in SENTINELS:
+        return {TRIM_HORIZON: -2, LATEST: -1, SHARD_END: 1}[position], 0
+    return 0, int(position)
+
+
+def was_applied(update: Update, row: Lease | None) -> bool:
+    """Whether a refused update had in truth been applied and only its answer was lost (P-8).
+
+    Owner and counter decide: every other writer moves the counter away from `after.counter` or changes the owner.
+    """
+    return (
+        row is not None
+        and row.owner == update.after.owner
+        and row.counter == update.after.counter
+        and row.checkpoint == update.after.checkpoint
+    )

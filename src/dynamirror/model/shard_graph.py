@@ -1,0 +1,147 @@
+"""The shards of a stream as a graph: what a listing says, whether to believe it, which leases it asks for.
+
+DescribeStream lists inconsistently (docs/LEASES.md, "Listing"): pages are taken while the set changes,
+a child may show before its parent closes, siblings show at different times. So a listing is examined
+before anything is built on it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease, new_lease
+
+# Retention of a stream record; a parent younger than this must be listed (Streams Developer Guide).
+RETENTION_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One shard of a listing. `last_sequence` is None while the shard is open."""
+
+    id: str
+    parent_id: str | None = None
+    first_sequence: str | None = None
+    last_sequence: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Still being written, as far as the listing knows."""
+        return self.last_sequence is None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All pages of one DescribeStream. `enabled` is False once the stream is off (its shards are closed)."""
+
+    shards: tuple[Shard, ...]
+    enabled: bool = True
+
+
+def shard_created_ms(shard_id: str) -> int | None:
+    """The creation time inside a shard id (`shardId-<milliseconds>-<suffix>`); None when it has another form."""
+    parts = shard_id.split("-")
+    if len(parts) < 3 or parts[0] != "shardId" or not parts[1].isdigit():
+        return None
+    return int(parts[1])
+
+
+def doubts_about(listing: Listing, now_ms: int) -> list[str]:
+    """Why the listing should be taken again before it is acted upon (P-17); empty: it is sound.
+
+    An open parent with listed children is no doubt: it is treated as closed.
+    """
+    by_id = {shard.id: shard for shard in listing.shards}
+    parents = {shard.parent_id for shard in listing.shards}
+    doubts = []
+    for shard in listing.shards:
+        parent = shard.parent_id
+        if parent is not None and parent not in by_id:
+            created = shard_created_ms(parent)
+            if created is not None and now_ms - created < RETENTION_MS:
+                doubts.append(f"{shard.id} names the parent {parent}, which is not listed")
+        if listing.enabled and not shard.open and shard.id not in parents:
+            doubts.append(f"{shard.id} is closed and has no child listed")
+    return doubts
+
+
+def ancestors_first(shards: Iterable[Shard]) -> list[Shard]:
+    """The shards in an order in which each parent stands before its children."""
+    by_id = {shard.id: shard for shard in shards}
+    done: dict[str, Shard] = {}
+    for shard in sorted(by_id.values(), key=lambda s: (int(s.first_sequence or 0), s.id)):
+        chain = []
+        at: Shard | None = shard
+        while at is not None and at.id not in done and at not in chain:
+            chain.append(at)
+            at = by_id.get(at.parent_id or "")
+        for ancestor in reversed(chain):
+            done[ancestor.id] = ancestor
+    return list(done.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a task begins on a stream that it has no leases for (--start-at)."""
+
+    # LATEST: only what is written from now on. TRIM_HORIZON: everything the stream has (from at_ms on).
+    checkpoint: str = TRIM_HORIZON
+    # Milliseconds since the epoch; changes created before are skipped.
+    at_ms: int | None = None
+
+
+def missing_leases(listing: Listing, leases: Mapping[str, Lease], start: Start) -> list[Lease]:
+    """The rows to create, ancestors first, none of them owned.
+
+    A shard that was completed and whose row is gone must not come back: it would be replayed over newer
+    images (P-19). The sign is a child row that has been started. `start` counts only for a task without
+    any lease; a shard that appears later is read from its beginning.
+    """
+    fresh = not leases
+    children = _children_of(listing.shards, leases.values())
+    missing: list[Lease] = []
+    for shard in ancestors_first(listing.shards):
+        if shard.id in leases or _was_completed(children.get(shard.id, ()), leases):
+            continue
+        if fresh and start.checkpoint == LATEST and not _wanted_at_latest(shard, listing.shards):
+            continue
+        position = start.checkpoint if fresh else TRIM_HORIZON
+        at_ms = start.at_ms if fresh else _inherited_start(shard, leases)
+        missing.append(new_lease(shard.id, _parents(shard), position, at_ms))
+    return missing
+
+
+def child_leases(parent: Lease, children: Iterable[Shard], leases: Collection[str]) -> list[Lease]:
+    """The rows for the children of a shard that was just read to its end."""
+    return [
+        new_lease(child.id, _parents(child), TRIM_HORIZON, parent.start_at_ms)
+        for child in children
+        if child.id not in leases
+    ]
+
+
+def _wanted_at_latest(shard: Shard, shards: Sequence[Shard]) -> bool:
+    return shard.open and all(other.parent_id != shard.id for other in shards)
+
+
+def _inherited_start(shard: Shard, leases: Mapping[str, Lease]) -> int | None:
+    parent = leases.get(shard.parent_id or "")
+    return parent.start_at_ms if parent else None
+
+
+def _parents(shard: Shard) -> tuple[str, ...]:
+    return (shard.parent_id,) if shard.parent_id else ()
+
+
+def _children_of(shards: Iterable[Shard], leases: Iterable[Lease]) -> dict[str, set[str]]:
+    children: dict[str, set[str]] = {}
+    for shard in shards:
+        if shard.parent_id:
+            children.setdefault(shard.parent_id, set()).add(shard.id)
+    for lease in leases:
+        for parent_id in lease.parent_ids:
+            children.setdefault(parent_id, set()).add(lease.shard_id)
+    return children
+
+
+def _was_completed(children: Collection[str], leases: Mapping[str, Lease]) -> bool:
+    return any(child in leases and leases[child].started for child in children)

@@ -1,0 +1,115 @@
+"""What the rooms that drive replication ask of the outside world.
+
+`aws/` answers with the real services, `testing/` with in-memory ones that follow the same semantics and can
+be made to fail. Every method may raise the errors of `errors.py`; those named here are the ones a caller handles.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dynamirror.model.change import Page, Write
+from dynamirror.model.key import KeySchema
+from dynamirror.model.lease import Lease, Update
+from dynamirror.model.shard_graph import Listing, Shard
+
+
+class Clock(Protocol):
+    """Time, injected so that a fleet can run on virtual time."""
+
+    def boottime_s(self) -> float:
+        """Seconds that only grow, also while the machine sleeps (CLOCK_BOOTTIME)."""
+
+    def wall_s(self) -> float:
+        """Seconds since the epoch, as this machine believes."""
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait; cancellable."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What DescribeTable says of a table, as far as replication needs it."""
+
+    arn: str
+    table_id: str
+    schema: KeySchema
+    status: str
+    # The stream that is on now; None when the stream is off.
+    stream_arn: str | None = None
+    stream_view_type: str | None = None
+
+
+class ChangeStream(Protocol):
+    """One stream, by its ARN."""
+
+    async def list_shards(self) -> Listing:
+        """All pages of DescribeStream. Raises NotFound when the stream is gone."""
+
+    async def list_children(self, parent_id: str) -> list[Shard]:
+        """The children of one shard that are listed now (may be incomplete)."""
+
+    async def iterator_at(self, shard_id: str, checkpoint: str) -> str:
+        """An iterator for TRIM_HORIZON, LATEST, or the place right after a sequence number.
+
+        Raises Trimmed when the place is no longer there, ShardGone when the shard is not.
+        """
+
+    async def read(self, iterator: str, records_max: int) -> Page:
+        """The next page. Raises IteratorExpired, Trimmed, ShardGone, Throttled."""
+
+
+class DestinationTable(Protocol):
+    """The table that is written."""
+
+    async def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """One BatchWriteItem of at most 25 writes, no key twice; returns those that were not processed.
+
+        One attempt, no retries beneath it. Raises Throttled (none was applied), Unanswered (any may have been, or
+        may still be), Unreachable, CredentialsExpired, ItemRefused (none was applied; at least one never can be), Stop.
+        """
+
+
+class LeaseStore(Protocol):
+    """The lease table of the task."""
+
+    async def scan(self) -> list[Lease]:
+        """All lease rows, eventually consistent. Rows that are no leases are reported once and left out (P-5)."""
+
+    async def get(self, shard_id: str) -> Lease | None:
+        """One row, read consistently."""
+
+    async def create(self, lease: Lease) -> bool:
+        """Create a row; False when there is one already (which is left as it is)."""
+
+    async def update(self, update: Update) -> None:
+        """Carry the update out, never creating a row. Raises ConditionFailed when the row was no longer `before`."""
+
+
+class StateStore(Protocol):
+    """The state table: rows that must never stand in the lease table (P-4).
+
+    All rows belong to one incarnation of the task (lease table's id, stream's ARN); others are ignored.
+    """
+
+    async def beat(self, worker: str, counter: int, facts: Mapping[str, str]) -> None:
+        """Write a worker's heartbeat row. `facts` are for operators: host, process id, version."""
+
+    async def beats(self) -> dict[str, int]:
+        """Heartbeat counters of all workers, read consistently."""
+
+    async def retire(self, worker: str) -> None:
+        """Remove a worker's heartbeat row, after it has released its leases."""
+
+
+class MetricSink(Protocol):
+    """Where figures go. Calls are cheap and never fail."""
+
+    def count(self, name: str, amount: float = 1) -> None:
+        """Add to a counter of observe/metrics."""
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge of observe/metrics."""
+
+    def observe(self, name: str, value: float) -> None:
+        """Add one observation to a distribution of observe/metrics."""

@@ -1,0 +1,119 @@
+"""The settings, in small frozen groups: each room is handed only the group it needs.
+
+Names, defaults, limits and help of the flags stand in `settings/flags`; this is what they become.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dynamirror.model.shard_graph import Start
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """The table that is read, and its stream."""
+
+    region: str
+    table: str
+    endpoint: str | None = None
+    # None: the source endpoint if given, else from the Region.
+    streams_endpoint: str | None = None
+    profile: str | None = None
+    # Assumed for the source table and its stream only.
+    role_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationSettings:
+    """The table that is written."""
+
+    region: str
+    table: str
+    endpoint: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """The task's lease table (and the state table beside it)."""
+
+    # Resolved: the source Region where none was given.
+    region: str
+    # Resolved: None means the Region's own endpoint.
+    endpoint: str | None
+    lease_table: str
+    # The name was given by the user, not derived from the pair.
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """How a shard is read."""
+
+    batch_size: int = 1000
+    idle_poll_max_s: float = 1.0
+    parent_poll_s: float = 10.0
+    start: Start = field(default_factory=Start)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSettings:
+    """How changes are applied. Bounds of one worker, not of a shard."""
+
+    # T of protocol-review section 4: total time-out of one attempt.
+    attempt_timeout_s: float = 5.0
+    requests_in_flight_max: int = 32
+    # Bytes of write requests accepted and not yet durable; readers wait above it.
+    queue_bytes_max: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """How leases are kept. `docs/LEASES.md` has the reasons of each figure."""
+
+    duration_s: float = 10.0
+    heartbeat_s: float = 1.0
+    watch_s: float = 2.0
+    scan_s: float = 10.0
+    # KCL workers expect to see the counter move in each of their scans (P-13).
+    renew_s: float = 15.0
+    # 60 s failover time of the Java tool + 20 s guard (P-12).
+    java_patience_s: float = 80.0
+    shard_sync_s: float = 60.0
+    checkpoint_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Where events are written."""
+
+    directory: Path | None = None
+    level: str = "INFO"
+    # "text" or "json"
+    format: str = "text"
+    config_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What the checks before the start let pass."""
+
+    allow_loop: bool = False
+    enable_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationSettings:
+    """Everything that `replicate` needs; immutable once parsed."""
+
+    source: SourceSettings
+    destination: DestinationSettings
+    task: TaskSettings
+    read: ReadSettings = field(default_factory=ReadSettings)
+    write: WriteSettings = field(default_factory=WriteSettings)
+    lease: LeaseSettings = field(default_factory=LeaseSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    checks: CheckSettings = field(default_factory=CheckSettings)
+    publish_cloudwatch: bool = True
+    # The Java tool's command line (no sub-command): rights may cover the lease table only.
+    java_form: bool = False
