@@ -1,0 +1,92 @@
+# Everything a developer runs. Works with GNU make 3.81 (macOS) and newer. Start with `make help`.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CODE := $(wildcard src tests scripts bench)
+RULES := $(wildcard tests/unit/test_layers.py tests/unit/test_ratchet.py tests/unit/test_tidy.py)
+COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --upgrade pyproject.toml
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: venv
+venv: $(STAMP) ## The environment in .venv, from the locked requirements
+
+$(STAMP): requirements/dev.txt pyproject.toml scripts/find_python.sh
+	python=$$(sh scripts/find_python.sh) && "$$python" -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+.PHONY: lint
+lint: $(STAMP) # format, lint, strict types, help pages in step
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy $(CODE)
+	@if [ -f scripts/help_pages.py ]; then $(BIN)/python scripts/help_pages.py --check; fi
+
+.PHONY: check
+check: lint ## Format, lint, strict types, house rules, help pages: under a minute
+	$(BIN)/pytest -q $(RULES)
+
+.PHONY: test
+test: lint dynamodb-local ## check and the whole suite, without the long tests
+	$(BIN)/pytest
+
+.PHONY: test-long
+test-long: lint dynamodb-local ## Only the tests that take minutes
+	$(BIN)/pytest -m long
+
+.PHONY: unit
+unit: $(STAMP) ## Unit tests only
+	$(BIN)/pytest tests/unit
+
+.PHONY: integration
+integration: $(STAMP) dynamodb-local ## Only the tests that need DynamoDB Local
+	$(BIN)/pytest -m "local and not long"
+
+.PHONY: dynamodb-local
+dynamodb-local: $(STAMP) # the jars, fetched once into the user's cache
+	@$(BIN)/python scripts/fetch_dynamodb_local.py --optional
+
+.PHONY: demo
+demo: $(STAMP) ## A source, a destination and a live copy on this machine, no account needed
+	$(BIN)/dynamirror demo
+
+.PHONY: bench
+bench: $(STAMP) ## Measure against the last figures
+	PYTHONPATH=. $(BIN)/python bench/run.py
+
+.PHONY: dist
+dist: $(STAMP) ## Wheel, sdist and SHA256SUMS in dist/, the wheel tried in an empty environment
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python scripts/check_dist.py dist
+
+.PHONY: fmt
+fmt: $(STAMP) ## Format and mend what ruff can mend
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format --quiet .
+
+.PHONY: ratchet
+ratchet: $(STAMP) ## Lower the list of outgrown functions and files to what is there
+	$(BIN)/python scripts/ratchet.py --lower
+
+.PHONY: lock
+lock: build/lock ## Resolve the newest dependencies into requirements/*.txt
+	$(COMPILE) requirements/dev.in --extra demo --output-file requirements/dev.txt >/dev/null
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/runtime.txt >/dev/null
+
+build/lock:
+	python=$$(sh scripts/find_python.sh) && "$$python" -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.PHONY: clean
+clean: ## Remove everything that was made here
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
