@@ -1,7 +1,7 @@
 """Whether two items are the same, and where they are not.
 
-Items are JSON as the service sends it, decoded: `{"name": {"S": "x"}}`. Numbers compare by value (`1` is `1.0`),
-sets without order, everything else exactly. Used by the demo's comparison; made to be used by every other one.
+Items are JSON as the service sends it, decoded: `{"name": {"S": "x"}}`. Numbers compare by value (`1` is
+`1.0`), sets without order, everything else exactly.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One key that is not the same on both sides. `path` leads to the first attribute that differs (CHANGED only)."""
+    """One key that is not the same on both sides. `path`: the first attribute that differs (CHANGED only)."""
 
     kind: Kind
     key: Key
@@ -54,10 +54,8 @@ class Comparison:
         return not (self.missing or self.extra or self.changed)
 
 
-def compare(
-    source: Mapping[Key, Item], destination: Mapping[Key, Item], differences_max: int = 10
-) -> Comparison:
-    """Compare whole tables, each given as its items by canonical key; `first` has at most `differences_max`."""
+def compare(source: Mapping[Key, Item], destination: Mapping[Key, Item], differences_max: int = 10) -> Comparison:
+    """Compare tables, each given as items by canonical key; `first` has at most `differences_max`."""
     missing = [Difference(Kind.MISSING, key) for key in source.keys() - destination.keys()]
     extra = [Difference(Kind.EXTRA, key) for key in destination.keys() - source.keys()]
     changed = [
@@ -72,7 +70,7 @@ def compare(
 
 
 def first_difference(source: Item, destination: Item) -> str | None:
-    """The path of the first attribute, by name, that differs between two items; None when they are the same."""
+    """The path of the first attribute, by name, that differs between two items; None: the same."""
     # Almost all items are alike to the letter, whatever the order of their attributes.
     return None if source == destination else _first_in_map(source, destination, "")
 
