@@ -78,5 +78,5 @@ def write_of(record: Record, key: Key) -> Write:
     raise Stop(
         Side.SOURCE,
         f"stream record {change.sequence_number} has the unknown event name {record.event_name!r}; "
-        "stopped before it so that nothing is lost: please report it, and update dynamirror if there is a newer version",
+        "stopped before it so that nothing is lost: please report it, and look for a newer dynamirror",
     )

@@ -62,9 +62,7 @@ class KeyCodec:
             (f"k{i}", msgspec.defstruct(f"Value{i}", [("v", str)], rename={"v": a.type}, gc=False))
             for i, a in enumerate(attributes)
         ]
-        shape = msgspec.defstruct(
-            "Keys", fields, rename={f"k{i}": a.name for i, a in enumerate(attributes)}, gc=False
-        )
+        shape = msgspec.defstruct("Keys", fields, rename={f"k{i}": a.name for i, a in enumerate(attributes)}, gc=False)
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(shape).decode
         self._hash_is_number = schema.hash.type == "N"
         self._range_is_number = schema.range is not None and schema.range.type == "N"

@@ -90,9 +90,7 @@ def adopted(lease: Lease, terms: Terms) -> Lease:
 def take(lease: Lease, terms: Terms) -> Update:
     """Take an unowned or expired lease. The number of owner switches grows as KCL counts it."""
     switches = lease.owner_switches + (1 if lease.owner not in (None, terms.worker) else 0)
-    after = replace(
-        lease, owner=terms.worker, counter=lease.counter + 1, owner_switches=switches, terms=terms
-    )
+    after = replace(lease, owner=terms.worker, counter=lease.counter + 1, owner_switches=switches, terms=terms)
     return Update(lease, after)
 
 
@@ -101,11 +99,17 @@ def renew(lease: Lease) -> Update:
     return Update(lease, replace(lease, counter=lease.counter + 1))
 
 
-def checkpoint(lease: Lease, position: str) -> Update:
-    """Record that everything at or below `position` is durable. Raises Refused when it would go back."""
+def checkpoint(lease: Lease, position: str, skipped_all: bool = False) -> Update:
+    """Record that everything at or below `position` is durable. Raises Refused when it would go back.
+
+    `skipped_all`: nothing at or below it was wanted (--start-at). The first wanted change ends skipping for the
+    lineage, and the row must say so in the same update: time stamps are not monotone, so a restart that
+    skipped again could leave out a newer change than one already applied (E-4).
+    """
     if not may_advance(lease.checkpoint, position):
         raise Refused(f"the checkpoint of {lease.shard_id} may not go from {lease.checkpoint} to {position}")
-    after = replace(lease, counter=lease.counter + 1, checkpoint=position, owner_switches=0)
+    start_at_ms = lease.start_at_ms if skipped_all else None
+    after = replace(lease, counter=lease.counter + 1, checkpoint=position, owner_switches=0, start_at_ms=start_at_ms)
     return Update(lease, after, unless_finished=True)
 
 

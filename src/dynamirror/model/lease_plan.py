@@ -70,9 +70,7 @@ def expired(row: Lease, watch: Watch, patience: Patience, now_s: float) -> bool:
     return still > max(patience.lease_duration_s, terms.duration_ms / 1000)
 
 
-def takes(
-    rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, now_s: float
-) -> list[Lease]:
+def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, now_s: float) -> list[Lease]:
     """The leases to take now, in shard order: free or expired ones, up to this worker's fair share.
 
     The share is KCL's (LeaseTaker.computeLeasesToTake): all rows, finished ones included, divided by the workers
@@ -92,7 +90,11 @@ def takes(
 
 def _long_expired(row: Lease, watch: Watch, patience: Patience, now_s: float) -> bool:
     three_times = Patience(3 * patience.lease_duration_s, 3 * patience.java_s)
-    return expired(row, watch, three_times, now_s) if row.owner is not None else _stood_free(row, watch, three_times, now_s)
+    return (
+        expired(row, watch, three_times, now_s)
+        if row.owner is not None
+        else _stood_free(row, watch, three_times, now_s)
+    )
 
 
 def _stood_free(row: Lease, watch: Watch, patience: Patience, now_s: float) -> bool:

@@ -50,18 +50,32 @@ def doubts_about(listing: Listing, now_ms: int) -> list[str]:
 
     An open parent with listed children is no doubt: it is treated as closed.
     """
-    by_id = {shard.id: shard for shard in listing.shards}
+    listed = {shard.id for shard in listing.shards}
     parents = {shard.parent_id for shard in listing.shards}
     doubts = []
     for shard in listing.shards:
-        parent = shard.parent_id
-        if parent is not None and parent not in by_id:
-            created = shard_created_ms(parent)
-            if created is not None and now_ms - created < RETENTION_MS:
-                doubts.append(f"{shard.id} names the parent {parent}, which is not listed")
+        if _parent_missing(shard, listed, now_ms):
+            doubts.append(f"{shard.id} names the parent {shard.parent_id}, which is not listed")
         if listing.enabled and not shard.open and shard.id not in parents:
             doubts.append(f"{shard.id} is closed and has no child listed")
     return doubts
+
+
+def believable(listing: Listing, now_ms: int) -> Listing:
+    """What may be acted upon of a listing that stays inconsistent: no shard whose young parent is missing.
+
+    Reading such a child could overtake its parent; it waits for a listing that shows the parent.
+    """
+    listed = {shard.id for shard in listing.shards}
+    kept = tuple(s for s in listing.shards if not _parent_missing(s, listed, now_ms))
+    return Listing(kept, listing.enabled)
+
+
+def _parent_missing(shard: Shard, listed: Collection[str], now_ms: int) -> bool:
+    if shard.parent_id is None or shard.parent_id in listed:
+        return False
+    created = shard_created_ms(shard.parent_id)
+    return created is not None and now_ms - created < RETENTION_MS
 
 
 def ancestors_first(shards: Iterable[Shard]) -> list[Shard]:
@@ -110,13 +124,9 @@ def missing_leases(listing: Listing, leases: Mapping[str, Lease], start: Start) 
     return missing
 
 
-def child_leases(parent: Lease, children: Iterable[Shard], leases: Collection[str]) -> list[Lease]:
+def child_leases(parent: Lease, children: Iterable[Shard]) -> list[Lease]:
     """The rows for the children of a shard that was just read to its end."""
-    return [
-        new_lease(child.id, _parents(child), TRIM_HORIZON, parent.start_at_ms)
-        for child in children
-        if child.id not in leases
-    ]
+    return [new_lease(child.id, _parents(child), TRIM_HORIZON, parent.start_at_ms) for child in children]
 
 
 def _wanted_at_latest(shard: Shard, shards: Sequence[Shard]) -> bool:

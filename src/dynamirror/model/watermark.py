@@ -11,9 +11,10 @@ from collections import deque
 class PageMark:
     """A page on its way: `outstanding` writes of it are not durable yet."""
 
-    __slots__ = ("created_s", "last_sequence", "outstanding")
+    __slots__ = ("created_s", "last_sequence", "outstanding", "watermark")
 
-    def __init__(self, last_sequence: str, outstanding: int, created_s: float) -> None:
+    def __init__(self, watermark: "Watermark", last_sequence: str, outstanding: int, created_s: float) -> None:
+        self.watermark = watermark
         self.last_sequence = last_sequence
         self.outstanding = outstanding
         # Creation time of the page's last record, for lag; seconds since the epoch, service's clock.
@@ -29,10 +30,12 @@ class Watermark:
     def __init__(self) -> None:
         self._pages: deque[PageMark] = deque()
         self.checkpoint: str | None = None
+        # The lease was lost: nothing of this shard may be sent any more (P-25).
+        self.abandoned = False
 
     def add(self, last_sequence: str, outstanding: int, created_s: float = 0.0) -> PageMark:
         """Register a page, in stream order, with the number of distinct writes that stand for it."""
-        mark = PageMark(last_sequence, outstanding, created_s)
+        mark = PageMark(self, last_sequence, outstanding, created_s)
         self._pages.append(mark)
         return mark
 

@@ -1,0 +1,85 @@
+"""A lease held by this worker: the only writer of its row here, one conditional update at a time (P-7)."""
+
+import asyncio
+from collections.abc import Callable
+
+from dynamirror.errors import ConditionFailed, LeaseLost, Unanswered
+from dynamirror.model import lease as decide
+from dynamirror.model.lease import Lease, Update
+from dynamirror.ports import Clock, LeaseStore
+
+
+class HeldLease:
+    """One tenure. After LeaseLost it is of no use any more; a later tenure is a new object."""
+
+    def __init__(self, lease: Lease, store: LeaseStore, clock: Clock, taken_at_s: float) -> None:
+        self.lease = lease
+        self.lost = False
+        # When the last successful write was sent (before, not after: P-9), on this worker's clock.
+        self.written_at_s = taken_at_s
+        self._store = store
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        # An update whose answer was lost: it may have been applied.
+        self._unsure: Update | None = None
+
+    def __repr__(self) -> str:
+        return f"HeldLease({self.lease.shard_id}, counter={self.lease.counter}, lost={self.lost})"
+
+    async def renew(self) -> None:
+        """Move the counter. Raises LeaseLost, Retry."""
+        await self._write(decide.renew)
+
+    async def checkpoint(self, position: str, skipped_all: bool = False) -> None:
+        """Save that everything at or below `position` is durable. Idempotent. Raises LeaseLost, Retry."""
+
+        def advance(lease: Lease) -> Update | None:
+            # An update that was cut off may have brought the row further already (SHARD_END among them).
+            if lease.checkpoint == position or not decide.may_advance(lease.checkpoint, position):
+                return None
+            return decide.checkpoint(lease, position, skipped_all)
+
+        await self._write(advance)
+
+    async def release(self) -> None:
+        """Give the lease up; it is free for anyone at once. Raises LeaseLost, Retry."""
+        await self._write(decide.release)
+        self.lost = True
+
+    async def _write(self, update_of: Callable[[Lease], Update | None]) -> None:
+        async with self._lock:
+            if self.lost:
+                raise LeaseLost(f"the lease of {self.lease.shard_id} is no longer held")
+            if self._unsure is not None:
+                await self._resolve(self._unsure)
+            update = update_of(self.lease)
+            if update is None:
+                return
+            sent_at_s = self._clock.boottime_s()
+            try:
+                await self._store.update(update)
+            except (Unanswered, asyncio.CancelledError):
+                self._unsure = update
+                raise
+            except ConditionFailed:
+                # 1 our update is applied; 2 its answer is lost and the request is repeated on the way (proxy,
+                # load balancer); 3 the repetition finds the counter moved, by ourselves. Only the row can tell (P-8).
+                await self._resolve(update)
+                if self.lease != update.after:
+                    raise self._lose() from None
+            self.lease = update.after
+            self.written_at_s = sent_at_s
+
+    async def _resolve(self, update: Update) -> None:
+        """Find out from the row whether `update` was applied. Raises LeaseLost when the row is somebody else's."""
+        row = await self._store.get(self.lease.shard_id)
+        self._unsure = None
+        if decide.was_applied(update, row):
+            self.lease = update.after
+        elif row is None or row.counter != self.lease.counter or row.owner != self.lease.owner:
+            raise self._lose()
+        # Else it was not applied, and cannot be any more once the counter has moved on.
+
+    def _lose(self) -> LeaseLost:
+        self.lost = True
+        return LeaseLost(f"the lease of {self.lease.shard_id} was taken by another worker")

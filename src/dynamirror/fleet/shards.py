@@ -1,0 +1,122 @@
+"""The stream's shards, turned into lease rows: at the start, every minute, and when a shard ends."""
+
+import logging
+from collections.abc import Callable
+
+from dynamirror.errors import ConditionFailed
+from dynamirror.model.backoff import Backoff
+from dynamirror.model.lease import Lease, Terms, adopted, take
+from dynamirror.model.shard_graph import (
+    Listing,
+    Start,
+    believable,
+    child_leases,
+    doubts_about,
+    missing_leases,
+)
+from dynamirror.ports import ChangeStream, Clock, LeaseStore
+
+# An inconsistent listing is taken again; the delays add up to about a minute, as in the
+# DynamoDB Streams adapter since 1.4 (P-17).
+RELIST = Backoff(first_s=0.4, most_s=20.0)
+RELIST_ATTEMPTS_MAX = 8
+
+log = logging.getLogger("dynamirror.leases")
+
+
+class ShardDirectory:
+    """Lists the stream and keeps a lease row for every shard that needs one. Every step may run twice."""
+
+    def __init__(
+        self,
+        stream: ChangeStream,
+        leases: LeaseStore,
+        clock: Clock,
+        random: Callable[[], float],
+        start: Start,
+    ) -> None:
+        self._stream = stream
+        self._leases = leases
+        self._clock = clock
+        self._random = random
+        self._start = start
+        self.listing = Listing(())
+        # Rows that this process created: a LATEST among them may be taken literally once.
+        self.created: set[str] = set()
+
+    def is_closed(self, shard_id: str) -> bool:
+        """Whether the last listing says that the shard has ended."""
+        shards = self.listing.shards
+        return any((shard.id == shard_id and not shard.open) or shard.parent_id == shard_id for shard in shards)
+
+    async def sync(self) -> int:
+        """List, then create the missing rows, ancestors first; returns how many. Raises Retry, NotFound."""
+        self.listing = await self._sound_listing()
+        rows = {row.shard_id: row for row in await self._leases.scan()}
+        created = 0
+        for lease in missing_leases(self.listing, rows, self._start):
+            created += await self._create(lease)
+        return created
+
+    def lists(self, shard_id: str) -> bool:
+        """Whether the last listing has the shard."""
+        return any(shard.id == shard_id for shard in self.listing.shards)
+
+    async def adopt_children(self, parent: Lease, terms: Terms) -> tuple[int, list[Lease]]:
+        """Make the children of a finished shard this worker's own, also beyond its fair share (P-18).
+
+        Returns how many children are listed now, and the leases that this worker got. Raises Retry.
+        """
+        shards = await self._stream.list_children(parent.shard_id)
+        got = []
+        for lease in child_leases(parent, shards):
+            mine = adopted(lease, terms)
+            if await self._create(mine):
+                got.append(mine)
+                continue
+            row = await self._leases.get(lease.shard_id)
+            if row is not None and row.owner is None and not row.finished:
+                got += await self.taken(row, terms)
+        return len(shards), got
+
+    async def taken(self, row: Lease, terms: Terms) -> list[Lease]:
+        """Take one lease; empty when somebody else was faster. Raises Retry."""
+        update = take(row, terms)
+        try:
+            await self._leases.update(update)
+        except ConditionFailed:
+            return []
+        log.info(
+            "lease of %s taken at %s",
+            row.shard_id,
+            row.checkpoint,
+            extra={"event": "lease_taken", "facts": {"shard": row.shard_id, "from": row.owner}},
+        )
+        return [update.after]
+
+    async def _create(self, lease: Lease) -> bool:
+        if not await self._leases.create(lease):
+            return False
+        self.created.add(lease.shard_id)
+        log.info(
+            "lease created for %s at %s",
+            lease.shard_id,
+            lease.checkpoint,
+            extra={"event": "lease_created", "facts": {"shard": lease.shard_id, "owner": lease.owner}},
+        )
+        return True
+
+    async def _sound_listing(self) -> Listing:
+        listing = await self._stream.list_shards()
+        for attempt in range(RELIST_ATTEMPTS_MAX):
+            doubts = doubts_about(listing, int(self._clock.wall_s() * 1000))
+            if not doubts:
+                return listing
+            log.info(
+                "the shard listing is not consistent yet: %s",
+                "; ".join(doubts[:3]),
+                extra={"event": "listing_doubtful", "facts": {"doubts": len(doubts), "attempt": attempt}},
+            )
+            await self._clock.sleep(RELIST.delay_s(attempt, self._random))
+            listing = await self._stream.list_shards()
+        return believable(listing, int(self._clock.wall_s() * 1000))

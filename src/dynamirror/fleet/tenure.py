@@ -1,0 +1,164 @@
+"""One lease from its taking to its end: wait for the parents, follow the shard, adopt the children."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dynamirror.errors import LeaseLost, Retry
+from dynamirror.fleet.leases import HeldLease
+from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.follow.shard_task import FollowTools, ShardTask
+from dynamirror.follow.signal import Signal
+from dynamirror.model.backoff import Backoff
+from dynamirror.model.lease import Lease, Terms
+from dynamirror.model.skip import Skip
+from dynamirror.ports import LeaseStore
+
+# A child may show in the listing seconds after its parent closed. After these attempts (about 15 s in
+# all) the regular sync finds it.
+CHILDREN = Backoff(first_s=0.2, most_s=4.0)
+CHILDREN_ATTEMPTS_MAX = 8
+
+log = logging.getLogger("dynamirror.leases")
+
+
+@dataclass(frozen=True, slots=True)
+class TenureTools:
+    """What all tenures of a worker share."""
+
+    follow: FollowTools
+    leases: LeaseStore
+    directory: ShardDirectory
+    terms: Terms
+    parent_poll_s: float
+    # Notified whenever a shard was finished here, so that its children do not wait for the next poll.
+    finished: Signal
+
+
+class Tenure:
+    """Holds one lease and follows its shard. `run` ends when the shard has ended or the lease is lost."""
+
+    def __init__(self, tools: TenureTools, held: HeldLease, start: Callable[[Lease], None]) -> None:
+        """`start` begins the tenure of a child lease that this worker got."""
+        self.held = held
+        self._tools = tools
+        self._start = start
+        self._shard: ShardTask | None = None
+        self._runner: asyncio.Task[None] | None = None
+
+    @property
+    def shard_id(self) -> str:
+        """The shard this is about."""
+        return self.held.lease.shard_id
+
+    async def run(self) -> None:
+        """Return at the shard's end, or when the lease is lost. Raises Gap, Stop."""
+        self._runner = asyncio.current_task()
+        try:
+            await self._follow()
+            await self._adopt_children()
+        except* LeaseLost:
+            self._abandon()
+
+    def lose(self) -> None:
+        """Somebody else has the lease: send nothing more, end (P-25)."""
+        self._abandon()
+        if self._runner is not None:
+            self._runner.cancel()
+
+    async def halt(self) -> None:
+        """Stop reading, so that `finish` or `save_now` can follow. Waits until `run` has ended."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.wait([self._runner])
+
+    async def finish(self) -> None:
+        """Drain and save, after `halt`. Raises LeaseLost, Retry."""
+        if self._shard is not None:
+            await self._shard.finish()
+
+    async def save_now(self) -> None:
+        """Save what is durable, waiting for nothing else, after `halt`. Raises LeaseLost, Retry."""
+        if self._shard is not None:
+            self._shard.abandon()
+            await self._shard.save_now()
+
+    def note_closed(self) -> None:
+        """Tell the reader what the listing says of its shard."""
+        if self._shard is not None:
+            self._shard.reader.closed = self._tools.directory.is_closed(self.shard_id)
+
+    def _abandon(self) -> None:
+        if self._shard is not None:
+            self._shard.abandon()
+        log.warning(
+            "lease of %s lost to another worker",
+            self.shard_id,
+            extra={"event": "lease_lost", "facts": {"shard": self.shard_id}},
+        )
+
+    async def _follow(self) -> None:
+        lease = self.held.lease
+        if lease.finished:
+            return
+        skip_allowed = await self._parents_finished(lease)
+        at_latest = lease.shard_id in self._tools.directory.created
+        skip = Skip(lease.start_at_ms if skip_allowed else None)
+        self._shard = ShardTask(self._tools.follow, lease, self.held, skip, at_latest)
+        self.note_closed()
+        log.info(
+            "reading %s from %s",
+            lease.shard_id,
+            lease.checkpoint,
+            extra={"event": "shard_started", "facts": {"shard": lease.shard_id, "at": lease.checkpoint}},
+        )
+        await self._shard.run()
+        log.info(
+            "%s read to its end",
+            lease.shard_id,
+            extra={"event": "shard_end", "facts": {"shard": lease.shard_id}},
+        )
+        self._tools.finished.notify()
+
+    async def _parents_finished(self, lease: Lease) -> bool:
+        """Wait until every parent is finished; returns whether changes before the start may still be skipped.
+
+        An absent row means that the parent was completed and cleaned up, or was too old to be listed. Skipping
+        goes on into a child only when all of the parent was skipped, or the parent was never read (E-4).
+        """
+        may_skip = True
+        for parent_id in lease.parent_ids:
+            while (row := await self._row(parent_id)) is not None and not row.finished:
+                finished = self._tools.finished.wait()
+                await asyncio.wait([finished], timeout=self._tools.parent_poll_s)
+            if row is None:
+                may_skip = may_skip and not self._tools.directory.lists(parent_id)
+            else:
+                may_skip = may_skip and row.start_at_ms is not None
+        return may_skip
+
+    async def _row(self, shard_id: str) -> Lease | None:
+        attempt = 0
+        while True:
+            try:
+                return await self._tools.leases.get(shard_id)
+            except Retry:
+                await self._pause(attempt)
+                attempt += 1
+
+    async def _adopt_children(self) -> None:
+        for attempt in range(CHILDREN_ATTEMPTS_MAX):
+            try:
+                listed, got = await self._tools.directory.adopt_children(self.held.lease, self._tools.terms)
+            except Retry:
+                listed, got = 0, []
+            for lease in got:
+                self._start(lease)
+            if listed:
+                return
+            await self._pause(attempt)
+
+    async def _pause(self, attempt: int) -> None:
+        read = self._tools.follow.read
+        await read.clock.sleep(CHILDREN.delay_s(attempt, read.random))

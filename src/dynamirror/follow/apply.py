@@ -1,0 +1,254 @@
+"""Changes on their way to the destination: one write in flight per key, everything else at once.
+
+All shards of a worker share one applier, so batches fill even when many shards bring little each.
+A key is in one of three places: `waiting` (its newest change, not sent), `flying` (being sent, or
+between an attempt and the next), or nowhere. Order per key rests on two rules:
+
+1. A key that is flying is not sent a second time; what comes meanwhile waits, and only the newest waits.
+2. When an attempt has failed, the failed write and the waiting one become one: the newer of the two.
+
+A superseded write's pages are handed to the write that supersedes it, so no checkpoint passes a change
+before that change, or a newer image of its item, is durable.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dynamirror.errors import CredentialsExpired, ItemRefused, Retry, Side, Stop, Throttled
+from dynamirror.follow.signal import Signal
+from dynamirror.model.backoff import Backoff
+from dynamirror.model.change import Write
+from dynamirror.model.key import Key
+from dynamirror.model.watermark import PageMark
+from dynamirror.ports import Clock, DestinationTable, MetricSink
+from dynamirror.settings.groups import WriteSettings
+
+# BatchWriteItem: at most 25 requests and 16 MB (DynamoDB API). Far below 16 MB, so that one attempt
+# stays short; one item alone may be larger (400 KB of small attributes are several MB of JSON).
+BATCH_WRITES_MAX = 25
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+RETRY = Backoff(first_s=0.05, most_s=5.0)
+# How long credentials may stay expired before the program stops and says so.
+CREDENTIALS_PATIENCE_S = 300.0
+RETRY_LOG_EVERY_S = 10.0
+
+log = logging.getLogger("dynamirror.apply")
+
+
+class Pending:
+    """A write that was accepted and is not durable yet, with the pages that wait for it."""
+
+    __slots__ = ("attempts", "marks", "write")
+
+    def __init__(self, write: Write, marks: list[PageMark]) -> None:
+        self.write = write
+        self.marks = marks
+        self.attempts = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyTools:
+    """What the applier is given from outside."""
+
+    table: DestinationTable
+    clock: Clock
+    random: Callable[[], float]
+    metrics: MetricSink
+    settings: WriteSettings
+
+
+class Applier:
+    """Writes changes to the destination. `run` must be running for anything to be sent."""
+
+    def __init__(self, tools: ApplyTools) -> None:
+        self._tools = tools
+        self._waiting: dict[Key, Pending] = {}
+        self._flying: dict[Key, Pending] = {}
+        # Keys in `waiting` that are not flying, in order of arrival.
+        self._ready: deque[Key] = deque()
+        self._bytes = 0
+        self._requests = 0
+        self._group: asyncio.TaskGroup | None = None
+        self._progress = Signal()
+        self._expired_since_s: float | None = None
+        self._logged_at_s = float("-inf")
+
+    def __repr__(self) -> str:
+        return (
+            f"Applier(waiting={len(self._waiting)}, flying={len(self._flying)}, "
+            f"requests={self._requests}, bytes={self._bytes})"
+        )
+
+    async def run(self) -> None:
+        """Send until cancelled. Raises (in a group) the Stop that ended it; nothing is dropped silently."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._pump()
+            await asyncio.Event().wait()
+
+    def room(self) -> asyncio.Future[None] | None:
+        """None while there is room for another page; else a future that is done when it is worth asking again."""
+        return self.progress() if self._bytes >= self._tools.settings.queue_bytes_max else None
+
+    def progress(self) -> asyncio.Future[None]:
+        """Done when the next batch has been answered."""
+        return self._progress.wait()
+
+    def submit(self, writes: Sequence[Write], mark: PageMark) -> None:
+        """Accept the writes of one page (no key twice), newer than everything submitted before for their keys."""
+        waiting, flying, ready = self._waiting, self._flying, self._ready
+        size = 0
+        for write in writes:
+            key = write.key
+            size += len(write.request)
+            older = waiting.get(key)
+            if older is not None:
+                older.marks.append(mark)
+                self._bytes -= len(older.write.request)
+                older.write = write
+                continue
+            waiting[key] = Pending(write, [mark])
+            if key not in flying:
+                ready.append(key)
+        self._bytes += size
+        self._pump()
+
+    def _pump(self) -> None:
+        if self._group is None:
+            return
+        while self._ready and self._requests < self._tools.settings.requests_in_flight_max:
+            batch = self._next_batch()
+            if batch:
+                self._requests += 1
+                self._group.create_task(self._carry(batch))
+
+    def _next_batch(self) -> list[Pending]:
+        batch: list[Pending] = []
+        size = 0
+        while self._ready and len(batch) < BATCH_WRITES_MAX:
+            key = self._ready[0]
+            pending = self._waiting[key]
+            size += len(pending.write.request)
+            if batch and size > BATCH_BYTES_MAX:
+                break
+            self._ready.popleft()
+            del self._waiting[key]
+            if pending.marks[-1].watermark.abandoned:
+                self._bytes -= len(pending.write.request)
+                continue
+            self._flying[key] = pending
+            batch.append(pending)
+        return batch
+
+    async def _carry(self, batch: list[Pending]) -> None:
+        """One batch to its answer; what failed comes back later, by itself."""
+        try:
+            failed, error = await self._attempt(batch)
+        finally:
+            self._requests -= 1
+        missed = {id(pending) for pending in failed}
+        for pending in batch:
+            if id(pending) not in missed:
+                self._durable(pending)
+        self._progress.notify()
+        self._pump()
+        if failed:
+            await self._again(failed, error)
+
+    async def _attempt(self, batch: list[Pending]) -> tuple[list[Pending], Retry | None]:
+        """Send once; returns what is not durable. A refused batch is split until the refused item stands alone."""
+        try:
+            left = await self._tools.table.write([pending.write for pending in batch])
+        except Retry as error:
+            self._check_patience(error)
+            return batch, error
+        except ItemRefused as error:
+            if len(batch) == 1:
+                raise self._cannot_write(batch[0], error) from error
+            half = len(batch) // 2
+            first, first_error = await self._attempt(batch[:half])
+            second, second_error = await self._attempt(batch[half:])
+            return first + second, first_error or second_error
+        self._expired_since_s = None
+        self._tools.metrics.count("batches_sent")
+        if not left:
+            return [], None
+        keys = {write.key for write in left}
+        return [pending for pending in batch if pending.write.key in keys], None
+
+    def _durable(self, pending: Pending) -> None:
+        key = pending.write.key
+        del self._flying[key]
+        self._bytes -= len(pending.write.request)
+        now_s = None
+        for mark in pending.marks:
+            mark.outstanding -= 1
+            if mark.outstanding == 0 and mark.created_s:
+                now_s = now_s if now_s is not None else self._tools.clock.wall_s()
+                self._tools.metrics.observe("lag_s", max(0.0, now_s - mark.created_s))
+        self._tools.metrics.count("changes_applied")
+        if key in self._waiting:
+            self._ready.append(key)
+
+    async def _again(self, failed: list[Pending], error: Retry | None) -> None:
+        """Wait, then put each failed key back: the failed write, or the newer one that came meanwhile."""
+        attempt = max(pending.attempts for pending in failed)
+        delay_s = RETRY.delay_s(attempt, self._tools.random)
+        self._report(failed, attempt, error, delay_s)
+        await self._tools.clock.sleep(delay_s)
+        for pending in failed:
+            key = pending.write.key
+            del self._flying[key]
+            pending.attempts += 1
+            newer = self._waiting.get(key)
+            if newer is not None:
+                newer.marks = pending.marks + newer.marks
+                newer.attempts = pending.attempts
+                self._bytes -= len(pending.write.request)
+            else:
+                self._waiting[key] = pending
+            self._ready.append(key)
+        self._pump()
+
+    def _report(self, failed: list[Pending], attempt: int, error: Retry | None, delay_s: float) -> None:
+        self._tools.metrics.count("write_retries", len(failed))
+        if error is None or isinstance(error, Throttled):
+            self._tools.metrics.count("throttles")
+        now_s = self._tools.clock.boottime_s()
+        if now_s - self._logged_at_s < RETRY_LOG_EVERY_S:
+            return
+        self._logged_at_s = now_s
+        log.warning(
+            "%d changes not written yet: %s; trying again",
+            len(failed),
+            error or "the destination left them unprocessed (throttled)",
+            extra={
+                "event": "write_retry",
+                "facts": {"changes": len(failed), "attempt": attempt, "delay_s": round(delay_s, 3)},
+            },
+        )
+
+    def _check_patience(self, error: Retry) -> None:
+        if not isinstance(error, CredentialsExpired):
+            self._expired_since_s = None
+            return
+        now_s = self._tools.clock.boottime_s()
+        if self._expired_since_s is None:
+            self._expired_since_s = now_s
+        if now_s - self._expired_since_s > CREDENTIALS_PATIENCE_S:
+            raise Stop(
+                Side.DESTINATION,
+                f"{error}; they stayed expired for {CREDENTIALS_PATIENCE_S:.0f} s: renew them and start again "
+                "(nothing is lost, the checkpoints stand before what was not written)",
+            ) from error
+
+    def _cannot_write(self, pending: Pending, error: ItemRefused) -> Stop:
+        key = pending.write.key
+        return Stop(
+            Side.DESTINATION,
+            f"the destination refuses the item with key {key!r} (change {pending.write.sequence_number}): {error}. "
+            "The checkpoint stays before it: mend the destination table (or the item) and start again",
+        )

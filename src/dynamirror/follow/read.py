@@ -1,0 +1,156 @@
+"""One shard's way through its iterators: where to begin, when to ask again, what an error means.
+
+Pages come in stream order, each once per iterator life; after a crash the reader begins behind the
+checkpoint, so pages may come again. The end of a shard is only ever a null NextShardIterator (P-21).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from dynamirror.errors import Gap, IteratorExpired, Retry, ShardGone, Trimmed
+from dynamirror.model.backoff import Backoff
+from dynamirror.model.change import Page
+from dynamirror.model.lease import LATEST, TRIM_HORIZON
+from dynamirror.model.shard_graph import RETENTION_MS, shard_created_ms
+from dynamirror.ports import ChangeStream, Clock
+from dynamirror.settings.groups import ReadSettings
+
+# A page at least this full says that more is waiting; it is followed by the next without a pause.
+FULL_PAGE_RECORDS = 200
+FULL_PAGE_BYTES = 500_000
+# Pause after a page with few records: ten calls a second and shard at most while traffic is light.
+LIGHT_PAUSE_S = 0.1
+RETRY = Backoff(first_s=0.05, most_s=5.0)
+# Expired credentials are refreshed beneath us; when that does not help for so long, somebody must act.
+RETRY_LOG_EVERY = 10
+
+log = logging.getLogger("dynamirror.read")
+
+
+@dataclass(slots=True)
+class ReadPace:
+    """How long to wait before the next read: not while records flow, longer and longer while none come."""
+
+    idle_max_s: float
+    idle_s: float = 0.0
+
+    def after(self, page: Page, closed: bool) -> float:
+        """Seconds to wait after `page`. An empty page of a closed shard proves nothing: ask again at once."""
+        if page.records:
+            self.idle_s = 0.0
+            full = len(page.records) >= FULL_PAGE_RECORDS or page.size_bytes >= FULL_PAGE_BYTES
+            return 0.0 if full or closed else min(LIGHT_PAUSE_S, self.idle_max_s)
+        if closed:
+            return 0.0
+        self.idle_s = min(self.idle_max_s, max(LIGHT_PAUSE_S, self.idle_s * 2))
+        return self.idle_s
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTools:
+    """What all readers of a worker share. `gate` bounds the pages being fetched at the same time."""
+
+    stream: ChangeStream
+    clock: Clock
+    random: Callable[[], float]
+    settings: ReadSettings
+    gate: asyncio.Semaphore
+
+
+class ShardReader:
+    """Reads one shard from a checkpoint to its end."""
+
+    def __init__(self, tools: ReadTools, shard_id: str, checkpoint: str) -> None:
+        self.shard_id = shard_id
+        # The listing says that the shard has ended; set by whoever lists.
+        self.closed = False
+        self._tools = tools
+        self._position = checkpoint
+        self._iterator: str | None = None
+        self._fresh_tried = False
+
+    async def pages(self, room: Callable[[], asyncio.Future[None] | None]) -> AsyncIterator[Page]:
+        """Every page to the shard's end; waits for `room` (None: there is room) before each read.
+
+        Raises Gap when changes were trimmed unread.
+        """
+        pace = ReadPace(self._tools.settings.idle_poll_max_s)
+        while True:
+            while (wait := room()) is not None:
+                await wait
+            page = await self._next_page()
+            if page.records:
+                self._position = page.records[-1].change.sequence_number
+            self._iterator = page.next_iterator
+            yield page
+            if page.next_iterator is None:
+                return
+            pause_s = pace.after(page, self.closed)
+            # An empty page of a closed shard comes back at once; yield to the others all the same.
+            await self._tools.clock.sleep(pause_s)
+
+    async def _next_page(self) -> Page:
+        attempt = 0
+        while True:
+            try:
+                async with self._tools.gate:
+                    if self._iterator is None:
+                        self._iterator = await self._open()
+                    page = await self._tools.stream.read(self._iterator, self._tools.settings.batch_size)
+                self._fresh_tried = False
+                return page
+            except IteratorExpired:
+                # Slow readers only: the place right after the last record read is still exact.
+                self._iterator = None
+            except Trimmed as error:
+                self._begin_afresh(error)
+            except ShardGone as error:
+                raise self._gap("the stream no longer knows the shard") from error
+            except Retry as error:
+                await self._pause(attempt, error)
+                attempt += 1
+
+    async def _open(self) -> str:
+        iterator = await self._tools.stream.iterator_at(self.shard_id, self._position)
+        if self._position == LATEST:
+            # LATEST means something else each time it is asked. From here on only the shard's beginning is sure
+            # to contain what comes next; what is older than the start is skipped by time (--start-at).
+            self._position = TRIM_HORIZON
+        return iterator
+
+    def _begin_afresh(self, error: Trimmed) -> None:
+        """DynamoDB Local trims iterators of young empty shards: nothing was read, so nothing was lost.
+
+        Anything else is a gap. One fresh iterator is tried; it must answer.
+        """
+        if self._position != TRIM_HORIZON or self._fresh_tried or self._older_than_retention():
+            raise self._gap("changes were trimmed before they were read") from error
+        self._fresh_tried = True
+        self._iterator = None
+
+    def _older_than_retention(self) -> bool:
+        created = shard_created_ms(self.shard_id)
+        return created is not None and self._tools.clock.wall_s() * 1000 - created >= RETENTION_MS
+
+    def _gap(self, what: str) -> Gap:
+        return Gap(
+            f"gap in the stream: {what} (shard {self.shard_id}, read up to {self._position}); changes after that "
+            "place may be missing at the destination. Nothing was skipped: the lease stays where it is. "
+            "To start over, copy the table anew and delete the task's lease table"
+        )
+
+    async def _pause(self, attempt: int, error: Retry) -> None:
+        delay_s = RETRY.delay_s(attempt, self._tools.random)
+        if attempt % RETRY_LOG_EVERY == 0:
+            log.warning(
+                "reading %s: %s; trying again",
+                self.shard_id,
+                error,
+                extra={
+                    "event": "read_retry",
+                    "facts": {"shard": self.shard_id, "attempt": attempt, "delay_s": round(delay_s, 3)},
+                },
+            )
+        await self._tools.clock.sleep(delay_s)
