@@ -1,0 +1,93 @@
+"""Joins the sides of a worker: real clock, real random, real tables. One of the few files that may read them."""
+
+import asyncio
+import os
+import random
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dynamirror import __version__
+from dynamirror.aws.connect import Connections
+from dynamirror.aws.lease_table import LeaseTable
+from dynamirror.aws.streams import DynamoDBStream
+from dynamirror.aws.tables import BatchWriter
+from dynamirror.engines.preflight import Facts
+from dynamirror.fleet.coordinator import Coordinator, FleetTools
+from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.fleet.tenure import TenureTools
+from dynamirror.follow.apply import Applier, ApplyTools
+from dynamirror.follow.read import ReadTools
+from dynamirror.follow.shard_task import FollowTools
+from dynamirror.follow.signal import Signal
+from dynamirror.model.key import KeyCodec
+from dynamirror.model.lease import Terms
+from dynamirror.ports import MetricSink
+from dynamirror.settings.groups import ReplicationSettings
+
+# Pages being fetched at the same time, 1 MB each at most.
+READS_AT_ONCE_MAX = 32
+
+
+class SystemClock:
+    """The machine's clocks. CLOCK_BOOTTIME also counts the time that the machine sleeps (P-9); macOS has only
+    a monotonic clock of that kind."""
+
+    def __init__(self) -> None:
+        self._clock_id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+    def boottime_s(self) -> float:
+        """See ports.Clock."""
+        return time.clock_gettime(self._clock_id)
+
+    def wall_s(self) -> float:
+        """See ports.Clock."""
+        return time.time()
+
+    async def sleep(self, delay_s: float) -> None:
+        """See ports.Clock."""
+        await asyncio.sleep(delay_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker, put together and not started."""
+
+    id: str
+    coordinator: Coordinator
+    applier: Applier
+
+
+def worker_id() -> str:
+    """Unique for every process start: a Java worker adopts at once every row that bears its own id (P-1)."""
+    return f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+
+
+def worker_facts() -> Mapping[str, str]:
+    """What an operator sees of a worker in the state table."""
+    return {"host": socket.gethostname(), "pid": str(os.getpid()), "version": __version__}
+
+
+def assemble_worker(
+    connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, metrics: MetricSink
+) -> Worker:
+    """Put a worker together from open connections and the facts that the checks found."""
+    clock = SystemClock()
+    draw = random.Random()  # noqa: S311 - jitter, not secrets
+    codec = KeyCodec(facts.source.schema)
+    table = BatchWriter(connections.destination, settings.destination.table, codec)
+    stream = DynamoDBStream(connections.streams, facts.stream_arn)
+    leases = LeaseTable(connections.state, settings.task.lease_table)
+    read = ReadTools(stream, clock, draw.random, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
+    applier = Applier(ApplyTools(table, clock, draw.random, metrics, settings.write))
+    follow = FollowTools(read, applier, codec, metrics, settings.lease.checkpoint_s)
+    state = facts.state
+    beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
+    terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
+    directory = ShardDirectory(stream, leases, clock, draw.random, settings.read.start)
+    tenure = TenureTools(follow, leases, directory, terms, settings.read.parent_poll_s, Signal())
+    coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
+    return Worker(me, coordinator, applier)

@@ -1,0 +1,129 @@
+"""Replication as a library: `async with Replication(settings): ...`.
+
+Entering the context runs the checks and starts the worker; leaving it stops in order (drain, checkpoint,
+release). `python -m dynamirror` is this class with signals and exit codes around it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from dynamirror.aws.connect import Connections
+from dynamirror.engines.assemble import SystemClock, assemble_worker, worker_id
+from dynamirror.engines.preflight import check
+from dynamirror.errors import DynamirrorError, Gap, Stop
+from dynamirror.observe.metrics import Metrics
+from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.settings.parse import Value, settings_from
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a running replication has done since its start. Counts are of this worker."""
+
+    changes_read: int
+    changes_applied: int
+    # Replaced by a newer change of the same item before they were written.
+    changes_superseded: int
+    batches_sent: int
+    write_retries: int
+    throttles: int
+    leases_held: int
+
+
+def replication_settings(**flags: Value) -> ReplicationSettings:
+    """Settings by the names of the flags, with underscores (`source_region=...`). Raises Refused."""
+    return settings_from(flags, java_form=False, now_ms=int(SystemClock().wall_s() * 1000))
+
+
+class Replication:
+    """One task, followed by one worker in this event loop. Use once."""
+
+    def __init__(self, settings: ReplicationSettings, environ: Mapping[str, str], worker: str | None = None) -> None:
+        """`environ` is where credentials, proxies and profiles are looked up: `os.environ`, or a mapping of your own."""
+        self._settings = settings
+        self._environ = environ
+        self.worker = worker or worker_id()
+        self.metrics = Metrics()
+        self._stopping = asyncio.Event()
+        self._ended: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Check, then start. Raises the DynamirrorError that forbids it; nothing is left behind."""
+        self._ended = asyncio.create_task(self._run())
+        started = asyncio.create_task(self._started.wait())
+        await asyncio.wait({self._ended, started}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if self._ended.done():
+            await self._ended
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop in order. Raises what ended the replication, unless the caller's block failed by itself."""
+        self.stop()
+        if kind is None:
+            await self.wait()
+        else:
+            with contextlib.suppress(DynamirrorError):
+                await self.wait()
+
+    def stop(self) -> None:
+        """Ask for an orderly stop; `wait` returns when it is done. Idempotent."""
+        self._stopping.set()
+
+    async def wait(self) -> None:
+        """Until stopped. Raises the DynamirrorError that ended the replication."""
+        if self._ended is not None:
+            await asyncio.shield(self._ended)
+
+    def figures(self) -> Figures:
+        """The counts now."""
+        value = self.metrics.value
+        return Figures(
+            changes_read=int(value("changes_read")),
+            changes_applied=int(value("changes_applied")),
+            changes_superseded=int(value("changes_superseded")),
+            batches_sent=int(value("batches_sent")),
+            write_retries=int(value("write_retries")),
+            throttles=int(value("throttles")),
+            leases_held=int(value("leases_held")),
+        )
+
+    async def _run(self) -> None:
+        try:
+            async with Connections.open(self._settings, self._environ, SystemClock()) as connections:
+                facts = await check(connections, self._settings)
+                worker = assemble_worker(connections, facts, self._settings, self.worker, self.metrics)
+                async with asyncio.TaskGroup() as group:
+                    side_tasks = [
+                        group.create_task(connections.keep_fresh()),
+                        group.create_task(worker.applier.run()),
+                    ]
+                    self._started.set()
+                    await worker.coordinator.run(self._stopping)
+                    for task in side_tasks:
+                        task.cancel()
+        except BaseExceptionGroup as errors:
+            raise root_cause(errors) from errors
+
+
+def root_cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error to report of a group: a gap before any other stop, a stop before the rest."""
+    flat = list(_leaves(errors))
+    for kind in (Gap, Stop, DynamirrorError):
+        for error in flat:
+            if isinstance(error, kind):
+                return error
+    return flat[0]
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -1,0 +1,43 @@
+"""The `replicate` command's engine: one worker, stopped by signals."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+
+from dynamirror.engines.library import Replication
+from dynamirror.errors import ExitCode
+from dynamirror.settings.groups import ReplicationSettings
+
+log = logging.getLogger("dynamirror")
+
+
+async def run_worker(settings: ReplicationSettings, environ: Mapping[str, str], worker: str | None = None) -> int:
+    """Replicate until SIGTERM or SIGINT, then stop in order within 5 s. Raises DynamirrorError.
+
+    A second signal does not wait: the process ends as after a crash, which loses nothing either.
+    """
+    replication = Replication(settings, environ, worker)
+    loop = asyncio.get_running_loop()
+
+    def stop(name: str) -> None:
+        log.info("%s: stopping", name, extra={"event": "stopping", "facts": {"signal": name}})
+        replication.stop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number.name)
+    source, destination = settings.source, settings.destination
+    async with replication:
+        log.info(
+            "replicating %s/%s -> %s/%s",
+            source.region,
+            source.table,
+            destination.region,
+            destination.table,
+            extra={"event": "started", "facts": {"task": settings.task.lease_table, "worker": replication.worker}},
+        )
+        await replication.wait()
+    log.info("stopped", extra={"event": "stopped", "facts": {"applied": replication.figures().changes_applied}})
+    return int(ExitCode.OK)
