@@ -1,0 +1,106 @@
+"""The `dynamirror` command: finds the sub-command, turns every outcome into one line and an exit code.
+
+Sub-commands are imported when they are called, so that help is quick. A first word that is a flag is the
+Java tool's form: the same as `replicate`, with the leniency that goes with it (settings.java_form).
+"""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from dynamirror import __version__
+from dynamirror.cli import outcome
+
+# Command -> its module's attribute, and the line in the list of commands.
+COMMANDS = {
+    "replicate": ("dynamirror.cli.replicate:command", "Apply the changes of a table to another, from now on."),
+    "demo": ("dynamirror.cli.demo:command", "Replicate live traffic on this machine; no account needed."),
+    "completion": ("dynamirror.cli.completion:command", "Print the completion script of bash, zsh or fish."),
+}
+
+HELP = """Copies a DynamoDB table to another Region or account through its stream.
+
+Without a command, the flags of replicate are taken, in the spelling of dynamodb-cross-region-library too.
+
+\b
+Examples:
+  dynamirror demo
+  dynamirror replicate --source-region us-east-1 --source-table Orders \\
+      --destination-region eu-west-1 --destination-table Orders
+  dynamirror --sourceRegion us-east-1 --sourceTable Orders \\
+      --destinationRegion eu-west-1 --destinationTable Orders
+"""
+
+EPILOG = """Exit codes: 0 as asked, 2 arguments or configuration, 3 source, 4 destination, 5 lease or state table,
+6 changes lost before they were read, 70 internal error."""
+
+
+class Commands(click.Group):
+    """The group of commands, each loaded by need. `ctx.obj` is True when the Java tool's form was used."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `replicate` before flags that stand without a command."""
+        own = {name for param in self.get_params(ctx) for name in param.opts}
+        if args and args[0].startswith("--") and args[0] not in own:
+            ctx.obj = True
+            args = ["replicate", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        found = getattr(import_module(module), attribute)
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table, so that help imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+cli = Commands(
+    "dynamirror",
+    help=HELP,
+    epilog=EPILOG,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            help="Show the version and exit.",
+            callback=lambda ctx, _, given: _show_version(ctx) if given else None,
+        )
+    ],
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
+    no_args_is_help=True,
+)
+
+
+def _show_version(ctx: click.Context) -> None:
+    click.echo(f"dynamirror {__version__}")
+    ctx.exit()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command line (the process's own when None); returns the exit code and never raises Exception."""
+    try:
+        return int(cli.main(args, prog_name="dynamirror", standalone_mode=False) or 0)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); nothing may be written to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        code = outcome.report(error, os.environ)
+        if code is None:
+            raise
+        return code

@@ -1,0 +1,252 @@
+"""The one table of flags: help, documentation, variables, the Java tool's spellings and the limits all come from it.
+
+`cli/options` makes the command line of it, `settings/parse` the settings, `scripts/help_pages` the reference.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["text", "int", "duration", "switch", "choice", "path"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag. `field` names it: `--` and dashes make the flag, `DYNAMIRROR_` and capitals its variable."""
+
+    field: str
+    heading: str
+    help: str
+    kind: Kind = "text"
+    # What the value is called in help; empty for a switch.
+    metavar: str = ""
+    # The Java tool's spellings, case as there.
+    java: tuple[str, ...] = ()
+    # As it would be typed; None where there is none or where `derived` tells.
+    default: str | None = None
+    # In words, where the default depends on other flags.
+    derived: str = ""
+    required: bool = False
+    # Inclusive; in the unit of the field's name, durations in seconds.
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Our spelling."""
+        return "--" + self.field.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands in when the flag is not given."""
+        return "DYNAMIRROR_" + self.field.upper()
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """All names that the command line takes, ours first."""
+        return (self.name, *self.java)
+
+
+SOURCE = "Source"
+DESTINATION = "Destination"
+TASK = "Task and leases"
+READING = "Reading"
+CHECKS = "Checks before the start"
+REPORTS = "Logs and metrics"
+
+FLAGS: tuple[Flag, ...] = (
+    Flag(
+        "source_region",
+        SOURCE,
+        "Region of the source table; its requests are signed for it, also when an endpoint is given.",
+        metavar="REGION",
+        java=("--sourceRegion", "--sourceSigningRegion"),
+        required=True,
+    ),
+    Flag("source_table", SOURCE, "Table to copy from.", metavar="TABLE", java=("--sourceTable",), required=True),
+    Flag(
+        "source_endpoint",
+        SOURCE,
+        "DynamoDB endpoint of the source table, and of its stream when no streams endpoint is given.",
+        metavar="URL",
+        java=("--sourceEndpoint",),
+        derived="from the Region",
+    ),
+    Flag(
+        "source_streams_endpoint",
+        SOURCE,
+        "DynamoDB Streams endpoint of the source table.",
+        metavar="URL",
+        java=("--sourceStreamsEndpoint",),
+        derived="the source endpoint if given, else from the Region",
+    ),
+    Flag(
+        "source_profile",
+        SOURCE,
+        "Profile of the AWS configuration files that reads the source table and its stream.",
+        metavar="PROFILE",
+        derived="the standard AWS credential chain",
+    ),
+    Flag(
+        "source_role_arn",
+        SOURCE,
+        "Role assumed for the source table and its stream only; leases, destination and CloudWatch use the "
+        "process's own credentials.",
+        metavar="ARN",
+        java=("--sourceRoleArn",),
+        derived="none",
+    ),
+    Flag(
+        "destination_region",
+        DESTINATION,
+        "Region of the destination table; its requests are signed for it, also when an endpoint is given.",
+        metavar="REGION",
+        java=("--destinationRegion", "--destinationSigningRegion"),
+        required=True,
+    ),
+    Flag(
+        "destination_table",
+        DESTINATION,
+        "Table to copy to; it must exist and have the same key schema.",
+        metavar="TABLE",
+        java=("--destinationTable",),
+        required=True,
+    ),
+    Flag(
+        "destination_endpoint",
+        DESTINATION,
+        "DynamoDB endpoint of the destination table.",
+        metavar="URL",
+        java=("--destinationEndpoint",),
+        derived="from the Region",
+    ),
+    Flag(
+        "destination_profile",
+        DESTINATION,
+        "Profile of the AWS configuration files that writes the destination table.",
+        metavar="PROFILE",
+        derived="the standard AWS credential chain",
+    ),
+    Flag(
+        "task_name",
+        TASK,
+        "Name of the task: the lease table is DynamoDBCrossRegionReplication + name, at most 255 characters. "
+        "Workers with the same name share the work.",
+        metavar="NAME",
+        java=("--taskName",),
+        derived="MD5 of source Region + table + destination Region + table",
+    ),
+    Flag(
+        "kcl_region",
+        TASK,
+        "Region of the lease table and of the state table beside it.",
+        metavar="REGION",
+        java=("--kclRegion",),
+        derived="the source Region",
+    ),
+    Flag(
+        "kcl_endpoint",
+        TASK,
+        "DynamoDB endpoint of the lease table.",
+        metavar="URL",
+        java=("--kclEndpoint",),
+        derived="the source endpoint if given and no --kcl-region, else from the Region",
+    ),
+    Flag(
+        "start_at",
+        READING,
+        "Where a task without leases begins in the stream: trim-horizon (everything it still has), latest (only "
+        "what is written from now on), or a time, 2026-01-31T12:00:00Z or seconds since 1970. A task that has "
+        "leases goes on where it was.",
+        metavar="WHERE",
+        default="trim-horizon",
+    ),
+    Flag(
+        "batch_size",
+        READING,
+        "Most records asked for in one GetRecords request.",
+        kind="int",
+        metavar="COUNT",
+        java=("--batchSize",),
+        default="1000",
+        least=1,
+        most=1000,
+    ),
+    Flag(
+        "max_idle_poll",
+        READING,
+        "Longest pause between two reads of a shard that has nothing new; a busy shard is read without pause.",
+        kind="duration",
+        metavar="DURATION",
+        default="1s",
+        least=0.1,
+        most=60,
+    ),
+    Flag(
+        "parent_shard_poll_interval_ms",
+        READING,
+        "At most this many milliseconds between checks whether the parent of a waiting shard has ended.",
+        kind="int",
+        metavar="MS",
+        java=("--parentShardPollIntervalMillis",),
+        default="10000",
+        least=1,
+        most=3_600_000,
+    ),
+    Flag(
+        "enable_stream",
+        CHECKS,
+        "Switch the source table's stream on (new and old images) when it is off.",
+        kind="switch",
+    ),
+    Flag(
+        "allow_loop",
+        CHECKS,
+        "Start although the reverse task is running: then each change goes round for ever.",
+        kind="switch",
+    ),
+    Flag(
+        "log_dir",
+        REPORTS,
+        "Directory for two rotating log files, the application's and that of leases and shards; their names carry "
+        "task and worker.",
+        kind="path",
+        metavar="DIRECTORY",
+        derived="the terminal only",
+    ),
+    Flag(
+        "log_level",
+        REPORTS,
+        "Least severe event that is logged.",
+        kind="choice",
+        metavar="LEVEL",
+        default="INFO",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+    ),
+    Flag(
+        "log_format",
+        REPORTS,
+        "One line an event, as text or as JSON.",
+        kind="choice",
+        metavar="FORMAT",
+        default="text",
+        choices=("text", "json"),
+    ),
+    Flag(
+        "log_config",
+        REPORTS,
+        "Python logging configuration (dictConfig) as TOML or JSON, instead of the other log flags.",
+        kind="path",
+        metavar="FILE",
+        derived="none",
+    ),
+    Flag(
+        "dont_publish_cloudwatch",
+        REPORTS,
+        "Send no request to CloudWatch at all.",
+        kind="switch",
+        java=("--dontPublishCloudwatch",),
+    ),
+)
+
+FLAG_OF_FIELD = {flag.field: flag for flag in FLAGS}

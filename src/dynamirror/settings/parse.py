@@ -1,0 +1,225 @@
+"""From what was typed to settings: text checked against the flag table, defaults and dependent values filled in.
+
+Pure: environment and time are handed in. Every error is a Refused of one line that names the flag.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from dynamirror.errors import Refused
+from dynamirror.model.shard_graph import Start
+from dynamirror.model.task_name import TABLE_NAME_LENGTH_MAX, lease_table_name
+from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS, Flag, Kind
+from dynamirror.settings.groups import (
+    CheckSettings,
+    DestinationSettings,
+    LogSettings,
+    ReadSettings,
+    ReplicationSettings,
+    SourceSettings,
+    TaskSettings,
+)
+from dynamirror.settings.start_at import parsed_start
+
+Value: TypeAlias = str | bool | int | float | Path
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_SECONDS_OF_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TYPES_OF_KIND: dict[Kind, tuple[type, ...]] = {
+    "text": (str,),
+    "choice": (str,),
+    "int": (int,),
+    "duration": (int, float),
+    "switch": (bool,),
+    "path": (Path,),
+}
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"0", "false", "no", "off"})
+# CreateTable: the characters of a table name. The service also wants at least 3; it says so itself.
+_TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
+
+
+def values_of_variables(environ: Mapping[str, str]) -> dict[str, Value]:
+    """What the DYNAMIRROR_* variables say, by field. An empty variable counts as not set."""
+    return {
+        flag.field: converted(flag, environ[flag.variable], flag.variable)
+        for flag in FLAGS
+        if environ.get(flag.variable)
+    }
+
+
+def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> ReplicationSettings:
+    """The settings for `values`, by field of the flag table, as text or already of the right type.
+
+    `now_ms` is where `--start-at latest` begins. Raises Refused.
+    """
+    unknown = sorted(set(values) - set(FLAG_OF_FIELD))
+    if unknown:
+        raise Refused(f"unknown setting: {', '.join(unknown)}")
+    given = _complete(values, java_form)
+    for field in ("source_table", "destination_table", "task_name"):
+        _check_name(given, field, java_form)
+    return ReplicationSettings(
+        source=_source(given),
+        destination=_destination(given),
+        task=_task(given),
+        read=_read(given, now_ms),
+        log=_log(given),
+        checks=CheckSettings(allow_loop=given.on("allow_loop"), enable_stream=given.on("enable_stream")),
+        publish_cloudwatch=not given.on("dont_publish_cloudwatch"),
+        java_form=java_form,
+    )
+
+
+def converted(flag: Flag, value: Value, label: str) -> Value:
+    """`value` in the type of the flag's kind, within its limits. `label` is how the user gave it."""
+    if isinstance(value, str):
+        if not value.strip():
+            raise Refused(f"{label} is empty: give {flag.metavar or 'true or false'}, or leave it out")
+        value = _of_text(flag, value.strip(), label)
+    if isinstance(value, bool) != (flag.kind == "switch") or not isinstance(value, _TYPES_OF_KIND[flag.kind]):
+        raise Refused(f"{label}: {value!r} is not of the kind {flag.kind}")
+    if isinstance(value, int | float):
+        _check_limits(flag, value, label)
+    return value
+
+
+class _Given(dict[str, Value]):
+    """Converted values by field, defaults filled in; read by type."""
+
+    def text(self, field: str) -> str:
+        return str(self[field])
+
+    def text_or_none(self, field: str) -> str | None:
+        return str(self[field]) if field in self else None
+
+    def number(self, field: str) -> float:
+        value = self[field]
+        assert isinstance(value, int | float)
+        return value
+
+    def path_or_none(self, field: str) -> Path | None:
+        return Path(str(self[field])) if field in self else None
+
+    def on(self, field: str) -> bool:
+        return self.get(field) is True
+
+
+def _complete(values: Mapping[str, Value], java_form: bool) -> _Given:
+    given = _Given()
+    missing = []
+    for flag in FLAGS:
+        label = flag.java[0] if java_form and flag.java else flag.name
+        if flag.field in values:
+            given[flag.field] = converted(flag, values[flag.field], label)
+        elif flag.default is not None:
+            given[flag.field] = converted(flag, flag.default, label)
+        elif flag.required:
+            missing.append(f"{label} (or {flag.variable})")
+    if missing:
+        raise Refused(f"missing: {', '.join(missing)}")
+    return given
+
+
+def _of_text(flag: Flag, text: str, label: str) -> Value:
+    if flag.kind == "int":
+        if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
+            raise Refused(f"{label} {text}: not a whole number")
+        return int(text)
+    if flag.kind == "duration":
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            raise Refused(f"{label} {text}: not a duration; give a number and its unit, as 500ms, 1s or 2m")
+        return float(match[1]) * _SECONDS_OF_UNIT[match[2]]
+    if flag.kind == "switch":
+        if text.lower() not in _YES | _NO:
+            raise Refused(f"{label}={text}: give true or false")
+        return text.lower() in _YES
+    if flag.kind == "choice":
+        for choice in flag.choices:
+            if choice.lower() == text.lower():
+                return choice
+        raise Refused(f"{label} {text}: give one of {', '.join(flag.choices)}")
+    return Path(text) if flag.kind == "path" else text
+
+
+def _check_limits(flag: Flag, value: float, label: str) -> None:
+    if flag.least is not None and flag.most is not None and not flag.least <= value <= flag.most:
+        unit = "s" if flag.kind == "duration" else ""
+        raise Refused(f"{label} {value:g}{unit}: must be {flag.least:g}{unit} to {flag.most:g}{unit}")
+
+
+def _check_name(given: _Given, field: str, java_form: bool) -> None:
+    name = given.text_or_none(field)
+    if name is None:
+        return
+    flag = FLAG_OF_FIELD[field]
+    label = flag.java[0] if java_form else flag.name
+    if not _TABLE_NAME.fullmatch(name):
+        raise Refused(f"{label} {name}: a name has only letters, digits and _ . -")
+    if len(name) > TABLE_NAME_LENGTH_MAX:
+        raise Refused(f"{label}: the name has {len(name)} characters, at most {TABLE_NAME_LENGTH_MAX} are allowed")
+
+
+def _source(given: _Given) -> SourceSettings:
+    return SourceSettings(
+        region=given.text("source_region"),
+        table=given.text("source_table"),
+        endpoint=given.text_or_none("source_endpoint"),
+        streams_endpoint=given.text_or_none("source_streams_endpoint"),
+        profile=given.text_or_none("source_profile"),
+        role_arn=given.text_or_none("source_role_arn"),
+    )
+
+
+def _destination(given: _Given) -> DestinationSettings:
+    return DestinationSettings(
+        region=given.text("destination_region"),
+        table=given.text("destination_table"),
+        endpoint=given.text_or_none("destination_endpoint"),
+        profile=given.text_or_none("destination_profile"),
+    )
+
+
+def _task(given: _Given) -> TaskSettings:
+    """The source endpoint also serves the leases, unless their Region was set apart (the Java tool's rule).
+
+    There an endpoint without a Region was ignored; here it counts.
+    """
+    region = given.text_or_none("kcl_region")
+    endpoint = given.text_or_none("kcl_endpoint")
+    if endpoint is None and region is None:
+        endpoint = given.text_or_none("source_endpoint")
+    name = given.text_or_none("task_name")
+    source = (given.text("source_region"), given.text("source_table"))
+    destination = (given.text("destination_region"), given.text("destination_table"))
+    return TaskSettings(
+        region=region or source[0],
+        endpoint=endpoint,
+        lease_table=lease_table_name(name, source, destination),
+        named=name is not None,
+    )
+
+
+def _read(given: _Given, now_ms: int) -> ReadSettings:
+    return ReadSettings(
+        batch_size=int(given.number("batch_size")),
+        idle_poll_max_s=given.number("max_idle_poll"),
+        parent_poll_s=given.number("parent_shard_poll_interval_ms") / 1000,
+        start=_start(given, now_ms),
+    )
+
+
+def _start(given: _Given, now_ms: int) -> Start:
+    return parsed_start(given.text("start_at"), FLAG_OF_FIELD["start_at"].name, now_ms)
+
+
+def _log(given: _Given) -> LogSettings:
+    return LogSettings(
+        directory=given.path_or_none("log_dir"),
+        level=given.text("log_level"),
+        format=given.text("log_format"),
+        config_file=given.path_or_none("log_config"),
+    )
