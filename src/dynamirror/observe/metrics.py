@@ -1,0 +1,92 @@
+"""The figures of one worker: one table of names, each worker with a registry of its own.
+
+Callers pass the short names through ports.MetricSink; what is exported bears the prefix `dynamirror_` and the
+endings that Prometheus asks for.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+PREFIX = "dynamirror_"
+# Seconds: from a fraction of a steady lag to the retention of a stream.
+LAG_BUCKETS_S = (0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure. `name` is what callers use."""
+
+    name: str
+    kind: Literal["counter", "gauge", "distribution"]
+    help: str
+
+    @property
+    def exported(self) -> str:
+        """The name that is scraped: counters end in `_total`, seconds are spelled out."""
+        name = PREFIX + (self.name.removesuffix("_s") + "_seconds" if self.name.endswith("_s") else self.name)
+        return f"{name}_total" if self.kind == "counter" else name
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("pages_read", "counter", "GetRecords answers received, empty ones included."),
+    Metric("changes_read", "counter", "Stream records received, once for each time they are read."),
+    Metric("changes_applied", "counter", "Changes durable at the destination."),
+    Metric("changes_superseded", "counter", "Changes not written because a newer one of the same item was due."),
+    Metric("batches_sent", "counter", "BatchWriteItem requests sent."),
+    Metric("write_retries", "counter", "Writes that had to be sent again."),
+    Metric("throttles", "counter", "Requests that the destination answered with: not now."),
+    Metric("leases_held", "gauge", "Shards that this worker has now."),
+    Metric("lag_s", "distribution", "Age of a change, by the stream's time stamp, when it became durable."),
+)
+
+
+class Metrics:
+    """A ports.MetricSink on prometheus-client. Safe to call from any thread; a call takes about a microsecond.
+
+    A name that the table lacks, or of another kind, is a KeyError: a slip in our code, which a test finds.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._distributions: dict[str, Histogram] = {}
+        for metric in METRICS:
+            self._register(metric)
+
+    def count(self, name: str, amount: float = 1) -> None:
+        """Add to a counter."""
+        self._counters[name].inc(amount)
+
+    def gauge(self, name: str, value: float) -> None:
+        """Set a gauge."""
+        self._gauges[name].set(value)
+
+    def observe(self, name: str, value: float) -> None:
+        """Add one observation to a distribution."""
+        self._distributions[name].observe(value)
+
+    def value(self, name: str) -> float:
+        """A counter's or gauge's value now; of a distribution the number of observations."""
+        exported = _METRIC_OF_NAME[name].exported
+        if name in self._distributions:
+            exported += "_count"
+        value = self.registry.get_sample_value(exported)
+        assert value is not None
+        return value
+
+    def _register(self, metric: Metric) -> None:
+        match metric.kind:
+            case "counter":
+                self._counters[metric.name] = Counter(metric.exported, metric.help, registry=self.registry)
+            case "gauge":
+                self._gauges[metric.name] = Gauge(metric.exported, metric.help, registry=self.registry)
+            case "distribution":
+                self._distributions[metric.name] = Histogram(
+                    metric.exported, metric.help, registry=self.registry, buckets=LAG_BUCKETS_S
+                )
+
+
+_METRIC_OF_NAME = {metric.name: metric for metric in METRICS}
