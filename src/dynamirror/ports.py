@@ -108,7 +108,7 @@ class MetricSink(Protocol):
     def count(self, name: str, amount: float = 1) -> None:
         """Add to a counter of observe/metrics."""
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
+    def gauge(self, name: str, value: float) -> None:
         """Set a gauge of observe/metrics."""
 
     def observe(self, name: str, value: float) -> None:
