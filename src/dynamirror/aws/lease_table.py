@@ -1,0 +1,77 @@
+"""The lease table of KCL 1.7.5: the only file that writes its rows (docs/LEASES.md).
+
+Java workers share the table. What they need is kept by construction: every row has their mandatory attributes,
+every write but the create demands the counter that was read, no row but a shard's is ever written (P-2 to P-6).
+"""
+
+import logging
+from collections.abc import Iterable
+
+from dynamirror.aws.lease_rows import Wrong, create_request, read_row, update_request
+from dynamirror.aws.wire import Caller, Row, all_rows, encode, get_row, s
+from dynamirror.errors import ConditionFailed
+from dynamirror.model.lease import Lease, Update
+
+log = logging.getLogger("dynamirror.leases")
+
+
+# Rows reported by one worker; beyond, something else uses the table and more lines do not help.
+REPORTS_MAX = 1000
+
+
+class LeaseTable:
+    """The lease table as `ports.LeaseStore`."""
+
+    def __init__(self, caller: Caller, name: str) -> None:
+        self._caller = caller
+        self._name = name
+        # Rows that are no leases, by key, with what is wrong; each is reported once.
+        self._reported: dict[str, str] = {}
+
+    async def scan(self) -> list[Lease]:
+        """See ports.LeaseStore. Raises Stop when the pages never end."""
+        request = {"TableName": self._name}
+        rows = [row async for row in all_rows(self._caller, "Scan", request, f"Scan of the lease table {self._name}")]
+        return self._leases(rows)
+
+    async def get(self, shard_id: str) -> Lease | None:
+        """See ports.LeaseStore. None also for a row that is no lease, which is reported."""
+        request = {"TableName": self._name, "Key": {"leaseKey": s(shard_id)}}
+        row = await get_row(self._caller, request, f"GetItem of {shard_id} in the lease table {self._name}")
+        found = self._leases([row]) if row is not None else []
+        return found[0] if found else None
+
+    async def create(self, lease: Lease) -> bool:
+        """See ports.LeaseStore."""
+        try:
+            await self._caller.call("PutItem", encode({"TableName": self._name, **create_request(lease)}))
+        except ConditionFailed:
+            return False
+        return True
+
+    async def update(self, update: Update) -> None:
+        """See ports.LeaseStore. One attempt: after Unanswered, only reading the row tells whether it was applied."""
+        await self._caller.call("UpdateItem", encode({"TableName": self._name, **update_request(update)}))
+
+    def _leases(self, rows: Iterable[Row]) -> list[Lease]:
+        leases = []
+        for row in rows:
+            lease, wrongs = read_row(row)
+            for wrong in wrongs:
+                self._report(wrong, "the row is left out" if lease is None else "the attribute is ignored")
+            if lease is not None:
+                leases.append(lease)
+        return leases
+
+    def _report(self, wrong: Wrong, what_now: str) -> None:
+        if self._reported.get(wrong.key) == wrong.why or len(self._reported) >= REPORTS_MAX:
+            return
+        self._reported[wrong.key] = wrong.why
+        log.error(
+            "lease table %s, row %s: %s; %s (delete or mend it: it may stop Java workers)",
+            self._name,
+            wrong.key,
+            wrong.why,
+            what_now,
+            extra={"event": "lease_row_refused", "facts": {"key": wrong.key, "why": wrong.why}},
+        )

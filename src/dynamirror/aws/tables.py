@@ -1,0 +1,78 @@
+"""Writing items: BatchWriteItem from the bytes that the stream sent.
+
+Called by follow/apply. The hot path: no item is turned into Python objects, and the usual answer (all was
+processed) costs one small decode.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw
+
+from dynamirror.aws.wire import Caller, encode, read
+from dynamirror.errors import Side, Unanswered
+from dynamirror.model.change import Write
+from dynamirror.model.key import Key, KeyCodec
+
+# BatchWriteItem: requests in one call (API reference).
+WRITES_MAX = 25
+
+
+class _Put(msgspec.Struct):
+    item: Raw = msgspec.field(name="Item")
+
+
+class _Delete(msgspec.Struct):
+    key: Raw = msgspec.field(name="Key")
+
+
+class _Request(msgspec.Struct):
+    put: _Put | None = msgspec.field(name="PutRequest", default=None)
+    delete: _Delete | None = msgspec.field(name="DeleteRequest", default=None)
+
+
+class _Answer(msgspec.Struct):
+    unprocessed: dict[str, list[_Request]] = msgspec.field(name="UnprocessedItems", default_factory=dict)
+
+
+_answer = msgspec.json.Decoder(_Answer).decode
+
+
+class BatchWriter:
+    """The destination table as `ports.DestinationTable`; shared by all shards of a worker."""
+
+    def __init__(self, caller: Caller, table: str, codec: KeyCodec) -> None:
+        self._caller = caller
+        self._what = f"BatchWriteItem on {table}"
+        self._key_of = codec.of
+        self._head = b'{"RequestItems":{' + encode(table) + b":["
+
+    async def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """See ports.DestinationTable. What comes back keeps the order of `writes`."""
+        assert 0 < len(writes) <= WRITES_MAX, f"{len(writes)} writes in a batch"
+        by_key = {write.key: write for write in writes}
+        assert len(by_key) == len(writes), "a key twice in a batch"
+        body = self._head + b",".join([write.request for write in writes]) + b"]}}"
+        answer = read(_answer, await self._caller.call("BatchWriteItem", body), Side.DESTINATION, self._what)
+        if not answer.unprocessed:
+            return ()
+        left = self._keys_of(answer)
+        if not left <= by_key.keys():
+            strangers = len(left - by_key.keys())
+            raise Unanswered(
+                Side.DESTINATION, f"{self._what}: UnprocessedItems names {strangers} keys that were not sent"
+            )
+        return [write for write in writes if write.key in left]
+
+    def _keys_of(self, answer: _Answer) -> set[Key]:
+        """Echoed items need not have the bytes that were sent, so they are known by key value."""
+        keys = set()
+        for requests in answer.unprocessed.values():
+            for request in requests:
+                if request.put is not None:
+                    keys.add(read(self._key_of, bytes(request.put.item), Side.DESTINATION, self._what))
+                elif request.delete is not None:
+                    keys.add(read(self._key_of, bytes(request.delete.key), Side.DESTINATION, self._what))
+                else:
+                    raise Unanswered(Side.DESTINATION, f"{self._what}: UnprocessedItems has a request of another kind")
+        return keys

@@ -1,0 +1,83 @@
+"""What the adapters of this room share: one call, JSON in and out, attribute values of control rows, pages.
+
+Control rows (leases, state) are few and small, so they are plain dicts here; items of the replicated tables never are.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from dynamirror.errors import Side, Stop, Unanswered
+
+# {"S": "text"}: one type name, one value; as the service sends it, so anything may stand in it.
+Value: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = Mapping[str, Value]
+
+# A table of control rows is far smaller (a Scan page has up to 1 MB); more pages mean that the service goes in circles.
+PAGES_MAX = 10_000
+
+encode = msgspec.json.Encoder().encode
+
+T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """One side's service: a signed POST, one attempt, errors already those of `errors.py` (aws/service)."""
+
+    async def call(self, operation: str, body: bytes) -> bytes:
+        """The body of the answer to `operation`, e.g. `PutItem`."""
+
+
+class RowsAnswer(msgspec.Struct):
+    """A Scan or Query answer."""
+
+    items: list[dict[str, dict[str, Any]]] = msgspec.field(name="Items", default_factory=list)
+    last_key: msgspec.Raw = msgspec.field(name="LastEvaluatedKey", default=msgspec.Raw())
+
+
+class RowAnswer(msgspec.Struct):
+    """A GetItem answer."""
+
+    item: dict[str, dict[str, Any]] | None = msgspec.field(name="Item", default=None)
+
+
+_rows_answer = msgspec.json.Decoder(RowsAnswer).decode
+_row_answer = msgspec.json.Decoder(RowAnswer).decode
+
+
+def s(text: str) -> Value:
+    """A string attribute."""
+    return {"S": text}
+
+
+def n(number: int) -> Value:
+    """A number attribute."""
+    return {"N": str(number)}
+
+
+def read(decode: Callable[[bytes], T], answer: bytes, side: Side, what: str) -> T:
+    """`answer` decoded. Raises Unanswered when it is not the documented form: whether it was applied is unknown."""
+    try:
+        return decode(answer)
+    except msgspec.MsgspecError as failure:
+        raise Unanswered(side, f"{what}: the answer ({len(answer)} bytes) cannot be read: {failure}") from failure
+
+
+async def get_row(caller: Caller, request: Mapping[str, Any], what: str) -> Row | None:
+    """One consistent GetItem on a control table; None when there is no such row."""
+    answer = await caller.call("GetItem", encode({**request, "ConsistentRead": True}))
+    return read(_row_answer, answer, Side.STATE, what).item
+
+
+async def all_rows(caller: Caller, operation: str, request: Mapping[str, Any], what: str) -> AsyncIterator[Row]:
+    """The rows of every page of a Scan or Query on a control table. Raises Stop when the pages never end."""
+    body = dict(request)
+    for _ in range(PAGES_MAX):
+        page = read(_rows_answer, await caller.call(operation, encode(body)), Side.STATE, what)
+        for row in page.items:
+            yield row
+        if not bytes(page.last_key):
+            return
+        body["ExclusiveStartKey"] = page.last_key
+    raise Stop(Side.STATE, f"{what}: still not at the end after {PAGES_MAX} pages; is this the right table?")
