@@ -6,7 +6,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dynamirror import __version__
@@ -61,6 +61,11 @@ class Worker:
     applier: Applier
 
 
+def jitter() -> Callable[[], float]:
+    """Random numbers in [0, 1) for back-off; never for secrets."""
+    return random.Random().random
+
+
 def worker_id() -> str:
     """Unique for every process start: a Java worker adopts at once every row that bears its own id (P-1)."""
     return f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
@@ -76,18 +81,18 @@ def assemble_worker(
 ) -> Worker:
     """Put a worker together from open connections and the facts that the checks found."""
     clock = SystemClock()
-    draw = random.Random()  # noqa: S311 - jitter, not secrets
+    draw = jitter()
     codec = KeyCodec(facts.source.schema)
     table = BatchWriter(connections.destination, settings.destination.table, codec)
     stream = DynamoDBStream(connections.streams, facts.stream_arn)
     leases = LeaseTable(connections.state, settings.task.lease_table)
-    read = ReadTools(stream, clock, draw.random, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
-    applier = Applier(ApplyTools(table, clock, draw.random, metrics, settings.write))
+    read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
+    applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write))
     follow = FollowTools(read, applier, codec, metrics, settings.lease.checkpoint_s)
     state = facts.state
     beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
-    directory = ShardDirectory(stream, leases, clock, draw.random, settings.read.start)
+    directory = ShardDirectory(stream, leases, clock, draw, settings.read.start)
     tenure = TenureTools(follow, leases, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
     return Worker(me, coordinator, applier)

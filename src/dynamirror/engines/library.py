@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from dynamirror.aws.connect import Connections
-from dynamirror.engines.assemble import SystemClock, assemble_worker, worker_id
+from dynamirror.aws.connect import connect
+from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.preflight import check
 from dynamirror.errors import DynamirrorError, Gap, Stop
 from dynamirror.observe.metrics import Metrics
@@ -97,7 +97,7 @@ class Replication:
 
     async def _run(self) -> None:
         try:
-            async with Connections.open(self._settings, self._environ, SystemClock()) as connections:
+            async with connect(self._settings, self._environ, SystemClock(), jitter()) as connections:
                 facts = await check(connections, self._settings)
                 worker = assemble_worker(connections, facts, self._settings, self.worker, self.metrics)
                 async with asyncio.TaskGroup() as group:

@@ -102,6 +102,7 @@ class Coordinator:
         held = HeldLease(lease, self._tools.tenure.leases, self._clock, self._clock.boottime_s())
         tenure = Tenure(self._tools.tenure, held, self._start)
         self._tenures[lease.shard_id] = tenure
+        self._tools.tenure.follow.metrics.gauge("leases_held", len(self._tenures))
         self._group.create_task(self._tend(tenure))
 
     async def _tend(self, tenure: Tenure) -> None:

@@ -153,6 +153,7 @@ class Applier:
         for pending in batch:
             if id(pending) not in missed:
                 self._durable(pending)
+        self._tools.metrics.count("changes_applied", len(batch) - len(failed))
         self._progress.notify()
         self._pump()
         if failed:
@@ -189,7 +190,6 @@ class Applier:
             if mark.outstanding == 0 and mark.created_s:
                 now_s = now_s if now_s is not None else self._tools.clock.wall_s()
                 self._tools.metrics.observe("lag_s", max(0.0, now_s - mark.created_s))
-        self._tools.metrics.count("changes_applied")
         if key in self._waiting:
             self._ready.append(key)
 
