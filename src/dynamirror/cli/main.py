@@ -6,6 +6,7 @@ Java tool's form: the same as `replicate`, with the leniency that goes with it (
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -47,6 +48,16 @@ class Commands(click.Group):
             ctx.obj = True
             args = ["replicate", *args]
         return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, but an unknown word is answered with the command most like it."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"no such command: {args[0]}{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the table."""
@@ -92,7 +103,7 @@ def _show_version(ctx: click.Context) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one command line (the process's own when None); returns the exit code and never raises Exception."""
+    """Run one command line (the process's own when None); returns the exit code. SystemExit for an internal error."""
     try:
         return int(cli.main(args, prog_name="dynamirror", standalone_mode=False) or 0)
     except BrokenPipeError:
@@ -100,7 +111,7 @@ def main(args: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        code = outcome.report(error, os.environ)
+        code = outcome.reported(error)
         if code is None:
-            raise
+            raise SystemExit(outcome.reported_internal(error, os.environ)) from error
         return code

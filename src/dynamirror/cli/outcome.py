@@ -16,8 +16,8 @@ INTERRUPTED = 130
 TRACEBACKS = "dynamirror.traceback"
 
 
-def report(error: Exception, environ: Mapping[str, str]) -> int:
-    """Print what `error` means to the user, once, and return the exit code."""
+def reported(error: Exception) -> int | None:
+    """Print what `error` means and return the exit code; None, and nothing printed, when it is unforeseen."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return ExitCode.USAGE
@@ -27,10 +27,28 @@ def report(error: Exception, environ: Mapping[str, str]) -> int:
     if isinstance(error, click.Abort):
         return INTERRUPTED
     known = known_error(error)
-    if known is not None:
-        _say(str(known))
-        return known.exit_code
-    _say_internal(error, environ)
+    if known is None:
+        return None
+    _say(str(known))
+    return known.exit_code
+
+
+def reported_internal(error: Exception, environ: Mapping[str, str]) -> int:
+    """One line with the place; the traceback goes to the log, or to the terminal when DEBUG is asked for."""
+    leaf: BaseException = error
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    frames = traceback.extract_tb(leaf.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    hint = "please report it, with the traceback"
+    log = logging.getLogger(TRACEBACKS)
+    if log.hasHandlers():
+        log.error("internal error", exc_info=error, extra={"event": "internal_error", "facts": {}})
+    elif environ.get("DYNAMIRROR_LOG_LEVEL", "").upper() == "DEBUG":
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    else:
+        hint += " that DYNAMIRROR_LOG_LEVEL=DEBUG shows"
+    _say(f"internal error{place}: {type(leaf).__name__}: {leaf}; {hint}")
     return ExitCode.INTERNAL
 
 
@@ -71,21 +89,3 @@ def _near(name: str, ctx: click.Context | None) -> str | None:
 
 def _bare(name: str) -> str:
     return name.replace("-", "").lower()
-
-
-def _say_internal(error: Exception, environ: Mapping[str, str]) -> None:
-    """One line with the place; the traceback goes to the log, or to the terminal when DEBUG is asked for."""
-    leaf: BaseException = error
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    frames = traceback.extract_tb(leaf.__traceback__)
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    hint = "please report it, with the traceback"
-    log = logging.getLogger(TRACEBACKS)
-    if log.hasHandlers():
-        log.error("internal error", exc_info=error, extra={"event": "internal_error", "facts": {}})
-    elif environ.get("DYNAMIRROR_LOG_LEVEL", "").upper() == "DEBUG":
-        click.echo("".join(traceback.format_exception(error)), err=True)
-    else:
-        hint += " that DYNAMIRROR_LOG_LEVEL=DEBUG shows"
-    _say(f"internal error{place}: {type(leaf).__name__}: {leaf}; {hint}")
