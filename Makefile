@@ -52,7 +52,7 @@ integration: $(STAMP) dynamodb-local ## Only the tests that need DynamoDB Local
 
 .PHONY: dynamodb-local
 dynamodb-local: $(STAMP) # the jars, fetched once into the user's cache
-	@$(BIN)/python scripts/fetch_dynamodb_local.py --optional
+	@$(BIN)/python scripts/fetch_dynamodb_local.py --optional >/dev/null
 
 .PHONY: demo
 demo: $(STAMP) ## A source, a destination and a live copy on this machine, no account needed

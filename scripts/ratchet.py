@@ -1,7 +1,7 @@
 """Measures files, functions and parameter lists of src against their aims.
 
-What stands between aim and hard limit has to be named in ratchet.json, and the list only ever gets shorter and
-its figures lower: `make ratchet` takes out what is mended. A new entry is written by hand and argued for.
+What stands between aim and hard limit has to be named in ratchet.json, and the list only ever gets shorter
+and its figures lower: `make ratchet` takes out what is mended. A new entry is written by hand and argued for.
 """
 
 import argparse
@@ -38,9 +38,7 @@ class Size(NamedTuple):
         return LIMITS[self.what]
 
 
-def functions(
-    tree: ast.AST, prefix: str = ""
-) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+def functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """Every function with its dotted name, those inside classes and functions too."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -97,9 +95,7 @@ def read_list() -> dict[str, int]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lower", action="store_true", help="rewrite the list, downwards only")
     if parser.parse_args().lower:
         LIST.write_text(json.dumps(lowered(outgrown(), read_list()), indent=2) + "\n")

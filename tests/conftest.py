@@ -1,0 +1,58 @@
+"""Fixtures of all suites, and the environment that they run in."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import settings
+
+from tests.support.dynamodb_local import DynamoDBLocal, Unavailable, new_access_key
+
+# No test sees the developer's account, and none asks a metadata service for one.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+settings.register_profile("house", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("house")
+
+UNAVAILABLE = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local(pytestconfig: pytest.Config) -> Iterator[DynamoDBLocal]:
+    """One DynamoDB Local for the whole run; see its `url`, `client` and `create_table`.
+
+    Where it cannot be had its tests are skipped and the run's end says so; with CI=true they fail.
+    """
+    with ExitStack() as stack:
+        try:
+            local = stack.enter_context(DynamoDBLocal())
+        except Unavailable as reason:
+            if os.environ.get("CI") == "true":
+                raise
+            pytestconfig.stash[UNAVAILABLE] = str(reason)
+            pytest.skip(str(reason))
+        yield local
+
+
+@pytest.fixture
+def access_key() -> str:
+    """A key of this test alone: with it a database of its own in DynamoDB Local, for each Region it names."""
+    return new_access_key()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses DynamoDB Local is marked so, without being told."""
+    for item in items:
+        if "dynamodb_local" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.local)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A suite that did not run is the last thing one reads."""
+    if reason := config.stash.get(UNAVAILABLE, None):
+        terminalreporter.write_line(
+            f"NOT RUN: everything that needs DynamoDB Local. {' '.join(reason.split())}", red=True, bold=True
+        )

@@ -1,0 +1,1 @@
+"""What several suites and the benchmark share. Nothing in src imports any of it."""
