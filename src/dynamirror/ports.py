@@ -77,13 +77,24 @@ class LeaseStore(Protocol):
         """All lease rows, eventually consistent. Rows that are no leases are reported once and left out (P-5)."""
 
     async def get(self, shard_id: str) -> Lease | None:
-        """One row, read consistently."""
+        """One row, read consistently. Raises Retry for a row that is no lease: it is not the same as no row."""
 
     async def create(self, lease: Lease) -> bool:
         """Create a row; False when there is one already (which is left as it is)."""
 
     async def update(self, update: Update) -> None:
         """Carry the update out, never creating a row. Raises ConditionFailed when the row was no longer `before`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairAnswer:
+    """What the task name stands for, as remembered. `ok`: it is the pair that was asked for."""
+
+    ok: bool
+    source_arn: str
+    destination_arn: str
+    # Remembered in this life of the task; False: in one whose lease table or stream is gone.
+    current: bool = True
 
 
 class StateStore(Protocol):
@@ -100,6 +111,13 @@ class StateStore(Protocol):
 
     async def retire(self, worker: str) -> None:
         """Remove a worker's heartbeat row, after it has released its leases."""
+
+    async def remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
+        """Remember which two tables the task name stands for, unless it stands for others already. Idempotent.
+
+        The pair outlives the incarnation: deleting the lease table restarts the task for the same two tables,
+        and never turns its name into another task's unnoticed.
+        """
 
 
 class MetricSink(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from dynamirror.aws.lease_rows import Wrong, create_request, read_row, update_request
 from dynamirror.aws.wire import Caller, Row, all_rows, encode, get_row, s
-from dynamirror.errors import ConditionFailed
+from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.lease import Lease, Update
 
 log = logging.getLogger("dynamirror.leases")
@@ -35,11 +35,16 @@ class LeaseTable:
         return self._leases(rows)
 
     async def get(self, shard_id: str) -> Lease | None:
-        """See ports.LeaseStore. None also for a row that is no lease, which is reported."""
+        """See ports.LeaseStore."""
         request = {"TableName": self._name, "Key": {"leaseKey": s(shard_id)}}
         row = await get_row(self._caller, request, f"GetItem of {shard_id} in the lease table {self._name}")
-        found = self._leases([row]) if row is not None else []
-        return found[0] if found else None
+        if row is None:
+            return None
+        found = self._leases([row])
+        if not found:
+            # Not None: a child whose parent's row is not there may be read at once.
+            raise Retry(Side.STATE, f"the row of {shard_id} in the lease table {self._name} is no lease: mend it")
+        return found[0]
 
     async def create(self, lease: Lease) -> bool:
         """See ports.LeaseStore."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from dynamirror.aws.wire import Caller, Row, Value, all_rows, encode, get_row, n, s
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
+from dynamirror.ports import PairAnswer
 
 log = logging.getLogger("dynamirror.leases")
 
@@ -37,17 +38,6 @@ class Incarnation:
     def owns(self, row: Row) -> bool:
         """Whether the row belongs to this life of the task."""
         return all(row.get(name) == value for name, value in self.attributes().items() if name != "schema")
-
-
-@dataclass(frozen=True, slots=True)
-class PairAnswer:
-    """What the task name stands for, as remembered. `ok`: it is the pair that was asked for."""
-
-    ok: bool
-    source_arn: str
-    destination_arn: str
-    # The row was written in this life of the task; False: by one whose lease table or stream is gone.
-    current: bool = True
 
 
 class StateTable:
@@ -80,13 +70,13 @@ class StateTable:
         await self._caller.call("DeleteItem", encode({"TableName": self._name, "Key": _key(_WORKER, worker)}))
 
     async def remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
-        """Remember which tables the task name stands for, unless it stands for others already; idempotent.
+        """See ports.StateStore.
 
-        The pair outlives the lease table on purpose. Deleting that table restarts the *task* ("read everything
-        that the stream still has"), and a restart with the same pair goes through: ARNs are names, they survive
-        the re-creation of a table or a stream; the row then moves into the present life of the task. With another
-        pair the name is either a slip of the hand, which would mix two tables, or meant, which only the operator
-        knows: the answer says so (`ok` and `current` False), and who means it deletes the state table too.
+        Deleting the lease table restarts the task ("read everything that the stream still has"). A restart with
+        the same pair goes through, since ARNs are names that survive the re-creation of a table; the row then
+        moves into the present life of the task. With another pair the name is either a slip of the hand, which
+        would mix two tasks, or meant, which only the operator knows: the answer says so (`ok` and `current` are
+        False), and who means it deletes the state table too.
         Raises Retry when the row keeps changing under it, Stop when a newer dynamirror has written it.
         """
         wanted = {"source": s(source_arn), "destination": s(destination_arn)}
