@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +67,8 @@ class Pair:
 
 
 @pytest.fixture
-def pair(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Iterator[Pair]:
-    yield Pair(dynamodb_local, access_key, tmp_path / "log")
+def pair(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pair:
+    return Pair(dynamodb_local, access_key, tmp_path / "log")
 
 
 def test_one_item_appears(pair: Pair) -> None:
