@@ -1,1 +1,5 @@
-"""In-memory ports for tests, shipped: the service's semantics without the service."""
+"""In-memory ports with the services' semantics, a hook for faults, and a loop that runs on virtual time.
+
+Shipped, so that users can test what they build on dynamirror without AWS. Nothing here opens a connection or
+waits in real time; with `run_virtual` a day of replication takes as long as its computations.
+"""

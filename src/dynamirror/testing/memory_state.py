@@ -1,0 +1,103 @@
+"""The lease table and the state table in memory."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from dynamirror.errors import ConditionFailed
+from dynamirror.model.lease import Lease, Update
+from dynamirror.ports import PairAnswer
+from dynamirror.testing.faults import Line
+
+
+class MemoryLeases:
+    """`ports.LeaseStore`; shared by all simulated workers. `rows` is open to tests: it is the table itself."""
+
+    def __init__(self, line: Line | None = None) -> None:
+        self.rows: dict[str, Lease] = {}
+        self._line = line or Line()
+
+    async def scan(self) -> list[Lease]:
+        """See ports.LeaseStore."""
+        return await self._line.call("Scan", lambda _: list(self.rows.values()))
+
+    async def get(self, shard_id: str) -> Lease | None:
+        """See ports.LeaseStore."""
+        return await self._line.call("GetItem", lambda _: self.rows.get(shard_id))
+
+    async def create(self, lease: Lease) -> bool:
+        """See ports.LeaseStore."""
+        return await self._line.call("PutItem", lambda _: self._create(lease))
+
+    async def update(self, update: Update) -> None:
+        """See ports.LeaseStore."""
+        await self._line.call("UpdateItem", lambda _: self._update(update))
+
+    def _create(self, lease: Lease) -> bool:
+        return self.rows.setdefault(lease.shard_id, lease) is lease
+
+    def _update(self, update: Update) -> None:
+        before, after = update.before, update.after
+        row = self.rows.get(before.shard_id)
+        if row is None:
+            raise ConditionFailed(f"there is no row of {before.shard_id}")
+        if (row.counter, row.owner) != (before.counter, before.owner):
+            raise ConditionFailed(f"the row of {before.shard_id} is at {row.counter} of {row.owner}")
+        if update.unless_finished and row.finished:
+            raise ConditionFailed(f"the row of {before.shard_id} is finished")
+        # Only what the update changes: a row may have attributes that `before` did not show.
+        changed: dict[str, Any] = {
+            name: getattr(after, name)
+            for name in (attribute.name for attribute in fields(Lease))
+            if getattr(after, name) != getattr(before, name)
+        }
+        self.rows[before.shard_id] = replace(row, **changed)
+
+
+class MemoryState:
+    """`ports.StateStore`. Workers of one task share `rows`; another incarnation with the same rows sees none."""
+
+    def __init__(
+        self,
+        incarnation: str = "first",
+        line: Line | None = None,
+        rows: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] | None = None,
+    ) -> None:
+        # (kind, id) -> (incarnation, attributes)
+        self.rows = rows if rows is not None else {}
+        self._incarnation = incarnation
+        self._line = line or Line()
+
+    async def beat(self, worker: str, counter: int, facts: Mapping[str, str]) -> None:
+        """See ports.StateStore."""
+        row = {**facts, "beat": counter}
+        await self._line.call("PutItem", lambda _: self._put("worker", worker, row))
+
+    async def beats(self) -> dict[str, int]:
+        """See ports.StateStore."""
+        return await self._line.call("Query", lambda _: self._beats())
+
+    async def retire(self, worker: str) -> None:
+        """See ports.StateStore."""
+        await self._line.call("DeleteItem", lambda _: self.rows.pop(("worker", worker), None))
+
+    async def remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
+        """See ports.StateStore."""
+        return await self._line.call("PutItem", lambda _: self._remember_pair(source_arn, destination_arn))
+
+    def _put(self, kind: str, row_id: str, attributes: Mapping[str, Any]) -> None:
+        self.rows[kind, row_id] = (self._incarnation, attributes)
+
+    def _beats(self) -> dict[str, int]:
+        return {
+            row_id: attributes["beat"]
+            for (kind, row_id), (incarnation, attributes) in self.rows.items()
+            if kind == "worker" and incarnation == self._incarnation
+        }
+
+    def _remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
+        incarnation, pair = self.rows.get(("task", "pair"), (self._incarnation, None))
+        if pair is not None and (pair["source"], pair["destination"]) != (source_arn, destination_arn):
+            return PairAnswer(False, pair["source"], pair["destination"], incarnation == self._incarnation)
+        self._put("task", "pair", {"source": source_arn, "destination": destination_arn})
+        return PairAnswer(True, source_arn, destination_arn)
