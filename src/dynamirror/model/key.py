@@ -6,7 +6,8 @@ the key attributes out of any map of attribute values that holds them (`Keys`, a
 echoed in `UnprocessedItems`) and skips everything else without building Python objects for it.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any, TypeAlias
@@ -18,6 +19,9 @@ Key: TypeAlias = str | tuple[str, str]
 
 # A DynamoDB number has at most 38 significant digits (Developer Guide, "Data types: Number").
 _NUMBER = Context(prec=38)
+
+# An attribute name may hold any character (Developer Guide, "Naming rules"); a field name of msgspec may not.
+_AWKWARD = re.compile(r'["\\\x00-\x1f]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,41 @@ def canonical_number(text: str) -> str:
     return format(number.normalize(_NUMBER), "f")
 
 
+def _decoder(attributes: Sequence[KeyAttribute]) -> Callable[[Any], Any]:
+    """Decodes a map of attribute values into an object with `k0.v` (and `k1.v`): the key values, and nothing else."""
+    values = [
+        msgspec.defstruct(f"Value{i}", [("v", str)], rename={"v": a.type}, gc=False) for i, a in enumerate(attributes)
+    ]
+    fields = [(f"k{i}", value) for i, value in enumerate(values)]
+    if any(_AWKWARD.search(a.name) for a in attributes):
+        return _awkward_decoder(attributes, fields)
+    names = {f"k{i}": a.name for i, a in enumerate(attributes)}
+    return msgspec.json.Decoder(msgspec.defstruct("Keys", fields, rename=names, gc=False)).decode
+
+
+def _awkward_decoder(attributes: Sequence[KeyAttribute], fields: Sequence[tuple[str, Any]]) -> Callable[[Any], Any]:
+    """The same for attribute names that msgspec does not take as field names; slower."""
+    keys = msgspec.defstruct("Keys", fields, gc=False)
+    item = msgspec.json.Decoder(dict[str, msgspec.Raw])
+    inner = [msgspec.json.Decoder(kind) for _, kind in fields]
+
+    def decode(raw: bytes | msgspec.Raw) -> Any:
+        found = item.decode(raw)
+        for attribute in attributes:
+            if attribute.name not in found:
+                raise msgspec.ValidationError(f"Object missing required field `{attribute.name}`")
+        return keys(*(decoder.decode(found[a.name]) for decoder, a in zip(inner, attributes, strict=True)))
+
+    return decode
+
+
 class KeyCodec:
     """Reads keys of one key schema; made once per table, called once per change."""
 
     def __init__(self, schema: KeySchema) -> None:
         self.schema = schema
         attributes = [schema.hash] if schema.range is None else [schema.hash, schema.range]
-        fields = [
-            (f"k{i}", msgspec.defstruct(f"Value{i}", [("v", str)], rename={"v": a.type}, gc=False))
-            for i, a in enumerate(attributes)
-        ]
-        shape = msgspec.defstruct("Keys", fields, rename={f"k{i}": a.name for i, a in enumerate(attributes)}, gc=False)
-        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(shape).decode
+        self._decode = _decoder(attributes)
         self._hash_is_number = schema.hash.type == "N"
         self._range_is_number = schema.range is not None and schema.range.type == "N"
         self.of: Callable[[bytes | msgspec.Raw], Key] = self._pair if schema.range else self._single

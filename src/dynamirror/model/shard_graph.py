@@ -5,7 +5,7 @@ a child may show before its parent closes, siblings show at different times. So 
 before anything is built on it.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease, new_lease
@@ -62,13 +62,17 @@ def doubts_about(listing: Listing, now_ms: int) -> list[str]:
 
 
 def believable(listing: Listing, now_ms: int) -> Listing:
-    """What may be acted upon of a listing that stays inconsistent: no shard whose young parent is missing.
+    """What may be acted upon of a listing that stays inconsistent: no shard whose young parent is missing, and
+    none of its descendants.
 
     Reading such a child could overtake its parent; it waits for a listing that shows the parent.
     """
     listed = {shard.id for shard in listing.shards}
-    kept = tuple(s for s in listing.shards if not _parent_missing(s, listed, now_ms))
-    return Listing(kept, listing.enabled)
+    barred: set[str] = set()
+    for shard in ancestors_first(listing.shards):
+        if shard.parent_id in barred or _parent_missing(shard, listed, now_ms):
+            barred.add(shard.id)
+    return Listing(tuple(s for s in listing.shards if s.id not in barred), listing.enabled)
 
 
 def _parent_missing(shard: Shard, listed: Collection[str], now_ms: int) -> bool:
@@ -107,16 +111,18 @@ def missing_leases(listing: Listing, leases: Mapping[str, Lease], start: Start) 
     """The rows to create, ancestors first, none of them owned.
 
     A shard that was completed and whose row is gone must not come back: it would be replayed over newer
-    images (P-19). The sign is a child row that has been started. `start` counts only for a task without
-    any lease; a shard that appears later is read from its beginning.
+    images (P-19). The sign is a descendant's row that is not at TRIM_HORIZON. `start` counts only for a task
+    without any lease; a shard that appears later is read from its beginning.
     """
     fresh = not leases
-    children = _children_of(listing.shards, leases.values())
+    completed = _completed(listing.shards, leases.values())
+    parents = {shard.parent_id for shard in listing.shards}
     missing: list[Lease] = []
     for shard in ancestors_first(listing.shards):
-        if shard.id in leases or _was_completed(children.get(shard.id, ()), leases):
+        if shard.id in leases or shard.id in completed:
             continue
-        if fresh and start.checkpoint == LATEST and not _wanted_at_latest(shard, listing.shards):
+        # LATEST: the ends of the lineages only. A closed one whose child is not listed yet leads to that child.
+        if fresh and start.checkpoint == LATEST and shard.id in parents:
             continue
         position = start.checkpoint if fresh else TRIM_HORIZON
         at_ms = start.at_ms if fresh else _inherited_start(shard, leases)
@@ -129,10 +135,6 @@ def child_leases(parent: Lease, children: Iterable[Shard]) -> list[Lease]:
     return [new_lease(child.id, _parents(child), TRIM_HORIZON, parent.start_at_ms) for child in children]
 
 
-def _wanted_at_latest(shard: Shard, shards: Sequence[Shard]) -> bool:
-    return shard.open and all(other.parent_id != shard.id for other in shards)
-
-
 def _inherited_start(shard: Shard, leases: Mapping[str, Lease]) -> int | None:
     parent = leases.get(shard.parent_id or "")
     return parent.start_at_ms if parent else None
@@ -142,16 +144,21 @@ def _parents(shard: Shard) -> tuple[str, ...]:
     return (shard.parent_id,) if shard.parent_id else ()
 
 
-def _children_of(shards: Iterable[Shard], leases: Iterable[Lease]) -> dict[str, set[str]]:
-    children: dict[str, set[str]] = {}
-    for shard in shards:
-        if shard.parent_id:
-            children.setdefault(shard.parent_id, set()).add(shard.id)
+def _completed(shards: Iterable[Shard], leases: Iterable[Lease]) -> set[str]:
+    """The shards that a descendant's row proves to be done with: completed, or (LATEST) never wanted.
+
+    KCL deletes finished rows from the oldest on, so the usual table of a long-running Java fleet has rows for the
+    youngest generations only, while the stream still lists their ancestors: the proof reaches over many generations.
+    """
+    parents = {shard.id: _parents(shard) for shard in shards}
+    open_ends = []
     for lease in leases:
-        for parent_id in lease.parent_ids:
-            children.setdefault(parent_id, set()).add(lease.shard_id)
-    return children
-
-
-def _was_completed(children: Collection[str], leases: Mapping[str, Lease]) -> bool:
-    return any(child in leases and leases[child].started for child in children)
+        parents[lease.shard_id] = tuple({*parents.get(lease.shard_id, ()), *lease.parent_ids})
+        if lease.checkpoint != TRIM_HORIZON:
+            open_ends.append(lease.shard_id)
+    completed: set[str] = set()
+    while open_ends:
+        above = [parent for parent in parents.get(open_ends.pop(), ()) if parent not in completed]
+        completed.update(above)
+        open_ends.extend(above)
+    return completed
