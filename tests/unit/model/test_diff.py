@@ -3,6 +3,7 @@
 import pytest
 
 from dynamirror.model.diff import Comparison, Difference, Item, Kind, compare, first_difference
+from dynamirror.model.key import Key
 
 SAME: list[tuple[Item, Item]] = [
     ({"a": {"N": "1"}}, {"a": {"N": "1.0"}}),
@@ -44,8 +45,8 @@ def test_the_first_difference_is_named(one: Item, other: Item, path: str) -> Non
 def test_tables_are_compared_key_by_key() -> None:
     x: Item = {"v": {"S": "x"}}
     y: Item = {"v": {"S": "y"}}
-    source = {("a", "1"): x, ("b", "1"): x, ("c", "1"): x}
-    destination = {("a", "1"): x, ("b", "1"): y, ("d", "1"): x}
+    source: dict[Key, Item] = {("a", "1"): x, ("b", "1"): x, ("c", "1"): x}
+    destination: dict[Key, Item] = {("a", "1"): x, ("b", "1"): y, ("d", "1"): x}
     found = compare(source, destination)
     assert found == Comparison(
         source_items=3,
