@@ -97,8 +97,9 @@ class Replication:
 
     async def _run(self) -> None:
         try:
-            async with connect(self._settings, self._environ, SystemClock(), jitter()) as connections:
-                facts = await check(connections, self._settings)
+            clock = SystemClock()
+            async with connect(self._settings, self._environ, clock, jitter()) as connections:
+                facts = await check(connections, self._settings, clock)
                 worker = assemble_worker(connections, facts, self._settings, self.worker, self.metrics)
                 async with asyncio.TaskGroup() as group:
                     side_tasks = [
