@@ -1,0 +1,137 @@
+"""The checks before the start: each failure is one clear line with its exit code, and nothing half-done.
+
+Called once by the engine with open connections. First everything that only reads, then what the task needs is
+made, in an order that may be repeated: stream switched on (when asked), lease table, state table, the pair.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from dynamirror.aws.state_table import Incarnation
+from dynamirror.engines.reach import Control, Reach
+from dynamirror.engines.reverse_task import ReverseTask, refuse_running
+from dynamirror.engines.state_setup import StateSetup
+from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
+from dynamirror.errors import AccessDenied, NotFound, Side
+from dynamirror.model.key import KeyAttribute, KeySchema
+from dynamirror.model.task_name import lease_table_name
+from dynamirror.ports import Clock, StateStore, TableFacts
+from dynamirror.settings.groups import ReplicationSettings
+
+log = logging.getLogger("dynamirror")
+
+LEASE_SCHEMA = KeySchema(KeyAttribute("leaseKey", "S"))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the checks found and made. `state` is None where the state table may not be used (Java form only)."""
+
+    source: TableFacts
+    destination: TableFacts
+    stream_arn: str
+    lease_table: TableFacts
+    state: StateStore | None
+
+
+async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Facts:
+    """Check, then make what is missing. Raises Refused, Stop (NotFound, AccessDenied) or a Retry that did not pass.
+
+    Idempotent, also when several workers start at the same time.
+    """
+    source, destination = await _both_tables(reach, settings)
+    leases = await _found(reach.state_control, settings.task.lease_table)
+    if leases is not None:
+        check_own(settings.task.lease_table, leases.schema, LEASE_SCHEMA)
+    check_stream(source, settings)
+    state = StateSetup(reach, settings, clock, (source.arn, destination.arn))
+    await state.refuse_other_pair(Incarnation(leases.table_id if leases else "", source.stream_arn or ""))
+    if not settings.checks.allow_loop and destination.stream_arn is not None:
+        await _refuse_loop(reach, settings, destination, leases, clock)
+    # Up to here no table has been changed or made.
+    if source.stream_arn is None:
+        source = await _switch_stream_on(reach, settings)
+    assert source.stream_arn is not None, "enable_stream returns when the stream is on"
+    leases = await _lease_table(reach, settings.task.lease_table, leases)
+    table = await state.open(Incarnation(leases.table_id, source.stream_arn))
+    return Facts(source, destination, source.stream_arn, leases, table)
+
+
+async def _both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[TableFacts, TableFacts]:
+    """Source and destination as they are: there, in service, two tables, one key schema."""
+    source = await _found(reach.source_control, settings.source.table)
+    if source is None:
+        raise NotFound(
+            Side.SOURCE,
+            f"the source table {settings.source.table} does not exist in {settings.source.region} "
+            f"({reach.source.url}); check --source-table, --source-region and the account of the credentials",
+        )
+    check_in_service(Side.SOURCE, f"source table {settings.source.table}", source)
+    destination = await _found(reach.destination_control, settings.destination.table)
+    if destination is None:
+        raise NotFound(
+            Side.DESTINATION,
+            f"the destination table {settings.destination.table} does not exist in {settings.destination.region} "
+            f"({reach.destination.url}); create it with the key {source.schema}, or check --destination-table, "
+            "--destination-region and the account of the credentials",
+        )
+    check_in_service(Side.DESTINATION, f"destination table {settings.destination.table}", destination)
+    check_pair(source, destination, reach.source.url == reach.destination.url, settings)
+    return source, destination
+
+
+async def _found(control: Control, name: str) -> TableFacts | None:
+    try:
+        return await control.describe_table(name)
+    except NotFound:
+        return None
+
+
+async def _switch_stream_on(reach: Reach, settings: ReplicationSettings) -> TableFacts:
+    facts = await reach.source_control.enable_stream(settings.source.table)
+    log.info(
+        "switched the stream of %s on; what was written before is not in it",
+        settings.source.table,
+        extra={"event": "stream_enabled", "facts": {"table": settings.source.table, "stream": facts.stream_arn}},
+    )
+    return facts
+
+
+async def _lease_table(reach: Reach, name: str, found: TableFacts | None) -> TableFacts:
+    """The lease table, created when missing. Another worker may be creating it at the same moment."""
+    if found is None or found.status == "CREATING":
+        found = await reach.state_control.create_table(name, LEASE_SCHEMA)
+        check_own(name, found.schema, LEASE_SCHEMA)
+        log.info(
+            "lease table %s is new: the task starts from its beginning",
+            name,
+            extra={"event": "lease_table_created", "facts": {"table": name}},
+        )
+    check_in_service(Side.STATE, f"lease table {name}", found)
+    return found
+
+
+async def _refuse_loop(
+    reach: Reach, settings: ReplicationSettings, destination: TableFacts, leases: TableFacts | None, clock: Clock
+) -> None:
+    """See reverse_task. Where the destination's credentials may not look, that is said and the start goes on.
+
+    Not called when the destination has no stream: nothing can be reading changes there.
+    """
+    near, far = settings.source, settings.destination
+    name = lease_table_name(None, (far.region, far.table), (near.region, near.table))
+    try:
+        reverse = await _found(reach.destination_control, name)
+        if reverse is None or reverse.schema != LEASE_SCHEMA:
+            return
+        if leases is not None and same_table(leases, reverse, reach.state.url == reach.destination.url):
+            # Tables of one name and Region in two accounts: this is our own lease table, its owners are our fellows.
+            return
+        incarnation = Incarnation(reverse.table_id, destination.stream_arn or "")
+        await refuse_running(ReverseTask(name, incarnation, far.region), reach.destination, clock)
+    except AccessDenied as error:
+        log.warning(
+            "cannot see whether the reverse task is running: %s",
+            error,
+            extra={"event": "reverse_task_unseen", "facts": {"table": name}},
+        )

@@ -1,0 +1,81 @@
+"""What must be so of the tables, judged from their facts. Pure; each failure is one line that says what to do."""
+
+import shlex
+
+from dynamirror.errors import Refused, Side, Stop
+from dynamirror.model.key import KeySchema
+from dynamirror.ports import TableFacts
+from dynamirror.settings.groups import ReplicationSettings, SourceSettings
+
+VIEW_TYPE = "NEW_AND_OLD_IMAGES"
+# A table that is being changed is read and written all the same (API reference, TableDescription.TableStatus).
+_IN_SERVICE = frozenset({"ACTIVE", "UPDATING"})
+
+
+def check_in_service(side: Side, what: str, facts: TableFacts) -> None:
+    """Raises Stop unless the table can be used now."""
+    if facts.status not in _IN_SERVICE:
+        raise Stop(side, f"the {what} is {facts.status}, not ACTIVE; start again when it is")
+
+
+def check_pair(source: TableFacts, destination: TableFacts, same_url: bool, settings: ReplicationSettings) -> None:
+    """Two tables (else Refused) of one key schema (else Stop)."""
+    if same_table(source, destination, same_url):
+        raise Refused(
+            f"source and destination are the same table, {source.arn}; give another --destination-table, "
+            "--destination-region or --destination-profile"
+        )
+    if source.schema != destination.schema:
+        raise Stop(
+            Side.DESTINATION,
+            f"the key schemas differ: the source {settings.source.table} has {source.schema}, the destination "
+            f"{settings.destination.table} has {destination.schema}; create the destination with the source's key",
+        )
+
+
+def same_table(one: TableFacts, other: TableFacts, same_url: bool) -> bool:
+    """Whether both facts are of one table. Emulators give one ARN to many tables: the id tells, else the endpoint."""
+    if one.arn != other.arn:
+        return False
+    return one.table_id == other.table_id if one.table_id and other.table_id else same_url
+
+
+def check_stream(source: TableFacts, settings: ReplicationSettings) -> None:
+    """Raises Stop, with the command that mends it, unless the stream has both images or may be switched on."""
+    name = settings.source.table
+    if source.stream_arn is None:
+        if settings.checks.enable_stream:
+            return
+        raise Stop(
+            Side.SOURCE,
+            f"the stream of the source table {name} is off; switch it on with --enable-stream or with: "
+            + stream_command(settings.source, f"StreamEnabled=true,StreamViewType={VIEW_TYPE}"),
+        )
+    if source.stream_view_type != VIEW_TYPE:
+        off = stream_command(settings.source, "StreamEnabled=false")
+        raise Stop(
+            Side.SOURCE,
+            f"the stream of the source table {name} has {source.stream_view_type}, not {VIEW_TYPE}, which cannot be "
+            f"changed; end it (other readers lose it) with: {off} and start again with --enable-stream",
+        )
+
+
+def stream_command(source: SourceSettings, specification: str) -> str:
+    """The command line of the AWS CLI that changes the source's stream."""
+    words = ["aws", "dynamodb", "update-table", "--region", source.region]
+    if source.profile is not None:
+        words += ["--profile", source.profile]
+    if source.endpoint is not None:
+        words += ["--endpoint-url", source.endpoint]
+    words += ["--table-name", source.table, "--stream-specification", specification]
+    return shlex.join(words)
+
+
+def check_own(name: str, found: KeySchema, ours: KeySchema) -> None:
+    """Raises Stop when a lease or state table has another key than ours."""
+    if found != ours:
+        raise Stop(
+            Side.STATE,
+            f"the table {name} has the key {found}, but dynamirror's needs {ours}: it belongs to something else; "
+            "give another --task-name",
+        )
