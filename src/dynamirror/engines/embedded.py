@@ -8,7 +8,6 @@ import asyncio
 import importlib.util
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections import deque
@@ -17,9 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dynamirror.aws.loopback import HOST, answers, free_port
 from dynamirror.errors import DynamirrorError, Refused
 
-HOST = "127.0.0.1"
 DYNAMODB_LOCAL_VERSION = "2.5.4"
 
 _GUARD = Path(__file__).with_name("embedded_guard.py")
@@ -120,7 +119,7 @@ async def started(program: Program, start_timeout_s: float = 30.0) -> AsyncItera
     """
     for attempt in range(1, _ATTEMPTS + 1):
         folder = Path(tempfile.mkdtemp(prefix="dynamirror-demo-"))
-        port = _free_port()
+        port = free_port()
         process = await _start(program, folder, port)
         try:
             failure = await _until_it_answers(process, port, start_timeout_s)
@@ -161,7 +160,7 @@ async def _until_it_answers(process: asyncio.subprocess.Process, port: int, time
     try:
         async with asyncio.timeout(timeout_s):
             while process.returncode is None:
-                if await _answers(port):
+                if await answers(port):
                     return None
                 await asyncio.sleep(0.05)
     except TimeoutError:
@@ -169,31 +168,10 @@ async def _until_it_answers(process: asyncio.subprocess.Process, port: int, time
     return f"ended with exit code {process.returncode}"
 
 
-async def _answers(port: int) -> bool:
-    try:
-        reader, writer = await asyncio.open_connection(HOST, port)
-    except OSError:
-        return False
-    try:
-        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        return (await reader.read(5)) == b"HTTP/"
-    except ConnectionError:
-        return False
-    finally:
-        writer.close()
-
-
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.stdin is not None:
         process.stdin.close()
     await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _last_lines(path: Path) -> str:
