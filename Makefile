@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := $(wildcard src tests scripts bench)
-RULES := $(wildcard tests/unit/test_layers.py tests/unit/test_ratchet.py tests/unit/test_tidy.py)
+RULES := tests/unit/test_layers.py tests/unit/test_ratchet.py tests/unit/test_tidy.py
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --upgrade pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check
