@@ -15,9 +15,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from dynamirror.errors import CredentialsExpired, ItemRefused, Retry, Side, Stop, Throttled
+from dynamirror.errors import ItemRefused, Retry, Side, Stop, Throttled
+from dynamirror.follow.patience import CredentialsPatience
 from dynamirror.follow.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
@@ -31,8 +32,6 @@ from dynamirror.settings.groups import WriteSettings
 BATCH_WRITES_MAX = 25
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 RETRY = Backoff(first_s=0.05, most_s=5.0)
-# How long credentials may stay expired before the program stops and says so.
-CREDENTIALS_PATIENCE_S = 300.0
 RETRY_LOG_EVERY_S = 10.0
 
 log = logging.getLogger("dynamirror.apply")
@@ -47,6 +46,26 @@ class Pending:
         self.write = write
         self.marks = marks
         self.attempts = 0
+
+    @property
+    def abandoned(self) -> bool:
+        """Its shard is no longer this worker's: it may not be sent (P-25)."""
+        return self.marks[-1].watermark.abandoned
+
+
+@dataclass(slots=True)
+class Unwritten:
+    """What of a batch is not durable: to be sent again (and why), or refused for good."""
+
+    failed: list[Pending] = field(default_factory=list)
+    error: Retry | None = None
+    refused: list[tuple[Pending, ItemRefused]] = field(default_factory=list)
+
+    def add(self, other: "Unwritten") -> None:
+        """Join what came of another part of the batch."""
+        self.failed += other.failed
+        self.error = self.error or other.error
+        self.refused += other.refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,7 @@ class Applier:
         self._requests = 0
         self._group: asyncio.TaskGroup | None = None
         self._progress = Signal()
-        self._expired_since_s: float | None = None
+        self._credentials = CredentialsPatience(tools.clock)
         self._logged_at_s = float("-inf")
 
     def __repr__(self) -> str:
@@ -124,6 +143,9 @@ class Applier:
             if batch:
                 self._requests += 1
                 self._group.create_task(self._carry(batch))
+            else:
+                # All were dropped: that makes room too, and no answer will come to say so.
+                self._progress.notify()
 
     def _next_batch(self) -> list[Pending]:
         batch: list[Pending] = []
@@ -136,7 +158,7 @@ class Applier:
                 break
             self._ready.popleft()
             del self._waiting[key]
-            if pending.marks[-1].watermark.abandoned:
+            if pending.abandoned:
                 self._bytes -= len(pending.write.request)
                 continue
             self._flying[key] = pending
@@ -146,39 +168,63 @@ class Applier:
     async def _carry(self, batch: list[Pending]) -> None:
         """One batch to its answer; what failed comes back later, by itself."""
         try:
-            failed, error = await self._attempt(batch)
-        finally:
-            self._requests -= 1
-        missed = {id(pending) for pending in failed}
+            try:
+                unwritten = await self._attempt(batch)
+            finally:
+                self._requests -= 1
+            self._answered(batch, unwritten)
+            if unwritten.failed:
+                await self._again(unwritten.failed, unwritten.error)
+        except BaseException:
+            # The group is ending. A shard task that has just read a page may submit it before its own end comes:
+            # a task started then would hide the error that ends everything behind another one.
+            self._group = None
+            raise
+
+    def _answered(self, batch: list[Pending], unwritten: Unwritten) -> None:
+        refused = []
+        for pending, error in unwritten.refused:
+            # A newer image of the item is waiting, or the shard is somebody else's: it need not be written.
+            if pending.abandoned or pending.write.key in self._waiting:
+                unwritten.failed.append(pending)
+            else:
+                refused.append((pending, error))
+        missed = {id(pending) for pending in unwritten.failed} | {id(pending) for pending, _ in refused}
         for pending in batch:
             if id(pending) not in missed:
                 self._durable(pending)
-        self._tools.metrics.count("changes_applied", len(batch) - len(failed))
+        self._tools.metrics.count("changes_applied", len(batch) - len(missed))
         self._progress.notify()
+        if refused:
+            raise _cannot_write(refused)
         self._pump()
-        if failed:
-            await self._again(failed, error)
 
-    async def _attempt(self, batch: list[Pending]) -> tuple[list[Pending], Retry | None]:
-        """Send once; returns what is not durable. A refused batch is split until the refused item stands alone."""
+    async def _attempt(self, batch: list[Pending]) -> Unwritten:
+        """Send once. A refused batch is halved until what is refused stands alone; the rest of it is written."""
         try:
             left = await self._tools.table.write([pending.write for pending in batch])
         except Retry as error:
-            self._check_patience(error)
-            return batch, error
+            self._credentials.failed(error)
+            return Unwritten(batch, error)
         except ItemRefused as error:
             if len(batch) == 1:
-                raise self._cannot_write(batch[0], error) from error
+                return Unwritten(refused=[(batch[0], error)])
             half = len(batch) // 2
-            first, first_error = await self._attempt(batch[:half])
-            second, second_error = await self._attempt(batch[half:])
-            return first + second, first_error or second_error
-        self._expired_since_s = None
+            unwritten = await self._attempt_part(batch[:half])
+            unwritten.add(await self._attempt_part(batch[half:]))
+            return unwritten
+        self._credentials.answered()
         self._tools.metrics.count("batches_sent")
         if not left:
-            return [], None
+            return Unwritten()
         keys = {write.key for write in left}
-        return [pending for pending in batch if pending.write.key in keys], None
+        return Unwritten([pending for pending in batch if pending.write.key in keys])
+
+    async def _attempt_part(self, part: list[Pending]) -> Unwritten:
+        unwritten = Unwritten([pending for pending in part if pending.abandoned])
+        if len(unwritten.failed) < len(part):
+            unwritten.add(await self._attempt([pending for pending in part if not pending.abandoned]))
+        return unwritten
 
     def _durable(self, pending: Pending) -> None:
         key = pending.write.key
@@ -231,24 +277,12 @@ class Applier:
             },
         )
 
-    def _check_patience(self, error: Retry) -> None:
-        if not isinstance(error, CredentialsExpired):
-            self._expired_since_s = None
-            return
-        now_s = self._tools.clock.boottime_s()
-        if self._expired_since_s is None:
-            self._expired_since_s = now_s
-        if now_s - self._expired_since_s > CREDENTIALS_PATIENCE_S:
-            raise Stop(
-                Side.DESTINATION,
-                f"{error}; they stayed expired for {CREDENTIALS_PATIENCE_S:.0f} s: renew them and start again "
-                "(nothing is lost, the checkpoints stand before what was not written)",
-            ) from error
 
-    def _cannot_write(self, pending: Pending, error: ItemRefused) -> Stop:
-        key = pending.write.key
-        return Stop(
-            Side.DESTINATION,
-            f"the destination refuses the item with key {key!r} (change {pending.write.sequence_number}): {error}. "
-            "The checkpoint stays before it: mend the destination table (or the item) and start again",
-        )
+def _cannot_write(refused: list[tuple[Pending, ItemRefused]]) -> Stop:
+    pending, error = refused[0]
+    more = f" (and {len(refused) - 1} more of its batch)" if len(refused) > 1 else ""
+    return Stop(
+        Side.DESTINATION,
+        f"the destination refuses the item with key {pending.write.key!r} (change {pending.write.sequence_number}): "
+        f"{error}{more}. The checkpoint stays before it: mend the destination table (or the item) and start again",
+    )
