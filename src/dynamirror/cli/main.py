@@ -16,7 +16,7 @@ from dynamirror.cli import outcome
 
 # Command -> its module's attribute, and the line in the list of commands.
 COMMANDS = {
-    "replicate": ("dynamirror.cli.replicate:command", "Apply the changes of a table to another, from now on."),
+    "replicate": ("dynamirror.cli.replicate:command", "Apply a table's changes to another table, until stopped."),
     "demo": ("dynamirror.cli.demo:command", "Replicate live traffic on this machine; no account needed."),
     "completion": ("dynamirror.cli.completion:command", "Print the completion script of bash, zsh or fish."),
 }

@@ -69,17 +69,12 @@ def help_of(flag: Flag) -> str:
     if flag.required:
         parts.append("Required.")
     elif flag.default is not None:
-        limits = f" ({_limits(flag)})" if flag.least is not None else ""
+        limits = f" ({flag.limits})" if flag.limits else ""
         parts.append(f"Default: {flag.default}{limits}.")
     elif flag.derived:
         parts.append(f"Default: {flag.derived}.")
     parts.append(f"[{', '.join((*flag.java, flag.variable))}]")
     return " ".join(parts)
-
-
-def _limits(flag: Flag) -> str:
-    unit = "s" if flag.kind == "duration" else ""
-    return f"{flag.least:g}{unit} to {int(flag.most or 0)}{unit}"
 
 
 def _one_value(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:

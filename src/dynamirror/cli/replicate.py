@@ -1,6 +1,7 @@
 """`dynamirror replicate`, and the Java tool's command line."""
 
 import os
+import platform
 import time
 from typing import Any
 
@@ -34,7 +35,7 @@ def _run(**parameters: Any) -> int:
     settings = settings_from(values, java_form, now_ms=int(time.time() * 1000))
     from dynamirror.engines.launch import launch
 
-    return launch(settings, os.environ)
+    return launch(settings, os.environ, host=platform.node().partition(".")[0] or "localhost")
 
 
 command = GroupedHelp("replicate", callback=_run, params=replication_options(), help=HELP, epilog=EPILOG)

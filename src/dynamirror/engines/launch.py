@@ -4,7 +4,6 @@ Apart from `engines/worker` because a program that uses replication as a library
 """
 
 import asyncio
-import platform
 import sys
 from collections.abc import Callable, Mapping
 
@@ -13,10 +12,10 @@ from dynamirror.observe.logs import set_up_logs
 from dynamirror.settings.groups import ReplicationSettings
 
 
-def launch(settings: ReplicationSettings, environ: Mapping[str, str]) -> int:
-    """Replicate until stopped; returns the exit code. Raises what the worker raises."""
+def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> int:
+    """Replicate until stopped; returns the exit code, raises what the worker raises. `host` names log files."""
     task = settings.task.lease_table.removeprefix(LEASE_TABLE_PREFIX) or settings.task.lease_table
-    set_up_logs(settings.log, task, platform.node().partition(".")[0] or "localhost", sys.stderr)
+    set_up_logs(settings.log, task, host, sys.stderr)
     from dynamirror.engines.worker import run_worker
 
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:

@@ -42,6 +42,14 @@ class Flag:
         return "DYNAMIRROR_" + self.field.upper()
 
     @property
+    def limits(self) -> str:
+        """The limits in words; empty when there are none."""
+        if self.least is None or self.most is None:
+            return ""
+        unit = "s" if self.kind == "duration" else ""
+        return f"{self.least:g}{unit} to {self.most:.0f}{unit}"
+
+    @property
     def spellings(self) -> tuple[str, ...]:
         """All names that the command line takes, ours first."""
         return (self.name, *self.java)

@@ -148,7 +148,7 @@ def _of_text(flag: Flag, text: str, label: str) -> Value:
 def _check_limits(flag: Flag, value: float, label: str) -> None:
     if flag.least is not None and flag.most is not None and not flag.least <= value <= flag.most:
         unit = "s" if flag.kind == "duration" else ""
-        raise Refused(f"{label} {value:g}{unit}: must be {flag.least:g}{unit} to {flag.most:g}{unit}")
+        raise Refused(f"{label} {value:g}{unit}: must be {flag.limits}")
 
 
 def _check_name(given: _Given, field: str, java_form: bool) -> None:

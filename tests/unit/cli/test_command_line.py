@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from dynamirror import __version__
 from dynamirror.cli.main import main
 from dynamirror.engines import launch
-from dynamirror.errors import Gap, Refused, Side, Stop, Throttled
+from dynamirror.errors import ExitCode, Gap, Refused, Side, Stop, Throttled
 from dynamirror.settings.flags import FLAGS
 from dynamirror.settings.groups import ReplicationSettings
+from scripts import help_pages
 
 PAIR = ["--source-region", "us-east-1", "--source-table", "A", "--destination-region", "eu-west-1"]
 WHOLE = ["replicate", *PAIR, "--destination-table", "B"]
@@ -34,7 +36,7 @@ class Recorder:
         self.seen: list[ReplicationSettings] = []
         self.error: BaseException | None = None
 
-    def __call__(self, settings: ReplicationSettings, environ: Mapping[str, str]) -> int:
+    def __call__(self, settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> int:
         self.seen.append(settings)
         if self.error is not None:
             raise self.error
@@ -226,3 +228,26 @@ def test_the_fastest_loop_runs() -> None:
 
     with asyncio.Runner(loop_factory=launch.fastest_loop()) as runner:
         assert runner.run(nothing()) in ("uvloop", "asyncio.unix_events")
+
+
+def test_the_reference_is_in_step_and_has_every_flag() -> None:
+    pages = help_pages.pages()
+    for name, text in pages.items():
+        assert (help_pages.REFERENCE / name).read_text() == text, f"run scripts/help_pages.py: {name}"
+    for flag in FLAGS:
+        for word in (*flag.spellings, flag.variable):
+            assert f"`{word}`" in pages["cli.md"]
+    for code in ExitCode:
+        assert f"| {int(code)} |" in pages["exit-codes.md"]
+
+
+def test_a_page_out_of_step_fails_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(help_pages, "REFERENCE", tmp_path)
+    assert help_pages.main(["--check"]) == 1
+    assert "docs/reference/cli.md is out of step" in capsys.readouterr().err
+    assert help_pages.main([]) == 0
+    assert help_pages.main(["--check"]) == 0
+    (tmp_path / "cli.md").write_text("old")
+    assert help_pages.main(["--check"]) == 1

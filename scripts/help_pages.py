@@ -1,0 +1,117 @@
+"""Writes the generated pages of docs/reference from the code: commands and flags, exit codes, figures.
+
+`python scripts/help_pages.py` writes them, `--check` only compares and fails when a page is out of step.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from dynamirror.cli.main import COMMANDS, cli
+from dynamirror.cli.outcome import INTERRUPTED
+from dynamirror.errors import ExitCode
+from dynamirror.observe.metrics import METRICS
+from dynamirror.settings.flags import FLAGS, Flag
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+GENERATED = "<!-- Made by scripts/help_pages.py from the code. -->"
+
+REPLICATE = """Each flag can also come from its variable; the flag wins, and an empty variable counts as not set.
+The spellings of dynamodb-cross-region-library are taken as they are. `--flag value` and `--flag=value` are the same.
+A duration is a number and its unit: `500ms`, `1s`, `2m`.
+
+Without the word `replicate` the same flags mean the same, with one leniency: where the credentials may not create the
+state table, one warning is given and replication goes on without it."""
+
+# What each code means, and what a script around the command may do about it.
+EXIT_CODES = {
+    ExitCode.OK: ("as asked; `replicate` was stopped in order", "nothing"),
+    ExitCode.DIFFERS: ("the tables differ (`demo`)", "look at what was printed"),
+    ExitCode.USAGE: ("arguments or configuration; nothing was changed", "mend the command line"),
+    ExitCode.SOURCE: ("the source table or its stream: missing, access denied, stream off", "mend, start again"),
+    ExitCode.DESTINATION: ("the destination table: missing, access denied, other key schema", "mend, start again"),
+    ExitCode.STATE: ("the lease or state table: access denied, foreign schema", "mend, start again"),
+    ExitCode.GAP: ("changes were trimmed from the stream before they were read", "the copy may differ: verify it"),
+    ExitCode.PARKED: ("reserved: more parked changes than allowed", "look at the parked changes"),
+    ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
+}
+
+
+def pages() -> dict[str, str]:
+    """File name -> content."""
+    return {
+        "cli.md": "\n".join(_cli_page()),
+        "exit-codes.md": "\n".join(_exit_code_page()),
+        "metrics.md": "\n".join(_metrics_page()),
+    }
+
+
+def _cli_page() -> Iterator[str]:
+    yield from ("# Commands and flags", "", GENERATED, "")
+    yield from ("```", _help(cli, "dynamirror"), "```", "")
+    yield from ("## dynamirror replicate", "")
+    yield from (REPLICATE, "")
+    for heading in dict.fromkeys(flag.heading for flag in FLAGS):
+        yield from (f"### {heading}", "", "| flag | variable | default | meaning |", "| --- | --- | --- | --- |")
+        yield from (_row(flag) for flag in FLAGS if flag.heading == heading)
+        yield ""
+    for name in COMMANDS:
+        if name != "replicate":
+            command = cli.get_command(click.Context(cli), name)
+            assert command is not None
+            yield from (f"## dynamirror {name}", "", "```", _help(command, f"dynamirror {name}"), "```", "")
+
+
+def _row(flag: Flag) -> str:
+    names = "<br>".join(f"`{spelling}`" for spelling in flag.spellings)
+    default = (
+        "required" if flag.required else f"`{flag.default}`" if flag.default is not None else flag.derived or "off"
+    )
+    meaning = flag.help
+    if flag.choices:
+        meaning += f" One of {', '.join(flag.choices)}."
+    return f"| {names} | `{flag.variable}` | {default} | {meaning} |"
+
+
+def _exit_code_page() -> Iterator[str]:
+    yield from ("# Exit codes", "", GENERATED, "", "| code | meaning | what to do |", "| --- | --- | --- |")
+    for code in ExitCode:
+        meaning, advice = EXIT_CODES[code]
+        yield f"| {int(code)} | {meaning} | {advice} |"
+    yield from (f"| {INTERRUPTED} | Ctrl-C before replication had started | nothing |", "")
+
+
+def _metrics_page() -> Iterator[str]:
+    yield from ("# Figures", "", GENERATED, "", "| name | kind | meaning |", "| --- | --- | --- |")
+    for metric in METRICS:
+        yield f"| `{metric.exported}` | {metric.kind} | {metric.help} |"
+    yield ""
+
+
+def _help(command: click.Command, path: str) -> str:
+    # A fixed width, or the page would depend on the terminal.
+    context = click.Context(command, info_name=path, terminal_width=100, help_option_names=["--help", "-h"])
+    return command.get_help(context)
+
+
+def main(arguments: list[str]) -> int:
+    """Write, or with --check compare; returns the exit code."""
+    stale = [
+        name
+        for name, text in pages().items()
+        if not (REFERENCE / name).is_file() or (REFERENCE / name).read_text(encoding="utf-8") != text
+    ]
+    if "--check" in arguments:
+        for name in stale:
+            print(f"docs/reference/{name} is out of step: run `python scripts/help_pages.py`", file=sys.stderr)
+        return 1 if stale else 0
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name in stale:
+        (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
