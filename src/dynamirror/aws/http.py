@@ -1,59 +1,76 @@
-"""One signed POST after another over kept connections: the only place with sockets.
+"""One signed POST after another over kept connections.
 
 Called by `aws/service` once an attempt. Nothing is retried here, and every failure says which of two it was:
 Unreachable (nothing was sent) or Unanswered (it may have been applied, or may still be).
 """
 
-import socket
+import asyncio
 import ssl
-import struct
-from asyncio import BaseTransport
-from asyncio import Transport as LoopTransport
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-import aiohttp
-from aiohttp.connector import Connection
-
+from dynamirror import __version__
+from dynamirror.aws.http_connection import Connection, Lost, Route, dial, reason_of
+from dynamirror.aws.http_wire import NotHttp, Request, Response, request_bytes
 from dynamirror.errors import Refused, Side, Stop, Unanswered, Unreachable
+
+__all__ = ["HttpPool", "Request", "Response", "Transport", "tls_context"]
 
 # Idle connections are given up before a server would close them: a request that meets the server's own
 # close is unanswered, which costs its keys a long wait.
 _KEEP_ALIVE_S = 4.0
-# Resolved names are kept this long; the service moves its addresses (60 s time to live and less).
-_NAME_LIFE_S = 10
-# Aborting with a linger of zero makes the kernel drop what it has not sent yet instead of delivering it late.
-_NO_LINGER = struct.pack("ii", 1, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A POST, complete: `headers` are sent as they are."""
-
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer, whatever its status. `headers` are looked up by lower-case names."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
+# A connection that rested longer than this is looked at before it is used: has the server closed it?
+_REST_S = 0.05
 
 # The second argument is the total time-out in seconds. Raises Unreachable, Unanswered, Stop.
 Transport: TypeAlias = Callable[[Request, float], Awaitable[Response]]
 
 
+class _Lane:
+    """The connections to one endpoint. Only bookkeeping: what must be closed is closed by the pool."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.target = route.target
+        self.headers = {
+            "User-Agent": f"dynamirror/{__version__}",
+            "Accept-Encoding": "identity",
+            **(route.proxy_authorization if route.url.scheme == "http" else {}),
+        }
+        # Longest idle first. The last is used first, so that spare ones grow old and are closed.
+        self.idle: deque[Connection] = deque()
+
+    def take(self, now_s: float) -> Connection | None:
+        """An idle connection that may be used."""
+        while self.idle:
+            connection = self.idle.pop()
+            rested_s = now_s - connection.idle_since_s
+            if rested_s < _REST_S or (rested_s < _KEEP_ALIVE_S and connection.quiet()):
+                return connection
+            connection.close()
+        return None
+
+    def give_back(self, connection: Connection, now_s: float) -> None:
+        """Keep a connection whose answer came whole, and let the old ones go."""
+        if connection.usable:
+            connection.idle_since_s = now_s
+            self.idle.append(connection)
+        while self.idle and now_s - self.idle[0].idle_since_s >= _KEEP_ALIVE_S:
+            self.idle.popleft().close()
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+
 class HttpPool:
-    """The connections of one side. `async with` opens and closes it; `send` is a Transport."""
+    """The connections of one side. `async with` closes them; `send` is a Transport."""
 
     def __init__(
         self,
@@ -68,146 +85,107 @@ class HttpPool:
         self._side = side
         self._proxies = _proxies(environ)
         self._tls = tls
-        self._connections_max = connections_max
-        self._socket = _socket_factory(unacknowledged_s)
-        self._proxy_of: dict[str, str | None] = {}
-        self._limits: dict[float, aiohttp.ClientTimeout] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._unacknowledged_s = unacknowledged_s
+        self._free = asyncio.Semaphore(connections_max)
+        self._lanes: dict[str, _Lane] = {}
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            limit=self._connections_max,
-            ssl=self._tls,
-            keepalive_timeout=_KEEP_ALIVE_S,
-            ttl_dns_cache=_NAME_LIFE_S,
-            resolver=aiohttp.ThreadedResolver(),
-            socket_factory=self._socket,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=_Answer,
-            auto_decompress=False,
-            skip_auto_headers=("Accept", "Content-Type", "User-Agent"),
-            trust_env=False,
-        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for lane in self._lanes.values():
+            while lane.idle:
+                lane.idle.pop().close()
+        # The transports close in the next turn of the loop.
+        await asyncio.sleep(0)
 
     async def send(self, request: Request, timeout_s: float) -> Response:
         """One attempt; `timeout_s` covers it all, the wait for a free connection included."""
-        assert self._session is not None, "the pool is not open"
-        url = request.url
-        proxy = self._proxy_of[url] if url in self._proxy_of else self._choose_proxy(url)
+        lane = self._lanes.get(request.url) or self._lane(request.url)
         try:
-            answer = await self._session.post(
-                url,
-                data=request.body,
-                headers=request.headers,
-                proxy=proxy,
-                timeout=self._limits.get(timeout_s) or self._limit(timeout_s),
-                allow_redirects=False,
-            )
-            return Response(answer.status, answer.headers, await answer.read())
-        except (aiohttp.ClientError, OSError) as failure:
-            raise self._consequence(failure, url, proxy, timeout_s) from failure
+            raw = request_bytes("POST", lane.target, {**request.headers, **lane.headers}, request.body)
+        except ValueError as failure:
+            raise Refused(f"a request to {lane.route} cannot be sent: {failure}; check the credentials") from failure
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        await self._take_turn(lane, deadline_s)
+        try:
+            return await self._exchange(lane, raw, deadline_s)
+        finally:
+            self._free.release()
 
-    def _consequence(self, failure: Exception, url: str, proxy: str | None, timeout_s: float) -> Exception:
-        where = url if proxy is None else f"{url} through the proxy {_without_password(proxy)}"
+    async def _take_turn(self, lane: _Lane, deadline_s: float) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                await self._free.acquire()
+        except TimeoutError as failure:
+            raise Unreachable(self._side, f"no free connection to {lane.route} in time") from failure
+
+    async def _exchange(self, lane: _Lane, raw: bytes, deadline_s: float) -> Response:
+        loop = asyncio.get_running_loop()
+        connection = lane.take(loop.time()) or await self._dial(lane, deadline_s)
+        answer = connection.exchange(raw)
+        # asyncio.timeout would cost several times as much.
+        timer = loop.call_at(deadline_s, _expire, answer)
+        try:
+            response = await answer
+        except BaseException as failure:
+            # Cancellation too: whoever gave up must not be surprised by bytes that leave later.
+            connection.abort()
+            raise self._outcome(failure, lane.route) from failure
+        finally:
+            timer.cancel()
+        lane.give_back(connection, loop.time())
+        return response
+
+    def _outcome(self, failure: BaseException, route: Route) -> BaseException:
+        """Why there is no answer to a request that was sent."""
         match failure:
-            case aiohttp.ClientHttpProxyError():
-                why = f"the proxy answered {failure.status} {failure.message}"
-                return Unreachable(self._side, f"could not connect to {where}: {why}; check HTTPS_PROXY and NO_PROXY")
-            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-                advice = "check the endpoint; for an own certificate authority set AWS_CA_BUNDLE"
-                return Unreachable(self._side, f"no TLS connection to {where}: {_reason(failure)}; {advice}")
-            case aiohttp.ClientConnectorError():
-                return Unreachable(self._side, f"could not connect to {where}: {_reason(failure)}")
-            case aiohttp.SocketTimeoutError():
-                return Unanswered(self._side, f"no complete answer from {where} within {timeout_s:g} s")
             case TimeoutError():
-                return Unreachable(self._side, f"no connection to {where} within {timeout_s:g} s")
-            case aiohttp.ClientResponseError():
-                advice = "check host, port and scheme of the endpoint"
-                return Stop(self._side, f"{where} answered, but not in HTTP; {advice}")
-            case aiohttp.InvalidURL():
-                return Refused(f"{where} is not a URL that can be called")
+                return Unanswered(self._side, f"no complete answer from {route} in time")
+            case Lost():
+                return Unanswered(self._side, f"the connection to {route} was lost before the answer: {failure}")
+            case NotHttp():
+                return self._not_http(route)
             case _:
-                return Unanswered(self._side, f"connection to {where} lost before the answer: {_reason(failure)}")
+                return failure
 
-    def _choose_proxy(self, url: str) -> str | None:
-        """Decided once a URL, of which there are as many as endpoints."""
+    async def _dial(self, lane: _Lane, deadline_s: float) -> Connection:
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await dial(lane.route, lane.forget)
+        except TimeoutError as failure:
+            raise Unreachable(self._side, f"could not connect to {lane.route} in time") from failure
+        except ssl.SSLError as failure:
+            advice = "check the endpoint; for a certificate authority of your own set AWS_CA_BUNDLE"
+            message = f"no TLS connection to {lane.route}: {reason_of(failure)}; {advice}"
+            raise Unreachable(self._side, message) from failure
+        except NotHttp as failure:
+            raise self._not_http(lane.route) from failure
+        except OSError as failure:
+            raise Unreachable(self._side, f"could not connect to {lane.route}: {reason_of(failure)}") from failure
+
+    def _not_http(self, route: Route) -> Stop:
+        return Stop(self._side, f"{route} answered, but not in HTTP; check host, port and scheme of the endpoint")
+
+    def _lane(self, url: str) -> _Lane:
+        """Made once a URL, of which there are as many as endpoints."""
         parts = urlsplit(url)
         proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
         if proxy and proxy_bypass_environment(parts.netloc, self._proxies):
             proxy = None
-        self._proxy_of[url] = proxy
-        return proxy
-
-    def _limit(self, timeout_s: float) -> aiohttp.ClientTimeout:
-        # aiohttp rounds long time-outs up to whole seconds unless told otherwise; the rules of doubt count on T.
-        limit = aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=timeout_s)
-        self._limits[timeout_s] = limit
-        return limit
+        route = Route(parts, urlsplit(proxy) if proxy else None, self._tls, self._unacknowledged_s)
+        lane = self._lanes[url] = _Lane(route)
+        return lane
 
 
-class _Answer(aiohttp.ClientResponse):
-    """From its start on, the request may have reached the service: time-outs are marked as such,
-    and a connection whose answer did not come whole is aborted, unsent bytes included."""
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        transport = connection.transport
-        try:
-            return await super().start(connection)
-        except TimeoutError as failure:
-            _abort(transport)
-            raise aiohttp.SocketTimeoutError from failure
-        except BaseException:
-            _abort(transport)
-            raise
-
-    async def read(self) -> bytes:
-        # None when the whole answer came with its head: the connection has gone back to the pool.
-        connection = self.connection
-        transport = connection and connection.transport
-        try:
-            return await super().read()
-        except TimeoutError as failure:
-            _abort(transport)
-            raise aiohttp.SocketTimeoutError from failure
-        except BaseException:
-            _abort(transport)
-            raise
-
-
-def _abort(transport: BaseTransport | None) -> None:
-    if not isinstance(transport, LoopTransport):
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    transport.abort()
-
-
-def _socket_factory(unacknowledged_s: float) -> Callable[[Any], socket.socket]:
-    # Linux has the option, macOS does not.
-    user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)
-
-    def make(address: Any) -> socket.socket:
-        family, kind, protocol = address[:3]
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if user_timeout is not None:
-            made.setsockopt(socket.IPPROTO_TCP, user_timeout, int(unacknowledged_s * 1000))
-        return made
-
-    return make
+def _expire(answer: "asyncio.Future[Response]") -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
@@ -215,9 +193,8 @@ def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for lower in (False, True):
         for name, value in environ.items():
-            if name[-6:].lower() != "_proxy" or (name.islower() is not lower):
-                continue
-            found[name[:-6].lower()] = value.strip()
+            if name[-6:].lower() == "_proxy" and name.islower() is lower:
+                found[name[:-6].lower()] = value.strip()
     # A CGI script's HTTP_PROXY is set by the request's sender (CVE-2016-1000110).
     if "REQUEST_METHOD" in environ:
         found.pop("http", None)
@@ -236,24 +213,13 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     place: str = ca_bundle or str(get_cert_path(True))
     try:
-        context.load_verify_locations(cafile=place)
-    except IsADirectoryError:
-        context.load_verify_locations(capath=place)
-    except (OSError, ssl.SSLError) as failure:
+        if Path(place).is_dir():
+            context.load_verify_locations(capath=place)
+        else:
+            context.load_verify_locations(cafile=place)
+    except OSError as failure:  # ssl.SSLError is one
         raise Refused(
-            f"the certificate bundle {place} cannot be used: {_reason(failure)}; "
+            f"the certificate bundle {place} cannot be used: {reason_of(failure)}; "
             "check AWS_CA_BUNDLE, or ca_bundle in the AWS configuration"
         ) from failure
     return context
-
-
-def _reason(failure: BaseException) -> str:
-    """The innermost useful words of an error: the operating system's, where it has any."""
-    inner = getattr(failure, "os_error", None) or getattr(failure, "certificate_error", None) or failure
-    text = getattr(inner, "strerror", None) or str(inner)
-    return text or type(inner).__name__
-
-
-def _without_password(proxy: str) -> str:
-    parts = urlsplit(proxy)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,0 +1,21 @@
+"""Socket tests run on both event loops: workers use uvloop where it is installed; its transports differ in detail."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """Both loops for test_http, the plain one for the rest."""
+    factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
+    if uvloop is not None and item.path.name == "test_http.py":
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
