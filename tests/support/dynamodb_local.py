@@ -50,6 +50,7 @@ class DynamoDBLocal:
         self._heap = heap
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._clients: dict[tuple[str, str, str], Any] = {}
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -74,6 +75,8 @@ class DynamoDBLocal:
 
     def stop(self) -> None:
         """Kill the server; its databases are gone. A second call does nothing."""
+        while self._clients:
+            self._clients.popitem()[1].close()
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             self._process.wait(timeout=30)
@@ -111,15 +114,18 @@ class DynamoDBLocal:
         region: str = "us-east-1",
         service: Literal["dynamodb", "dynamodbstreams"] = "dynamodb",
     ) -> Any:
-        """A boto3 client for the database of this key and Region. The caller closes it, or leaves it to the end."""
-        return _session().client(
-            service,
-            region_name=region,
-            endpoint_url=self.url,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(max_pool_connections=50, retries={"max_attempts": 0}),
-        )
+        """A boto3 client for the database of this key and Region: one for all who ask, closed when the server ends."""
+        known = self._clients.get((access_key, region, service))
+        if known is None:
+            known = self._clients[access_key, region, service] = _session().client(
+                service,
+                region_name=region,
+                endpoint_url=self.url,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=SECRET_KEY,
+                config=Config(max_pool_connections=50, retries={"max_attempts": 0}),
+            )
+        return known
 
     def create_table(
         self,
@@ -144,11 +150,8 @@ class DynamoDBLocal:
         }
         if stream is not None:
             request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": stream}
-        client = self.client(access_key, region)
-        try:
-            return client.create_table(**request)["TableDescription"].get("LatestStreamArn", "")
-        finally:
-            client.close()
+        answer = self.client(access_key, region).create_table(**request)
+        return answer["TableDescription"].get("LatestStreamArn", "")
 
 
 def new_access_key() -> str:
