@@ -36,8 +36,9 @@ class Table:
         }
 
     def create(self, source_stream: bool = True) -> None:
-        view = "NEW_AND_OLD_IMAGES" if source_stream else None
-        self.local.create_table(self.access_key, "Orders", SOURCE, stream=view)
+        self.local.create_table(
+            self.access_key, "Orders", SOURCE, stream="NEW_AND_OLD_IMAGES" if source_stream else None
+        )
         self.local.create_table(self.access_key, "Copy", DESTINATION, stream=None)
 
     def arguments(self, *more: str) -> list[str]:
