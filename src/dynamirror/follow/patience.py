@@ -1,6 +1,6 @@
 """Expired credentials are refreshed beneath us; when that does not help for long, somebody must act."""
 
-from dynamirror.errors import CredentialsExpired, Retry, Stop
+from dynamirror.errors import CredentialsExpired, Retry, Stop, Throttled
 from dynamirror.ports import Clock
 
 CREDENTIALS_PATIENCE_S = 300.0
@@ -20,6 +20,8 @@ class CredentialsPatience:
     def failed(self, error: Retry) -> None:
         """Note a failed attempt. Raises Stop when the credentials have been expired for too long."""
         if not isinstance(error, CredentialsExpired):
+            if isinstance(error, Throttled):
+                self.answered()
             return
         now_s = self._clock.boottime_s()
         if self._expired_since_s is None:

@@ -6,10 +6,11 @@ checkpoint, so pages may come again. The end of a shard is only ever a null Next
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from dynamirror.errors import Gap, IteratorExpired, Retry, ShardGone, Trimmed
+from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, Trimmed
+from dynamirror.follow.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
@@ -23,7 +24,6 @@ FULL_PAGE_BYTES = 500_000
 # Pause after a page with few records: ten calls a second and shard at most while traffic is light.
 LIGHT_PAUSE_S = 0.1
 RETRY = Backoff(first_s=0.05, most_s=5.0)
-# Expired credentials are refreshed beneath us; when that does not help for so long, somebody must act.
 RETRY_LOG_EVERY = 10
 
 log = logging.getLogger("dynamirror.read")
@@ -70,17 +70,16 @@ class ShardReader:
         self._position = checkpoint
         self._iterator: str | None = None
         self._fresh_tried = False
+        self._credentials = CredentialsPatience(tools.clock)
 
-    async def pages(self, room: Callable[[], asyncio.Future[None] | None]) -> AsyncIterator[Page]:
+    async def pages(self, room: Callable[[], asyncio.Future[None] | None]) -> AsyncGenerator[Page, None]:
         """Every page to the shard's end; waits for `room` (None: there is room) before each read.
 
-        Raises Gap when changes were trimmed unread.
+        Raises Gap when changes were trimmed unread, Stop when credentials stay expired.
         """
         pace = ReadPace(self._tools.settings.idle_poll_max_s)
         while True:
-            while (wait := room()) is not None:
-                await wait
-            page = await self._next_page()
+            page = await self._next_page(room)
             if page.records:
                 self._position = page.records[-1].change.sequence_number
             self._iterator = page.next_iterator
@@ -91,26 +90,39 @@ class ShardReader:
             # An empty page of a closed shard comes back at once; yield to the others all the same.
             await self._tools.clock.sleep(pause_s)
 
-    async def _next_page(self) -> Page:
-        attempt = 0
+    async def _next_page(self, room: Callable[[], asyncio.Future[None] | None]) -> Page:
+        attempt = expired = 0
         while True:
+            while (wait := room()) is not None:
+                await wait
             try:
                 async with self._tools.gate:
-                    if self._iterator is None:
-                        self._iterator = await self._open()
-                    page = await self._tools.stream.read(self._iterator, self._tools.settings.batch_size)
-                self._fresh_tried = False
-                return page
-            except IteratorExpired:
+                    # Many readers are woken by the same progress; those who queued here look again, else
+                    # each of them would bring one more page.
+                    if room() is None:
+                        return await self._read()
+            except IteratorExpired as error:
                 # Slow readers only: the place right after the last record read is still exact.
                 self._iterator = None
+                if expired:
+                    await self._pause(expired - 1, error)
+                expired += 1
             except Trimmed as error:
                 self._begin_afresh(error)
             except ShardGone as error:
                 raise self._gap("the stream no longer knows the shard") from error
             except Retry as error:
+                self._credentials.failed(error)
                 await self._pause(attempt, error)
                 attempt += 1
+
+    async def _read(self) -> Page:
+        if self._iterator is None:
+            self._iterator = await self._open()
+        page = await self._tools.stream.read(self._iterator, self._tools.settings.batch_size)
+        self._fresh_tried = False
+        self._credentials.answered()
+        return page
 
     async def _open(self) -> str:
         iterator = await self._tools.stream.iterator_at(self.shard_id, self._position)
@@ -141,7 +153,7 @@ class ShardReader:
             "To start over, copy the table anew and delete the task's lease table"
         )
 
-    async def _pause(self, attempt: int, error: Retry) -> None:
+    async def _pause(self, attempt: int, error: DynamirrorError) -> None:
         delay_s = RETRY.delay_s(attempt, self._tools.random)
         if attempt % RETRY_LOG_EVERY == 0:
             log.warning(

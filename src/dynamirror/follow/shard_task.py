@@ -1,12 +1,13 @@
 """One shard, from its lease's checkpoint to its end: read -> coalesce -> apply -> checkpoint."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dynamirror.errors import Retry
+from dynamirror.errors import LeaseLost, Retry
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.read import ReadTools, ShardReader
 from dynamirror.model.backoff import Backoff
@@ -63,8 +64,9 @@ class ShardTask:
         """Return once SHARD_END is saved. Raises LeaseLost, Gap, Stop; cancel it to stop early."""
         async with asyncio.TaskGroup() as group:
             saver = group.create_task(self._save_regularly())
-            async for page in self.reader.pages(self._tools.applier.room):
-                self._take(page)
+            async with contextlib.aclosing(self.reader.pages(self._tools.applier.room)) as pages:
+                async for page in pages:
+                    self._take(page)
             await self._settled()
             saver.cancel()
         await self._until_saved(lambda: self._held.checkpoint(SHARD_END, self._skip.in_force))
@@ -100,6 +102,8 @@ class ShardTask:
 
     async def _settled(self) -> None:
         while not self.watermark.settled:
+            if self.watermark.abandoned:
+                raise LeaseLost(f"changes of {self.shard_id} were dropped: its lease is no longer held")
             await self._tools.applier.progress()
 
     async def _save_regularly(self) -> None:

@@ -19,3 +19,13 @@ class Signal:
         """Wake all who wait."""
         if self._next is not None and not self._next.done():
             self._next.set_result(None)
+
+
+async def done_within(future: asyncio.Future[None], timeout_s: float) -> bool:
+    """Wait for a future that `Signal.wait` gave, at most so long; whether it is done. It is of no use afterwards."""
+    try:
+        await asyncio.wait([future], timeout=timeout_s)
+        return future.done()
+    finally:
+        # Else every time-out would leave one more future behind, until the next notify.
+        future.cancel()
