@@ -1,0 +1,227 @@
+"""The checks before the start: each failure's line and exit code, nothing half-done, what is made when all is well."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from dynamirror.aws.control_plane import Encryption
+from dynamirror.engines import table_checks
+from dynamirror.errors import AccessDenied, ExitCode, Throttled
+from dynamirror.model.key import KeyAttribute, KeySchema
+from dynamirror.ports import TableFacts
+from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, STATE, STATE_KEY, World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_all_well_makes_both_tables_and_remembers_the_pair(world: World) -> None:
+    facts = await world.check()
+    assert world.made == [f"create_table {LEASES}", f"create_table {STATE}"]
+    assert world.state.tables[LEASES].schema == LEASE_KEY
+    assert world.state.tables[STATE].schema == STATE_KEY
+    assert facts.stream_arn == "stream of A"
+    assert facts.lease_table == world.state.tables[LEASES]
+    assert facts.state is not None
+    row = world.state.rows[STATE]["task", "pair"]
+    assert row["leaseTableId"] == {"S": facts.lease_table.table_id}
+    assert row["streamArn"] == {"S": "stream of A"}
+
+
+async def test_a_second_start_makes_nothing(world: World) -> None:
+    first = await world.check()
+    world.state.asked.clear()
+    again = await world.check()
+    assert not world.made
+    assert again.lease_table == first.lease_table
+
+
+async def test_a_table_that_another_worker_is_creating_is_waited_for(world: World) -> None:
+    world.state.add(LEASES, LEASE_KEY, status="CREATING")
+    world.state.add(STATE, STATE_KEY, status="CREATING")
+    facts = await world.check()
+    assert facts.lease_table.status == "ACTIVE"
+    assert world.made == [f"create_table {LEASES}", f"create_table {STATE}"]
+
+
+async def test_missing_tables(world: World) -> None:
+    del world.destination.tables["B"]
+    said = await world.refused(ExitCode.DESTINATION)
+    assert said.startswith(
+        "the destination table B does not exist in eu-west-1 (http://west); create it with the key pk"
+    )
+    del world.source.tables["A"]
+    said = await world.refused(ExitCode.SOURCE)
+    assert "the source table A does not exist in us-east-1 (http://east); check --source-table" in said
+
+
+@pytest.mark.parametrize("status", ["CREATING", "DELETING", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"])
+async def test_tables_out_of_service(world: World, status: str) -> None:
+    world.destination.add("B", KEY, status=status)
+    assert f"destination table B is {status}, not ACTIVE" in await world.refused(ExitCode.DESTINATION)
+    world.source.add("A", KEY, status=status, stream_arn="x", stream_view_type=BOTH)
+    assert f"source table A is {status}, not ACTIVE" in await world.refused(ExitCode.SOURCE)
+
+
+async def test_a_lease_table_that_goes_away(world: World) -> None:
+    world.state.add(LEASES, LEASE_KEY, status="DELETING")
+    assert f"lease table {LEASES} is DELETING" in await world.refused(ExitCode.STATE)
+
+
+async def test_a_table_that_is_being_changed_is_good_enough(world: World) -> None:
+    world.source.add("A", KEY, status="UPDATING", stream_arn="x", stream_view_type=BOTH)
+    assert (await world.check()).stream_arn == "x"
+
+
+async def test_a_stream_that_is_off_prints_the_command(world: World) -> None:
+    world.source.add("A", KEY)
+    said = await world.refused(ExitCode.SOURCE, source_profile="my live", source_endpoint="http://x")
+    assert said.endswith(
+        "aws dynamodb update-table --region us-east-1 --profile 'my live' --endpoint-url http://x --table-name A "
+        "--stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
+    )
+    assert "--enable-stream" in said
+
+
+async def test_enable_stream_switches_it_on_once_all_else_is_well(world: World) -> None:
+    world.source.add("A", KEY)
+    facts = await world.check(enable_stream=True)
+    assert facts.stream_arn == "stream of A"
+    assert world.made[0] == "enable_stream A"
+    world.source.add("A", KEY)
+    world.source.asked.clear()
+    world.state.asked.clear()
+    world.state.add(LEASES, KEY)
+    assert "belongs to something else" in await world.refused(ExitCode.STATE, enable_stream=True)
+
+
+@pytest.mark.parametrize("view", ["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE"])
+async def test_another_view_type_is_never_changed_by_itself(world: World, view: str) -> None:
+    world.source.add("A", KEY, stream_arn="x", stream_view_type=view)
+    said = await world.refused(ExitCode.SOURCE, enable_stream=True)
+    assert f"has {view}, not NEW_AND_OLD_IMAGES" in said
+    assert "--stream-specification StreamEnabled=false" in said
+
+
+async def test_key_schemas_that_differ_are_both_shown(world: World) -> None:
+    world.destination.add("B", KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "S")))
+    said = await world.refused(ExitCode.DESTINATION)
+    assert "pk (S, hash), sk (N, range)" in said
+    assert "pk (S, hash), sk (S, range)" in said
+
+
+async def test_a_table_is_not_copied_onto_itself(world: World) -> None:
+    world.destination.tables["B"] = world.source.tables["A"]
+    assert "source and destination are the same table, arn:aws:dynamodb:us-east-1:1:table/A" in await world.refused(
+        ExitCode.USAGE
+    )
+
+
+@pytest.mark.parametrize(
+    "ids,same_url,same",
+    [
+        (("1", "1"), False, True),
+        # DynamoDB Local: one ARN for the tables of all its databases.
+        (("1", "2"), True, False),
+        (("", ""), True, True),
+        (("", ""), False, False),
+    ],
+)
+def test_when_two_facts_are_one_table(ids: tuple[str, str], same_url: bool, same: bool) -> None:
+    one, other = (TableFacts("arn", table_id, KEY, "ACTIVE") for table_id in ids)
+    assert table_checks.same_table(one, other, same_url) is same
+    assert not table_checks.same_table(one, replace(other, arn="arn of another"), same_url)
+
+
+@pytest.mark.parametrize(
+    "name,schema", [(LEASES, KEY), (LEASES, KeySchema(KeyAttribute("leaseKey", "N"))), (STATE, KEY)]
+)
+async def test_a_foreign_table_under_our_name(world: World, name: str, schema: KeySchema) -> None:
+    world.state.add(name, schema)
+    said = await world.refused(ExitCode.STATE)
+    assert f"the table {name} has the key {schema}" in said
+    assert "give another --task-name" in said
+
+
+async def test_a_task_name_stands_for_one_pair(world: World) -> None:
+    await world.check(task_name="mine")
+    world.destination.add("C", KEY)
+    world.state.asked.clear()
+    said = await world.refused(ExitCode.USAGE, task_name="mine", destination_table="C")
+    assert "already copies arn:aws:dynamodb:us-east-1:1:table/A to arn:aws:dynamodb:eu-west-1:1:table/B" in said
+    assert "give another --task-name" in said
+
+
+async def test_a_name_of_an_earlier_life_is_refused_before_a_new_lease_table_is_made(world: World) -> None:
+    await world.check(task_name="mine")
+    del world.state.tables["DynamoDBCrossRegionReplicationmine"]
+    world.destination.add("C", KEY)
+    world.state.asked.clear()
+    said = await world.refused(ExitCode.USAGE, task_name="mine", destination_table="C")
+    assert "in an earlier life" in said
+    assert "delete the tables" in said
+
+
+async def test_a_deleted_lease_table_starts_the_same_pair_anew(world: World) -> None:
+    await world.check()
+    del world.state.tables[LEASES]
+    facts = await world.check()
+    assert world.state.rows[STATE]["task", "pair"]["leaseTableId"] == {"S": facts.lease_table.table_id}
+
+
+async def test_passing_failures_of_the_state_table_are_repeated(world: World) -> None:
+    await world.check()
+    world.state.throttles = 3
+    await world.check()
+    world.state.throttles = 50
+    with pytest.raises(Throttled):
+        await world.check()
+
+
+DENIALS = [
+    {f"create_table {STATE}"},
+    {f"describe_table {STATE}"},
+    {f"PutItem {STATE}"},
+    {f"GetItem {STATE}", f"describe_table {STATE}"},
+]
+
+
+@pytest.mark.parametrize("denied", DENIALS, ids=lambda denied: min(denied).split()[0])
+async def test_the_java_form_goes_on_without_a_state_table_and_says_so_once(
+    world: World, denied: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    world.state.denied = denied
+    with caplog.at_level(logging.WARNING, "dynamirror"):
+        facts = await world.check(java_form=True)
+    assert facts.state is None
+    [line] = caplog.records
+    assert line.__dict__["event"] == "state_table_denied"
+    assert LEASES in world.state.tables
+
+
+@pytest.mark.parametrize("denied", DENIALS, ids=lambda denied: min(denied).split()[0])
+async def test_our_form_stops_with_the_missing_action(world: World, denied: set[str]) -> None:
+    world.state.denied = denied
+    with pytest.raises(AccessDenied, match=r"allow dynamodb:\w+ \(the state table .*-state, beside the lease table\)"):
+        await world.check()
+
+
+async def test_a_lease_table_that_may_not_be_made_stops_either_form(world: World) -> None:
+    world.state.denied = {f"create_table {LEASES}"}
+    for java_form in (True, False):
+        with pytest.raises(AccessDenied) as error:
+            await world.check(java_form)
+        assert error.value.exit_code == ExitCode.STATE
+
+
+async def test_the_state_table_is_encrypted_as_the_destination_is(world: World) -> None:
+    world.destination.encrypted["B"] = Encryption("arn:aws:kms:eu-west-1:1:key/k")
+    await world.check(kcl_region="eu-west-1")
+    assert world.state.encrypted == {STATE: Encryption("arn:aws:kms:eu-west-1:1:key/k")}
+    other = World()
+    other.destination.encrypted["B"] = Encryption("arn:aws:kms:eu-west-1:1:key/k")
+    await other.check()
+    assert other.state.encrypted == {STATE: Encryption(None)}
