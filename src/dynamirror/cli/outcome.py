@@ -40,14 +40,12 @@ def reported_internal(error: Exception, environ: Mapping[str, str]) -> int:
         leaf = leaf.exceptions[0]
     frames = traceback.extract_tb(leaf.__traceback__)
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    hint = "please report it, with the traceback"
+    hint = "please report it with the traceback (in the log files; here with DYNAMIRROR_LOG_LEVEL=DEBUG)"
     log = logging.getLogger(TRACEBACKS)
     if log.hasHandlers():
         log.error("internal error", exc_info=error, extra={"event": "internal_error", "facts": {}})
     elif environ.get("DYNAMIRROR_LOG_LEVEL", "").upper() == "DEBUG":
         click.echo("".join(traceback.format_exception(error)), err=True)
-    else:
-        hint += " that DYNAMIRROR_LOG_LEVEL=DEBUG shows"
     _say(f"internal error{place}: {type(leaf).__name__}: {leaf}; {hint}")
     return ExitCode.INTERNAL
 

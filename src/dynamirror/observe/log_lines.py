@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 FIELD_LENGTH_MAX = 1000
 FACTS_MAX = 40
 MESSAGE_LENGTH_MAX = 4000
+TRACEBACK_LENGTH_MAX = 30_000
 STRUCK_OUT = "***"
 
 _SECRET_KEY = re.compile(
@@ -55,7 +56,7 @@ class TextLines(logging.Formatter):
         parts = [_time(record), record.levelname, _one_line(_clipped(record.getMessage(), MESSAGE_LENGTH_MAX))]
         parts += [f"{key}={_text_value(value)}" for key, value in _fields(record).items()]
         if record.exc_info:
-            parts.append("\n" + (record.exc_text or self.formatException(record.exc_info)))
+            parts.append("\n" + _traceback(record))
         return " ".join(parts)
 
 
@@ -76,7 +77,7 @@ class JsonLines(logging.Formatter):
         for key, value in _fields(record).items():
             line[f"fact_{key}" if key in line else key] = value
         if record.exc_info:
-            line["traceback"] = record.exc_text or self.formatException(record.exc_info)
+            line["traceback"] = _traceback(record)
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -116,6 +117,11 @@ def _clipped(text: str, most: int) -> str:
 
 def _one_line(text: str) -> str:
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def _traceback(record: logging.LogRecord) -> str:
+    text = record.exc_text or (_PLAIN.formatException(record.exc_info) if record.exc_info else "")
+    return _clipped(text, TRACEBACK_LENGTH_MAX)
 
 
 def _time(record: logging.LogRecord) -> str:
