@@ -104,7 +104,7 @@ async def _demo(program: Program, options: DemoOptions, environ: Mapping[str, st
     assert task is not None, "run by asyncio.Runner"
     interrupts = Interrupts(task)
     interrupts.listen()
-    async with started(program) as database, _stage(database, environ) as stage:
+    async with started(program) as database, stage_on(database, environ) as stage:
         screen.opening(database.name, database.endpoint)
         with screen.running():
             result = await play(stage, options.seconds, options.rate, screen, interrupts.traffic_over)
@@ -130,7 +130,7 @@ async def _keep(stage: Stage, database: Embedded, interrupts: Interrupts, screen
 
 
 @asynccontextmanager
-async def _stage(database: Embedded, environ: Mapping[str, str]) -> AsyncIterator[Stage]:
+async def stage_on(database: Embedded, environ: Mapping[str, str]) -> AsyncIterator[Stage]:
     """Both tables made, the stream on, and what the play needs."""
     settings = demo_settings(database.endpoint)
     clock, draw = SystemClock(), random.Random(_SEED)

@@ -115,7 +115,9 @@ def _key(pair: tuple[str, str]) -> Item:
     return {HASH_KEY: {"S": pair[0]}, RANGE_KEY: {"S": pair[1]}}
 
 
-async def write(traffic: Traffic, call: Call, clock: Clock, rate: float, stop: asyncio.Event, written: Written) -> None:
+async def write(
+    next_step: Callable[[], Step], call: Call, clock: Clock, rate: float, stop: asyncio.Event, written: Written
+) -> None:
     """Write `rate` requests a second until `stop`, counting into `written`; returns once all are answered.
 
     Late requests are made up for, a few at a time; a table that is slower than the rate sets the pace. Raises what
@@ -139,5 +141,5 @@ async def write(traffic: Traffic, call: Call, clock: Clock, rate: float, stop: a
                 await clock.sleep(early_s)
                 continue
             await free.acquire()
-            group.create_task(send(traffic.next()))
+            group.create_task(send(next_step()))
             sent += 1

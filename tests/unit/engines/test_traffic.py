@@ -105,7 +105,7 @@ async def test_it_is_written_at_the_rate_and_counted() -> None:
             stop.set()
         return {}
 
-    await write(Traffic("T", Random(4)), call, clock, 100, stop, written)
+    await write(Traffic("T", Random(4)).next, call, clock, 100, stop, written)
     assert written.total == operations.total()
     assert written.deletes == operations["DeleteItem"]
     assert 195 <= written.total <= 215
@@ -116,5 +116,5 @@ async def test_a_failing_write_ends_the_traffic() -> None:
         raise ConnectionError(operation)
 
     with pytest.raises(ExceptionGroup) as caught:
-        await write(Traffic("T", Random(4)), call, TestClock(), 100, asyncio.Event(), Written())
+        await write(Traffic("T", Random(4)).next, call, TestClock(), 100, asyncio.Event(), Written())
     assert caught.group_contains(ConnectionError)

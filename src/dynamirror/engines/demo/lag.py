@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from dynamirror.engines.traffic import HASH_KEY, RANGE_KEY, Call
+from dynamirror.engines.traffic_items import Item
 from dynamirror.ports import Clock
 
 _SAMPLES_MAX = 10_000
@@ -28,11 +29,14 @@ class Lag:
 class LagProbe:
     """Writes a small item now and then and looks for it at the destination, without waiting for its predecessor."""
 
-    def __init__(self, source: tuple[Call, str], destination: tuple[Call, str], clock: Clock) -> None:
-        """`source` and `destination`: (call, table name)."""
+    def __init__(
+        self, source: tuple[Call, str], destination: tuple[Call, str], clock: Clock, payload: Item | None = None
+    ) -> None:
+        """`source` and `destination`: (call, table name). `payload`: attributes of each probe, beside its own."""
         self._source = source
         self._destination = destination
         self._clock = clock
+        self._payload = payload or {}
         self._samples: deque[float] = deque(maxlen=_SAMPLES_MAX)
         self.written = 0
 
@@ -49,7 +53,7 @@ class LagProbe:
         number = self.written
         key = {HASH_KEY: {"S": "PROBE"}, RANGE_KEY: {"S": str(number % _KEYS)}}
         call, table = self._source
-        await call("PutItem", {"TableName": table, "Item": key | {"number": {"N": str(number)}}})
+        await call("PutItem", {"TableName": table, "Item": self._payload | key | {"number": {"N": str(number)}}})
         written_at_s = self._clock.boottime_s()
         while not await self._arrived(key, number):
             await self._clock.sleep(_POLL_S)

@@ -106,7 +106,7 @@ async def _write_and_catch_up(
     meter.phase = "writing"
     begun_s = stage.clock.boottime_s()
     async with asyncio.TaskGroup() as group:
-        group.create_task(write(stage.traffic, stage.source, stage.clock, rate, stop, meter.written))
+        group.create_task(write(stage.traffic.next, stage.source, stage.clock, rate, stop, meter.written))
         group.create_task(meter.probe.run(_PROBE_EVERY_S, stop))
         alarm = group.create_task(_set_after(stage.clock, seconds, stop))
         await stop.wait()

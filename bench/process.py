@@ -1,0 +1,123 @@
+"""Processes that are measured: what they cost is what the kernel says when they have ended."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.command import bare_environ
+
+ACCESS_KEY = "AKIDBENCH"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a table is."""
+
+    region: str
+    endpoint: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one process, from its start to its end, children not included."""
+
+    cpu_s: float
+    rss_max_mb: float
+    exit_code: int
+
+
+@dataclass(slots=True)
+class Measured:
+    """A running process; `cost` is there once it has ended."""
+
+    process: subprocess.Popen[bytes]
+    cost: Cost | None = None
+
+    @property
+    def running(self) -> bool:
+        """Looks, and takes the cost down at its end."""
+        if self.cost is None:
+            self._reap(os.WNOHANG)
+        return self.cost is None
+
+    def end(self) -> Cost:
+        """SIGTERM, and wait; a process that has ended by itself is left as it is."""
+        if self.running:
+            self.process.send_signal(signal.SIGTERM)
+            self._reap(0)
+        assert self.cost is not None
+        return self.cost
+
+    def _reap(self, options: int) -> None:
+        found, status, usage = os.wait4(self.process.pid, options)
+        if found == 0:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        # Or Popen would wait for it again.
+        self.process.returncode = code
+        # Kilobytes on Linux, bytes on macOS (getrusage(2) of each).
+        unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+        self.cost = Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit, code)
+
+
+@contextmanager
+def measured(command: list[str], access_key: str = ACCESS_KEY) -> Iterator[Measured]:
+    """Run `command` with made-up credentials and nothing of the user's; ended on the way out."""
+    one = Measured(subprocess.Popen(command, env=bare_environ(access_key), stdout=subprocess.DEVNULL))
+    try:
+        yield one
+    finally:
+        one.end()
+
+
+def replicate(source: Place, destination: Place, state_endpoint: str) -> list[str]:
+    """The real command line."""
+    return [
+        *(sys.executable, "-m", "dynamirror", "replicate", "--dont-publish-cloudwatch", "--log-level", "WARNING"),
+        *("--source-region", source.region, "--source-endpoint", source.endpoint, "--source-table", source.table),
+        *("--destination-region", destination.region, "--destination-endpoint", destination.endpoint),
+        *("--destination-table", destination.table),
+        *("--kcl-region", source.region, "--kcl-endpoint", state_endpoint, "--task-name", "bench"),
+    ]
+
+
+@asynccontextmanager
+async def standin(changes: int) -> AsyncIterator[str]:
+    """The stand-in's endpoint."""
+    command = (sys.executable, "-m", "bench.standin", str(changes))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(await process.stdout.readline())}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def counts_when(
+    endpoint: str, enough: Callable[[dict[str, Any]], bool], alive: Callable[[], bool], timeout_s: float
+) -> dict[str, Any]:
+    """The stand-in's counts as soon as they are enough, or nobody is alive to change them."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        lives = alive()
+        counts = await asyncio.to_thread(_counts, endpoint)
+        if enough(counts) or not lives or time.monotonic() > deadline_s:
+            return counts
+        await asyncio.sleep(0.1)
+
+
+def _counts(endpoint: str) -> dict[str, Any]:
+    with urllib.request.urlopen(endpoint) as answer:
+        counts: dict[str, Any] = json.load(answer)
+        return counts

@@ -1,0 +1,202 @@
+"""A stand-in for DynamoDB and its streams that costs next to nothing: what is measured against it is the client.
+
+`python -m bench.standin CHANGES`: prints its port, serves until killed. It knows DescribeTable, DescribeStream,
+GetShardIterator, GetRecords and BatchWriteItem, answers from bytes made beforehand, with a correct x-amz-crc32,
+and counts what it is asked. `GET /` tells the counts. Leases and state are not its business: --kcl-endpoint.
+"""
+
+import asyncio
+import json
+import re
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, cast
+from zlib import crc32
+
+import uvloop
+
+from bench import pages
+
+_CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_TARGET = re.compile(rb"x-amz-target: *\w+\.(\w+)", re.IGNORECASE)
+_SIGNATURE = re.compile(
+    rb"authorization: *AWS4-HMAC-SHA256 Credential=[^/\s]+/\d{8}/[a-z0-9-]+/dynamodb/aws4_request, ?"
+    rb"SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, ?Signature=[0-9a-f]{64}\r\n",
+    re.IGNORECASE,
+)
+_DATE = re.compile(rb"\r\nx-amz-date: *\d{8}T\d{6}Z\r\n", re.IGNORECASE)
+_KEY = re.compile(pages.KEY_MARK + rb"(\d{%d})" % pages.KEY_DIGITS)
+_ITERATOR = re.compile(rb'"ShardIterator": ?"([0-9-]+)"')
+
+_WRITTEN = b'{"UnprocessedItems":{}}'
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has been asked so far, and when. Times are of this process: wall (monotonic) and CPU seconds."""
+
+    seen: bytearray
+    requests: Counter[str] = field(default_factory=Counter)
+    unsigned: int = 0
+    keys: int = 0
+    distinct: int = 0
+    first_read: tuple[float, float] | None = None
+    last_new_key: tuple[float, float] = (0.0, 0.0)
+
+    def facts(self) -> dict[str, Any]:
+        """For the runner. `wall_s` and `cpu_s`: from the first GetRecords to the last key that was new."""
+        wall_s, cpu_s = self.first_read or (0.0, 0.0)
+        done = self.distinct > 0
+        return {
+            "requests": dict(self.requests),
+            "unsigned": self.unsigned,
+            "keys": self.keys,
+            "distinct": self.distinct,
+            "wall_s": self.last_new_key[0] - wall_s if done else 0.0,
+            "cpu_s": self.last_new_key[1] - cpu_s if done else 0.0,
+        }
+
+
+class Standin:
+    """Answers; shared by all connections."""
+
+    def __init__(self, changes: int) -> None:
+        self.counts = Counts(bytearray(changes))
+        self._pages = {name.encode(): _response(page.body, page.crc32) for name, page in pages.pages(changes).items()}
+        self._written = _plain(_WRITTEN)
+        self._stream = _plain(_json(_stream()))
+
+    def answer(self, head: bytes, body: bytes) -> bytes:
+        """The complete response to one request."""
+        target = _TARGET.search(head)
+        if target is None:
+            return _plain(_json(self.counts.facts()))
+        counts, operation = self.counts, target[1]
+        if _SIGNATURE.search(head) is None or _DATE.search(head) is None:
+            counts.unsigned += 1
+        counts.requests[operation.decode()] += 1
+        match operation:
+            case b"BatchWriteItem":
+                return self._write(body)
+            case b"GetRecords":
+                if counts.first_read is None:
+                    counts.first_read = _now()
+                return self._pages[cast(re.Match[bytes], _ITERATOR.search(body))[1]]
+            case b"GetShardIterator":
+                shard = int(json.loads(body)["ShardId"].rpartition("-")[2], 16)
+                return _plain(_json({"ShardIterator": pages.iterator(shard, 0)}))
+            case b"DescribeStream":
+                return self._stream
+            case b"DescribeTable":
+                return _describe_table(json.loads(body)["TableName"])
+            case _:
+                return _error("UnknownOperationException", operation.decode())
+
+    def _write(self, body: bytes) -> bytes:
+        counts, seen = self.counts, self.counts.seen
+        keys = _KEY.findall(body)
+        counts.keys += len(keys)
+        new = 0
+        for key in keys:
+            number = int(key)
+            if not seen[number]:
+                seen[number] = 1
+                new += 1
+        if new:
+            counts.distinct += new
+            counts.last_new_key = _now()
+        return self._written
+
+
+class Connection(asyncio.Protocol):
+    """One kept connection; requests are answered as they become complete."""
+
+    def __init__(self, standin: Standin) -> None:
+        self._standin = standin
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer + data if self._buffer else data
+        while (end := buffer.find(b"\r\n\r\n")) >= 0:
+            head = buffer[: end + 2]
+            length = _CONTENT_LENGTH.search(head)
+            stop = end + 4 + (int(length[1]) if length else 0)
+            if len(buffer) < stop:
+                break
+            self._transport.write(self._standin.answer(head, buffer[end + 4 : stop]))
+            buffer = buffer[stop:]
+        self._buffer = buffer
+
+
+def _now() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _plain(body: bytes) -> bytes:
+    return _response(body, crc32(body))
+
+
+def _response(body: bytes, checksum: int, status: str = "200 OK") -> bytes:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/x-amz-json-1.0\r\nx-amz-crc32: {checksum}\r\n"
+        f"x-amzn-RequestId: BENCH\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _error(kind: str, message: str) -> bytes:
+    body = _json({"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": message})
+    return _response(body, crc32(body), "400 Bad Request")
+
+
+def _stream() -> dict[str, Any]:
+    shards = [
+        {"ShardId": pages.shard_id(shard), "SequenceNumberRange": {"StartingSequenceNumber": str(10**20)}}
+        for shard in range(pages.SHARDS)
+    ]
+    description = {
+        "StreamArn": pages.STREAM_ARN,
+        "StreamStatus": "ENABLED",
+        "StreamViewType": "NEW_AND_OLD_IMAGES",
+        "TableName": pages.SOURCE,
+        "Shards": shards,
+    }
+    return {"StreamDescription": description}
+
+
+def _describe_table(name: str) -> bytes:
+    if name not in (pages.SOURCE, pages.DESTINATION):
+        return _error("ResourceNotFoundException", f"no table {name}")
+    table: dict[str, Any] = {
+        "TableName": name,
+        "TableArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}",
+        "TableId": f"00000000-0000-0000-0000-{len(name):012}",
+        "TableStatus": "ACTIVE",
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    }
+    if name == pages.SOURCE:
+        table["LatestStreamArn"] = pages.STREAM_ARN
+        table["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    return _plain(_json({"Table": table}))
+
+
+async def main(changes: int) -> None:
+    """Serve for ever."""
+    standin = Standin(changes)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(standin), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1])))

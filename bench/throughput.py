@@ -1,0 +1,96 @@
+"""CPU a change, changes a second and memory, of the real command and of a boto3 loop, against the stand-in."""
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.pages import DESTINATION, SOURCE
+from bench.process import Cost, Place, counts_when, measured, replicate, standin
+from dynamirror.engines.embedded import ministack, started
+
+# Above this the stand-in may have been what was measured.
+STANDIN_BUSY_MAX = 0.70
+# What a process costs that has next to nothing to do: its start and its end.
+_START_UP_CHANGES = 16
+_TIMEOUT_S = 300.0
+
+
+class Void(Exception):
+    """The figure does not stand; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Of one program. CPU is without its start and end, which are told apart."""
+
+    name: str
+    changes: int
+    cpu_us_a_change: float
+    changes_a_second: float
+    rss_max_mb: float
+    start_up_cpu_s: float
+    standin_busy: float
+    requests: dict[str, int]
+
+
+async def dynamirror(changes: int) -> Throughput:
+    """The real command, one process. Leases and state are on MiniStack, whose cost is not counted."""
+
+    async def run(count: int) -> tuple[Cost, dict[str, Any]]:
+        async with started(ministack()) as state:
+            return await _run(count, lambda url: _replicate(url, state.endpoint))
+
+    start_up, _ = await run(_START_UP_CHANGES)
+    cost, counts = await run(changes)
+    return _figure("dynamirror", changes, (start_up, cost), counts)
+
+
+async def boto3_loop(changes: int) -> Throughput:
+    """The plain loop, one process."""
+
+    def command(url: str) -> list[str]:
+        return [sys.executable, "-m", "bench.boto3_loop", url]
+
+    start_up, _ = await _run(_START_UP_CHANGES, command)
+    cost, counts = await _run(changes, command)
+    return _figure("boto3 loop", changes, (start_up, cost), counts)
+
+
+def _replicate(endpoint: str, state_endpoint: str) -> list[str]:
+    source, destination = (Place("us-east-1", endpoint, table) for table in (SOURCE, DESTINATION))
+    return replicate(source, destination, state_endpoint)
+
+
+async def _run(changes: int, command: Callable[[str], list[str]]) -> tuple[Cost, dict[str, Any]]:
+    async with standin(changes) as endpoint:
+        with measured(command(endpoint)) as program:
+            counts = await counts_when(
+                endpoint, lambda now: now["distinct"] == changes, lambda: program.running, _TIMEOUT_S
+            )
+            cost = program.end()
+    if counts["distinct"] != changes:
+        raise Void(f"{counts['distinct']:,} of {changes:,} keys arrived; the program ended with {cost.exit_code}")
+    if counts["unsigned"]:
+        raise Void(f"{counts['unsigned']:,} requests were not signed")
+    if cost.exit_code not in (0, -signal.SIGTERM):
+        raise Void(f"the program ended with {cost.exit_code}")
+    return cost, counts
+
+
+def _figure(name: str, changes: int, costs: tuple[Cost, Cost], counts: dict[str, Any]) -> Throughput:
+    start_up, cost = costs
+    busy = counts["cpu_s"] / counts["wall_s"]
+    if busy > STANDIN_BUSY_MAX:
+        raise Void(f"{name}: the stand-in was {busy:.0%} busy, more than {STANDIN_BUSY_MAX:.0%}")
+    return Throughput(
+        name=name,
+        changes=changes,
+        cpu_us_a_change=(cost.cpu_s - start_up.cpu_s) / (changes - _START_UP_CHANGES) * 1e6,
+        changes_a_second=changes / counts["wall_s"],
+        rss_max_mb=cost.rss_max_mb,
+        start_up_cpu_s=start_up.cpu_s,
+        standin_busy=busy,
+        requests=counts["requests"],
+    )
