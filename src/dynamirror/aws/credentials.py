@@ -232,9 +232,7 @@ def _none_found(session: "Session", profile: str | None, side: Side) -> Stop:
 
 
 def _of_chain(failure: Exception, profile: str | None, side: Side) -> DynamirrorError:
-    from botocore.exceptions import HTTPClientError
-
-    if isinstance(failure, HTTPClientError):
+    if _may_pass(failure):
         return Unreachable(side, f"the credentials of the {side.value} could not be fetched: {_line(failure)}")
     return Stop(
         side,
@@ -244,10 +242,21 @@ def _of_chain(failure: Exception, profile: str | None, side: Side) -> Dynamirror
 
 
 def _of_network(failure: "BotoCoreError", attempt: str, side: Side) -> DynamirrorError:
-    from botocore.exceptions import HTTPClientError
-
     text = f"could not {attempt} for the {side.value}: {_line(failure)}"
-    return Unreachable(side, text) if isinstance(failure, HTTPClientError) else Stop(side, text)
+    return Unreachable(side, text) if _may_pass(failure) else Stop(side, text)
+
+
+def _may_pass(failure: Exception) -> bool:
+    """A network, or the machine's own credential service, that may answer later."""
+    from botocore import exceptions
+
+    passing = (
+        exceptions.ConnectionError,
+        exceptions.CredentialRetrievalError,
+        exceptions.HTTPClientError,
+        exceptions.MetadataRetrievalError,
+    )
+    return isinstance(failure, passing)
 
 
 def _of_sts(failure: "ClientError", attempt: str, side: Side) -> DynamirrorError:

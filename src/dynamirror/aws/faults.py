@@ -56,7 +56,8 @@ class Fault:
     def __str__(self) -> str:
         """One line for messages: what was attempted, on what, and the answer."""
         answer = ": ".join(part for part in (self.name, self.said) if part) or f"HTTP {self.status}"
-        return f"{self.operation} on the {self.side.value}{_on(self.target)}: {answer}"
+        where = ", ".join(part for part in (self.side.value, self.target) if part)
+        return f"{self.operation} ({where}): {answer}"
 
 
 class _ErrorBody(msgspec.Struct):

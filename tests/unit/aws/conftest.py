@@ -2,13 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 
 import pytest
-
-try:
-    import uvloop
-except ImportError:
-    uvloop = None
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -16,6 +12,8 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
     """Both loops for test_http, the plain one for the rest."""
     factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
-    if uvloop is not None and item.path.name == "test_http.py":
+    if find_spec("uvloop") is not None and item.path.name == "test_http.py":
+        import uvloop
+
         factories["uvloop"] = uvloop.new_event_loop
     return factories

@@ -1,0 +1,145 @@
+"""Every answer that is not 200 has one consequence, and its message says what was attempted, on what, what to do."""
+
+import json
+
+import pytest
+
+from dynamirror.aws.faults import ClockOff, InUse, fault_of, target_of
+from dynamirror.errors import (
+    AccessDenied,
+    ConditionFailed,
+    CredentialsExpired,
+    DynamirrorError,
+    ExitCode,
+    ItemRefused,
+    IteratorExpired,
+    NotFound,
+    ShardGone,
+    Side,
+    Stop,
+    Throttled,
+    Trimmed,
+    Unanswered,
+)
+
+URL = "http://127.0.0.1:8000/"
+PREFIX = "com.amazonaws.dynamodb.v20120810#"
+
+
+def fault(
+    name: str, operation: str = "PutItem", said: str = "words", status: int = 400, prefix: str = PREFIX
+) -> DynamirrorError:
+    body = json.dumps({"__type": prefix + name, "message": said}).encode()
+    return fault_of(Side.DESTINATION, operation, "table T", (URL, status, body))
+
+
+@pytest.mark.parametrize(
+    "name,kind",
+    [
+        ("ProvisionedThroughputExceededException", Throttled),
+        ("ThrottlingException", Throttled),
+        ("RequestLimitExceeded", Throttled),
+        ("LimitExceededException", Throttled),
+        ("TransactionConflictException", Throttled),
+        ("ReplicatedWriteConflictException", Throttled),
+        ("InternalServerError", Unanswered),
+        ("ServiceUnavailable", Unanswered),
+        ("ExpiredTokenException", CredentialsExpired),
+        ("UnrecognizedClientException", AccessDenied),
+        ("InvalidSignatureException", AccessDenied),
+        ("MissingAuthenticationTokenException", AccessDenied),
+        ("AccessDeniedException", AccessDenied),
+        ("RequestTimeTooSkewed", ClockOff),
+        ("ResourceNotFoundException", NotFound),
+        ("ResourceInUseException", InUse),
+        ("ConditionalCheckFailedException", ConditionFailed),
+        ("ItemCollectionSizeLimitExceededException", ItemRefused),
+        ("ExpiredIteratorException", IteratorExpired),
+        ("TrimmedDataAccessException", Trimmed),
+        ("UnknownOperationException", Stop),
+        ("ValidationException", Stop),
+        ("SomethingNewException", Stop),
+    ],
+)
+@pytest.mark.parametrize("prefix", [PREFIX, "com.amazon.coral.service#", ""])
+def test_each_name_has_its_consequence(name: str, kind: type[DynamirrorError], prefix: str) -> None:
+    error = fault(name, prefix=prefix)
+    assert type(error) is kind
+    assert str(error).startswith(f"PutItem (destination, table T): {name}: words")
+
+
+def test_the_operation_decides_where_the_name_does_not() -> None:
+    assert isinstance(fault("ValidationException", "BatchWriteItem"), ItemRefused)
+    assert isinstance(fault("ResourceNotFoundException", "GetRecords"), ShardGone)
+    assert isinstance(fault("ResourceNotFoundException", "GetShardIterator"), ShardGone)
+    assert isinstance(fault("ResourceNotFoundException", "DescribeStream"), NotFound)
+    on_already = "Table already has an enabled stream: TableName: T"
+    assert isinstance(fault("ValidationException", "UpdateTable", on_already), InUse)
+    assert not isinstance(fault("ValidationException", "UpdateTable"), InUse)
+
+
+def test_a_signature_out_of_its_time_is_the_clock_not_the_keys() -> None:
+    for said in (
+        "Signature expired: 20150830T123600Z is now earlier than 20150830T124500Z",
+        "Signature not yet current: 20150830T123600Z is still later than 20150830T123000Z",
+    ):
+        assert isinstance(fault("InvalidSignatureException", said=said), ClockOff)
+
+
+def test_a_denied_action_is_named() -> None:
+    error = fault("AccessDeniedException", "BatchWriteItem")
+    assert "allow dynamodb:BatchWriteItem on table T" in str(error)
+    assert error.exit_code is ExitCode.DESTINATION
+
+
+@pytest.mark.parametrize(
+    "status,body,kind",
+    [
+        (500, b"", Unanswered),
+        (503, b"<html>busy</html>", Unanswered),
+        (502, b'{"message": "Bad gateway"}', Unanswered),
+        (429, b"slow down", Throttled),
+        (413, b"<html>too large</html>", ItemRefused),
+        (404, b"<html>not found</html>", Stop),
+        (403, b'{"message": "Forbidden"}', Stop),
+        (400, b"[]", Stop),
+        (301, b"", Stop),
+    ],
+)
+def test_an_answer_without_a_name(status: int, body: bytes, kind: type[DynamirrorError]) -> None:
+    error = fault_of(Side.SOURCE, "BatchWriteItem", "", (URL, status, body))
+    assert type(error) is kind
+    assert str(status) in str(error)
+    if kind is Stop:
+        assert f"{URL} answered" in str(error)
+        assert "is not DynamoDB" in str(error)
+
+
+def test_413_is_one_items_matter_only_in_a_batch() -> None:
+    assert isinstance(fault("RequestEntityTooLarge", "BatchWriteItem", status=413), ItemRefused)
+    assert type(fault("RequestEntityTooLarge", "PutItem", status=413)) is Stop
+
+
+def test_any_5xx_may_have_been_applied() -> None:
+    assert isinstance(fault("SomethingNewException", status=500), Unanswered)
+
+
+def test_messages_are_bounded_and_may_be_spelled_with_a_capital() -> None:
+    body = json.dumps({"__type": "X", "Message": "m" * 5000}).encode()
+    error = fault_of(Side.SOURCE, "Scan", "table T", (URL, 400, body))
+    assert "mmm" in str(error)
+    assert len(str(error)) < 500
+
+
+@pytest.mark.parametrize(
+    "body,target",
+    [
+        (b'{"TableName":"T","Item":{"a":{"S":"TableName"}}}', "table T"),
+        (b'{"RequestItems":{"T":[{"PutRequest":{"Item":{}}}],"U":[]}}', "table T, U"),
+        (b'{"StreamArn":"arn:aws:x","ShardId":"s"}', "stream arn:aws:x"),
+        (b'{"ShardIterator":"i"}', ""),
+        (b"no json", ""),
+    ],
+)
+def test_requests_say_what_they_are_for(body: bytes, target: str) -> None:
+    assert target_of(body) == target
