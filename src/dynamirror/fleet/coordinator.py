@@ -10,24 +10,28 @@ A loop that dies ends the worker, loudly. Start-up is recovery: there is no othe
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import HeldLease
+from dynamirror.fleet.stop import RETIRE_S, wind_down, within
 from dynamirror.fleet.tenure import Tenure, TenureTools
+from dynamirror.follow.signal import done_within
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import Lease
-from dynamirror.model.lease_plan import Patience, Watch, expired, takes
+from dynamirror.model.lease_plan import Patience, Watch, expired, left_s, takes
 from dynamirror.ports import StateStore
 from dynamirror.settings.groups import LeaseSettings
 
 RETRY = Backoff(first_s=0.2, most_s=10.0)
-# SIGTERM must be over within 5 s: drain, then checkpoint and release.
-DRAIN_S = 2.5
-RELEASE_S = 1.5
-RENEWALS_AT_ONCE_MAX = 20
+# Renewals, or takes, under way at the same time.
+REQUESTS_AT_ONCE_MAX = 20
+# After the moment at which an owner may have expired.
+LOOK_AGAIN_S = 0.2
+# After a shard's end, until the shards are listed a second time.
+SIBLINGS_S = 5.0
 
 log = logging.getLogger("dynamirror.leases")
 
@@ -56,6 +60,7 @@ class Coordinator:
         self._scanned_at_s = float("-inf")
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
+        self._alive = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"Coordinator({self._me}, holds={sorted(self._tenures)})"
@@ -71,47 +76,76 @@ class Coordinator:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow the stream until `stopping` is set. Raises (in a group) Gap, Stop."""
-        if self._tools.heartbeat is not None:
-            await self._persist(self._tools.heartbeat.beat)
-        await self._persist(self._directory.sync)
-        drained = False
+        drained = released = False
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                loops = [group.create_task(loop) for loop in self._loops()]
+                working = group.create_task(self._work())
+                beating = group.create_task(self._beat())
                 await stopping.wait()
                 self._stopping = True
-                await self._wind_down(drain=True)
+                # Nothing is taken or renewed any more; the heartbeat goes on until all leases are released.
+                working.cancel()
+                await asyncio.wait([working])
+                released = await wind_down(self._tools.tenure, self._tenures, drain=True)
                 drained = True
-                for loop in loops:
-                    loop.cancel()
+                beating.cancel()
+                await asyncio.wait([beating])
         finally:
             self._stopping = True
             if not drained:
-                await self._wind_down(drain=False)
+                released = await wind_down(self._tools.tenure, self._tenures, drain=False)
+            # Without its heartbeat row a worker's leases are judged by their own rows, which takes longer.
+            if released and self._tools.heartbeat is not None:
+                await within(RETIRE_S, "retire", [self._tools.heartbeat.retire])
 
-    def _loops(self) -> list[Coroutine[None, None, None]]:
-        loops: list[Coroutine[None, None, None]] = [self._watch_loop(), self._renew_loop(), self._sync_loop()]
-        if self._tools.heartbeat is not None:
-            loops.append(self._tools.heartbeat.run())
-        return loops
+    async def _beat(self) -> None:
+        heartbeat = self._tools.heartbeat
+        if heartbeat is not None:
+            await self._persist("writing the first heartbeat", heartbeat.beat)
+            self._alive.set()
+            await heartbeat.run()
+
+    async def _work(self) -> None:
+        """First the heartbeat, else others see no life; then the rows of all shards; then the loops."""
+        try:
+            if self._tools.heartbeat is not None:
+                await self._alive.wait()
+            finished = await self._sync()
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._watch_loop())
+                loops.create_task(self._renew_loop())
+                loops.create_task(self._sync_loop(finished))
+        finally:
+            # It ends with the worker only; nothing may begin in a group that is about to end.
+            self._stopping = True
 
     def _start(self, lease: Lease) -> None:
-        if self._stopping or lease.shard_id in self._tenures or self._group is None:
+        if lease.shard_id in self._tenures or self._group is None:
             return
         held = HeldLease(lease, self._tools.tenure.leases, self._clock, self._clock.boottime_s())
         tenure = Tenure(self._tools.tenure, held, self._start)
         self._tenures[lease.shard_id] = tenure
-        self._tools.tenure.follow.metrics.gauge("leases_held", len(self._tenures))
-        self._group.create_task(self._tend(tenure))
+        # Taken while the worker stops: not begun, but released with the others.
+        if not self._stopping:
+            self._count_held()
+            tenure.begin(self._group.create_task(self._tend(tenure)))
 
     async def _tend(self, tenure: Tenure) -> None:
+        ended = False
         try:
             await tenure.run()
+            ended = True
         finally:
-            if not self._stopping:
+            # Of a tenure that was cut short (the worker stops, or fails) the lease is still held, and released later.
+            if ended or tenure.held.lost:
                 self._tenures.pop(tenure.shard_id, None)
-            self._tools.tenure.follow.metrics.gauge("leases_held", len(self._tenures))
+                self._count_held()
+            else:
+                self._stopping = True
+
+    def _count_held(self) -> None:
+        self._tools.tenure.follow.metrics.gauge("leases_held", len(self._tenures))
 
     # --- watch: who lives, what is free
 
@@ -128,25 +162,34 @@ class Coordinator:
 
     async def _watch_once(self) -> None:
         if self._tools.state is not None:
+            asked_at_s = self._clock.boottime_s()
             beats = await self._tools.state.beats()
-            self._watch.see_beats(beats, self._clock.boottime_s())
-        now_s = self._clock.boottime_s()
-        if now_s - self._scanned_at_s >= self._scan_every_s() or self._anyone_expired(now_s):
-            self._rows = await self._tools.tenure.leases.scan()
-            self._scanned_at_s = now_s = self._clock.boottime_s()
-            self._watch.see_leases(self._rows, now_s)
-        for row in takes(self._rows, self._watch, self._patience, self._me, now_s):
-            if self._stopping:
-                return
-            if row.shard_id not in self._tenures:
-                # Also before the answer: what is taken here must not look free in the next pass.
-                for lease in await self._directory.taken(row, self._tools.tenure.terms):
-                    self._start(lease)
+            if not self._watch.beats.keys() <= beats.keys():
+                # A worker has retired; what it released is free.
                 self._scanned_at_s = float("-inf")
+            self._watch.see_beats(beats, asked_at_s, self._clock.boottime_s())
+        asked_at_s = self._clock.boottime_s()
+        if asked_at_s - self._scanned_at_s >= self._scan_every_s() or self._anyone_expired():
+            self._rows = await self._tools.tenure.leases.scan()
+            self._scanned_at_s = self._clock.boottime_s()
+            self._watch.see_leases(self._rows, asked_at_s, self._scanned_at_s)
+        wanted = takes(self._rows, self._watch, self._patience, self._me, self._tenures.keys())
+        wanted = [row for row in wanted if row.shard_id not in self._tenures]
+        for start in range(0, len(wanted), REQUESTS_AT_ONCE_MAX):
+            # What is taken here must not look free in the next pass, also when a take fails.
+            self._scanned_at_s = float("-inf")
+            batch = wanted[start : start + REQUESTS_AT_ONCE_MAX]
+            for outcome in await asyncio.gather(*map(self._take, batch), return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
 
-    def _anyone_expired(self, now_s: float) -> bool:
+    async def _take(self, row: Lease) -> None:
+        for lease in await self._directory.taken(row, self._tools.tenure.terms):
+            self._start(lease)
+
+    def _anyone_expired(self) -> bool:
         return any(
-            expired(row, self._watch, self._patience, now_s)
+            expired(row, self._watch, self._patience)
             for row in self._rows
             if row.owner not in (None, self._me) and not row.finished
         )
@@ -159,14 +202,14 @@ class Coordinator:
 
     def _watch_pause_s(self) -> float:
         """Look again when the first owner may have expired, at the latest after the watch period."""
-        now_s = self._clock.boottime_s()
-        left = [self._tools.settings.watch_s]
+        pause_s = self._tools.settings.watch_s
         for row in self._rows:
-            terms = row.terms_in_force
-            still_s = self._watch.still_s(row, now_s)
-            if terms is not None and still_s is not None and row.owner != self._me and not row.finished:
-                left.append(max(0.2, terms.duration_ms / 1000 - still_s + 0.05))
-        return min(left)
+            if row.terms_in_force is not None and row.owner != self._me and not row.finished:
+                left = left_s(row, self._watch, self._patience)
+                # One that has expired and is not wanted here is left to the others, at the usual pace.
+                if left is not None and left >= 0:
+                    pause_s = min(pause_s, left + LOOK_AGAIN_S)
+        return pause_s
 
     # --- renew: keep what is held
 
@@ -178,8 +221,8 @@ class Coordinator:
             await self._clock.sleep(min(1.0, every_s / 3))
             now_s = self._clock.boottime_s()
             due = [t for t in self._tenures.values() if now_s - t.held.written_at_s >= every_s]
-            for start in range(0, len(due), RENEWALS_AT_ONCE_MAX):
-                await asyncio.gather(*map(self._renew, due[start : start + RENEWALS_AT_ONCE_MAX]))
+            for start in range(0, len(due), REQUESTS_AT_ONCE_MAX):
+                await asyncio.gather(*map(self._renew, due[start : start + REQUESTS_AT_ONCE_MAX]))
 
     async def _renew(self, tenure: Tenure) -> None:
         if tenure.held.lease.finished:
@@ -193,58 +236,25 @@ class Coordinator:
 
     # --- sync: rows for new shards
 
-    async def _sync_loop(self) -> None:
+    async def _sync_loop(self, finished: asyncio.Future[None]) -> None:
+        pause_s = self._tools.settings.shard_sync_s
         while True:
-            finished = self._tools.tenure.finished.wait()
-            await asyncio.wait([finished], timeout=self._tools.settings.shard_sync_s)
-            try:
-                if await self._directory.sync():
-                    self._scanned_at_s = float("-inf")
-            except Retry as error:
-                self._report("listing the stream's shards", error)
-                await self._clock.sleep(RETRY.delay_s(3, self._random))
-            for tenure in self._tenures.values():
-                tenure.note_closed()
+            ended = await done_within(finished, pause_s)
+            # The second child of a split may be listed later than the first: look once more soon.
+            pause_s = SIBLINGS_S if ended else self._tools.settings.shard_sync_s
+            finished = await self._sync()
 
-    # --- stop
+    async def _sync(self) -> asyncio.Future[None]:
+        """Returns what is done at the next end of a shard, those during the listing included."""
+        finished = self._tools.tenure.finished.wait()
+        await self._persist("listing the stream's shards", self._sync_once)
+        return finished
 
-    async def _wind_down(self, drain: bool) -> None:
-        """Stop reading; drain and checkpoint (or checkpoint what is durable); release; retire. Bounded in time.
-
-        What cannot be done in time is what a crash leaves: the next owner starts at the last checkpoint.
-        """
-        tenures = list(self._tenures.values())
-        await asyncio.gather(*(tenure.halt() for tenure in tenures))
-        if drain:
-            await self._within(DRAIN_S, "drain", [tenure.finish for tenure in tenures])
-        await self._within(RELEASE_S / 2, "checkpoint", [tenure.save_now for tenure in tenures])
-        await self._within(RELEASE_S, "release", [t.held.release for t in tenures if not t.held.lost])
-        if self._tools.heartbeat is not None:
-            await self._within(RELEASE_S / 2, "retire", [self._tools.heartbeat.retire])
-        self._tenures.clear()
-
-    async def _within(self, limit_s: float, what: str, steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
-        async def one(step: Callable[[], Awaitable[None]]) -> None:
-            try:
-                await step()
-            except (LeaseLost, Retry) as error:
-                self._report(f"stopping ({what})", error)
-
-        tasks = [asyncio.ensure_future(one(step)) for step in steps]
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=limit_s)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
-            log.warning(
-                "stopping: %s not done in %.1f s for %d leases",
-                what,
-                limit_s,
-                len(late),
-                extra={"event": "stop_incomplete", "facts": {"step": what, "leases": len(late)}},
-            )
+    async def _sync_once(self) -> None:
+        if await self._directory.sync():
+            self._scanned_at_s = float("-inf")
+        for tenure in self._tenures.values():
+            tenure.note_closed()
 
     # --- common
 
@@ -252,14 +262,14 @@ class Coordinator:
     def _random(self) -> Callable[[], float]:
         return self._tools.tenure.follow.read.random
 
-    async def _persist(self, step: Callable[[], Awaitable[object]]) -> None:
+    async def _persist(self, doing: str, step: Callable[[], Awaitable[object]]) -> None:
         attempt = 0
         while True:
             try:
                 await step()
                 return
             except Retry as error:
-                self._report("starting", error)
+                self._report(doing, error)
                 await self._clock.sleep(RETRY.delay_s(attempt, self._random))
                 attempt += 1
 

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
-from dynamirror.errors import ConditionFailed, LeaseLost, Unanswered
+from dynamirror.errors import ConditionFailed, CredentialsExpired, LeaseLost, Throttled, Unreachable
 from dynamirror.model import lease as decide
 from dynamirror.model.lease import Lease, Update
 from dynamirror.ports import Clock, LeaseStore
+
+# Updates of one tenure that may land late before a write succeeds; each needs an answer of its own to be lost.
+STRAYS_MAX = 5
 
 
 class HeldLease:
@@ -42,43 +45,60 @@ class HeldLease:
         await self._write(advance)
 
     async def release(self) -> None:
-        """Give the lease up; it is free for anyone at once. Raises LeaseLost, Retry."""
+        """Give the lease up; it is free for anyone at once. Raises LeaseLost (nothing to give up any more), Retry."""
         await self._write(decide.release)
         self.lost = True
 
     async def _write(self, update_of: Callable[[Lease], Update | None]) -> None:
         async with self._lock:
-            if self.lost:
-                raise LeaseLost(f"the lease of {self.lease.shard_id} is no longer held")
-            if self._unsure is not None:
-                await self._resolve(self._unsure)
-            update = update_of(self.lease)
-            if update is None:
-                return
-            sent_at_s = self._clock.boottime_s()
-            try:
-                await self._store.update(update)
-            except (Unanswered, asyncio.CancelledError):
-                self._unsure = update
-                raise
-            except ConditionFailed:
-                # 1 our update is applied; 2 its answer is lost and the request is repeated on the way (proxy,
-                # load balancer); 3 the repetition finds the counter moved, by ourselves. Only the row can tell (P-8).
-                await self._resolve(update)
-                if self.lease != update.after:
-                    raise self._lose() from None
-            self.lease = update.after
-            self.written_at_s = sent_at_s
+            for _ in range(STRAYS_MAX):
+                await self._resolve()
+                if self.lost:
+                    raise LeaseLost(f"the lease of {self.lease.shard_id} is no longer held")
+                update = update_of(self.lease)
+                if update is None or await self._sent(update):
+                    return
+            raise self._lose()
 
-    async def _resolve(self, update: Update) -> None:
-        """Find out from the row whether `update` was applied. Raises LeaseLost when the row is somebody else's."""
+    async def _sent(self, update: Update) -> bool:
+        """One attempt; False when the row had moved by a late write of our own, which is adopted."""
+        sent_at_s = self._clock.boottime_s()
+        # Until the answer is here nobody knows, whatever ends the wait: a time-out, a cancellation, a 5xx.
+        self._unsure = update
+        try:
+            await self._store.update(update)
+        except (Throttled, Unreachable, CredentialsExpired):
+            self._unsure = None
+            raise
+        except ConditionFailed:
+            # 1 our update is applied; 2 its answer is lost and the request is repeated on the way (proxy,
+            # load balancer); 3 the repetition finds the counter moved, by ourselves. Only the row can tell (P-8).
+            await self._resolve()
+            if self.lease != update.after:
+                return False
+        self._unsure = None
+        self.lease = update.after
+        self.written_at_s = sent_at_s
+        return True
+
+    async def _resolve(self) -> None:
+        """Find out from the row what became of the update that is in doubt. Raises LeaseLost, Retry."""
+        update = self._unsure
+        if update is None:
+            return
         row = await self._store.get(self.lease.shard_id)
         self._unsure = None
         if decide.was_applied(update, row):
             self.lease = update.after
+        elif row is not None and decide.written_by_owner(self.lease, row):
+            # 1 an update is not answered; 2 the row is read, unchanged; 3 another update is sent; 4 the first one
+            # lands; 5 the other one is refused. The counter moved by one and the owner is the same: it was ours.
+            self.lease = row
         elif row is None or row.counter != self.lease.counter or row.owner != self.lease.owner:
             raise self._lose()
-        # Else it was not applied, and cannot be any more once the counter has moved on.
+        # Else it was not applied; should it still land, step 5 finds it.
+        if self.lease.owner is None:
+            self.lost = True
 
     def _lose(self) -> LeaseLost:
         self.lost = True

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.backoff import Backoff
-from dynamirror.model.lease import Lease, Terms, adopted, take
+from dynamirror.model.lease import Lease, Terms, adopted, take, was_applied
 from dynamirror.model.shard_graph import (
     Listing,
     Start,
@@ -40,32 +40,38 @@ class ShardDirectory:
         self._clock = clock
         self._random = random
         self._start = start
-        self.listing = Listing(())
+        self._listed: set[str] = set()
+        self._closed: set[str] = set()
+        # Shards whose row this worker may have got without knowing it: the answer to a take or a create was lost.
+        self.in_doubt: set[str] = set()
         # Rows that this process created: a LATEST among them may be taken literally once.
         self.created: set[str] = set()
 
     def is_closed(self, shard_id: str) -> bool:
         """Whether the last listing says that the shard has ended."""
-        shards = self.listing.shards
-        return any((shard.id == shard_id and not shard.open) or shard.parent_id == shard_id for shard in shards)
+        return shard_id in self._closed
 
     async def sync(self) -> int:
         """List, then create the missing rows, ancestors first; returns how many. Raises Retry, NotFound."""
-        self.listing = await self._sound_listing()
+        listing = await self._sound_listing()
+        self._listed = {shard.id for shard in listing.shards}
+        self._closed = {shard.id for shard in listing.shards if not shard.open}
+        self._closed |= {shard.parent_id for shard in listing.shards if shard.parent_id}
         rows = {row.shard_id: row for row in await self._leases.scan()}
         created = 0
-        for lease in missing_leases(self.listing, rows, self._start):
+        for lease in missing_leases(listing, rows, self._start):
             created += await self._create(lease)
         return created
 
     def lists(self, shard_id: str) -> bool:
         """Whether the last listing has the shard."""
-        return any(shard.id == shard_id for shard in self.listing.shards)
+        return shard_id in self._listed
 
     async def adopt_children(self, parent: Lease, terms: Terms) -> tuple[int, list[Lease]]:
         """Make the children of a finished shard this worker's own, also beyond its fair share (P-18).
 
-        Returns how many children are listed now, and the leases that this worker got. Raises Retry.
+        Returns how many children are listed now, and the leases that this worker has now: those it got, and those it
+        got in an earlier attempt that was cut off. Raises Retry.
         """
         shards = await self._stream.list_children(parent.shard_id)
         got = []
@@ -75,17 +81,27 @@ class ShardDirectory:
                 got.append(mine)
                 continue
             row = await self._leases.get(lease.shard_id)
-            if row is not None and row.owner is None and not row.finished:
+            self.in_doubt.discard(lease.shard_id)
+            if row is None or row.finished:
+                continue
+            if row.owner is None:
                 got += await self.taken(row, terms)
+            elif row.owner == terms.worker:
+                got.append(row)
         return len(shards), got
 
     async def taken(self, row: Lease, terms: Terms) -> list[Lease]:
-        """Take one lease; empty when somebody else was faster. Raises Retry."""
+        """Take one lease; empty when somebody else was faster. Raises Retry; then, the same call finds out (P-8)."""
         update = take(row, terms)
+        self.in_doubt.add(row.shard_id)
         try:
             await self._leases.update(update)
         except ConditionFailed:
-            return []
+            now = await self._leases.get(row.shard_id)
+            if not was_applied(update, now):
+                self.in_doubt.discard(row.shard_id)
+                return []
+        self.in_doubt.discard(row.shard_id)
         log.info(
             "lease of %s taken at %s",
             row.shard_id,
@@ -95,8 +111,11 @@ class ShardDirectory:
         return [update.after]
 
     async def _create(self, lease: Lease) -> bool:
+        if lease.owner is not None:
+            self.in_doubt.add(lease.shard_id)
         if not await self._leases.create(lease):
             return False
+        self.in_doubt.discard(lease.shard_id)
         self.created.add(lease.shard_id)
         log.info(
             "lease created for %s at %s",

@@ -9,7 +9,7 @@ from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.follow.shard_task import FollowTools, ShardTask
-from dynamirror.follow.signal import Signal
+from dynamirror.follow.signal import Signal, done_within
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import Lease, Terms
 from dynamirror.model.skip import Skip
@@ -47,6 +47,10 @@ class Tenure:
         self._shard: ShardTask | None = None
         self._runner: asyncio.Task[None] | None = None
 
+    def begin(self, runner: asyncio.Task[None]) -> None:
+        """Name the task that awaits `run`; known before its first step, so that `halt` can always end it."""
+        self._runner = runner
+
     @property
     def shard_id(self) -> str:
         """The shard this is about."""
@@ -54,7 +58,6 @@ class Tenure:
 
     async def run(self) -> None:
         """Return at the shard's end, or when the lease is lost. Raises Gap, Stop."""
-        self._runner = asyncio.current_task()
         try:
             await self._follow()
             await self._adopt_children()
@@ -72,6 +75,11 @@ class Tenure:
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.wait([self._runner])
+
+    @property
+    def settled(self) -> bool:
+        """Nothing of the shard may still reach the destination: the next owner can begin at once."""
+        return self._shard is None or self._shard.watermark.settled
 
     async def finish(self) -> None:
         """Drain and save, after `halt`. Raises LeaseLost, Retry."""
@@ -103,7 +111,8 @@ class Tenure:
         if lease.finished:
             return
         skip_allowed = await self._parents_finished(lease)
-        at_latest = lease.shard_id in self._tools.directory.created
+        # Created here and never owned before: nothing has come since LATEST was written but what is read now.
+        at_latest = lease.shard_id in self._tools.directory.created and lease.counter == 1
         skip = Skip(lease.start_at_ms if skip_allowed else None)
         self._shard = ShardTask(self._tools.follow, lease, self.held, skip, at_latest)
         self.note_closed()
@@ -129,9 +138,13 @@ class Tenure:
         """
         may_skip = True
         for parent_id in lease.parent_ids:
-            while (row := await self._row(parent_id)) is not None and not row.finished:
+            while True:
+                # Asked for before the row is read: a parent that ends in between is not missed.
                 finished = self._tools.finished.wait()
-                await asyncio.wait([finished], timeout=self._tools.parent_poll_s)
+                row = await self._row(parent_id)
+                if row is None or row.finished:
+                    break
+                await done_within(finished, self._tools.parent_poll_s)
             if row is None:
                 may_skip = may_skip and not self._tools.directory.lists(parent_id)
             else:

@@ -140,3 +140,11 @@ def was_applied(update: Update, row: Lease | None) -> bool:
         and row.counter == update.after.counter
         and row.checkpoint == update.after.checkpoint
     )
+
+
+def written_by_owner(before: Lease, row: Lease | None) -> bool:
+    """Whether `row` is `before` after exactly one write of its owner, whatever that write was.
+
+    One step of anybody else changes the owner: takers put theirs, releasing removes it.
+    """
+    return row is not None and row.owner == before.owner and row.counter == before.counter + 1

@@ -7,7 +7,7 @@ row itself (Java, or dynamirror without a state table).
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dynamirror.model.lease import Lease
@@ -33,72 +33,92 @@ class Observed:
 
 @dataclass(slots=True)
 class Watch:
-    """What one observer has seen move: lease rows by shard, heartbeats by worker. Forgets what vanished."""
+    """What one observer has seen move: lease rows by shard, heartbeats by worker. Forgets what vanished.
+
+    Stillness lasts from the moment an answer with the counter was received to the moment the latest question was
+    asked, never to "now": an observer that was frozen, or whose scan took long, has not seen anyone stand still.
+    """
 
     leases: dict[str, Observed] = field(default_factory=dict)
     beats: dict[str, Observed] = field(default_factory=dict)
+    leases_asked_at_s: float = 0.0
+    beats_asked_at_s: float = 0.0
 
-    def see_leases(self, rows: Iterable[Lease], now_s: float) -> None:
+    def see_leases(self, rows: Iterable[Lease], asked_at_s: float, now_s: float) -> None:
         """`now_s` is taken after the scan was received (P-9). An owner change moves the counter too."""
         self.leases = _seen(self.leases, {row.shard_id: row.counter for row in rows}, now_s)
+        self.leases_asked_at_s = asked_at_s
 
-    def see_beats(self, beats: Mapping[str, int], now_s: float) -> None:
+    def see_beats(self, beats: Mapping[str, int], asked_at_s: float, now_s: float) -> None:
         """`beats`: heartbeat counters by worker, all of them; `now_s` after they were received."""
         self.beats = _seen(self.beats, beats, now_s)
+        self.beats_asked_at_s = asked_at_s
 
-    def still_s(self, row: Lease, now_s: float) -> float | None:
+    def still_s(self, row: Lease) -> float | None:
         """How long the counter that speaks for the row's owner has stood still; None when it cannot be known yet."""
         terms = row.terms_in_force
-        if terms is not None and terms.heartbeat:
-            seen = self.beats.get(terms.worker)
-            if seen is not None:
-                return now_s - seen.since_s
-        row_seen = self.leases.get(row.shard_id)
-        return None if row_seen is None or row_seen.counter != row.counter else now_s - row_seen.since_s
+        if terms is not None and terms.heartbeat and terms.worker in self.beats:
+            return self.beats_asked_at_s - self.beats[terms.worker].since_s
+        return self.row_still_s(row)
+
+    def row_still_s(self, row: Lease) -> float | None:
+        """How long the row's own counter has stood still; None when the row has moved on since the last scan."""
+        seen = self.leases.get(row.shard_id)
+        return None if seen is None or seen.counter != row.counter else self.leases_asked_at_s - seen.since_s
 
 
-def expired(row: Lease, watch: Watch, patience: Patience, now_s: float) -> bool:
-    """Whether the row's owner may be taken for dead."""
-    still = watch.still_s(row, now_s)
+def left_s(row: Lease, watch: Watch, patience: Patience) -> float | None:
+    """How much longer the owner's counter would have to stand still before the owner counts as dead.
+
+    Negative: it is dead. None: nothing can be said yet. Meaningless for a row without owner.
+    """
+    still = watch.still_s(row)
     if still is None:
-        return False
+        return None
     terms = row.terms_in_force
     # A dynamirror owner whose heartbeat row is missing is judged by its lease row, which it renews only as often
     # as KCL needs.
     if terms is None or (terms.heartbeat and terms.worker not in watch.beats):
-        return still > patience.java_s
-    return still > max(patience.lease_duration_s, terms.duration_ms / 1000)
+        return patience.java_s - still
+    return max(patience.lease_duration_s, terms.duration_ms / 1000) - still
 
 
-def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, now_s: float) -> list[Lease]:
+def expired(row: Lease, watch: Watch, patience: Patience) -> bool:
+    """Whether the row's owner may be taken for dead."""
+    left = left_s(row, watch, patience)
+    return left is not None and left < 0
+
+
+def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, held: Collection[str]) -> list[Lease]:
     """The leases to take now, in shard order: free or expired ones, up to this worker's fair share.
 
     The share is KCL's (LeaseTaker.computeLeasesToTake): all rows, finished ones included, divided by the workers
-    that are alive. A lease expired three times over is taken beyond the share, so that none is left behind.
+    that are alive. A lease expired three times over is taken beyond the share, so that none is left behind. So is a
+    row that names this worker though it is not among `held` (shard ids): a take whose answer was lost. Nobody else
+    would ever take it, since this worker is alive.
     """
     rows = list(rows)
-    dead = {row.shard_id for row in rows if row.owner not in (None, me) and expired(row, watch, patience, now_s)}
+    dead = {row.shard_id for row in rows if row.owner not in (None, me) and expired(row, watch, patience)}
     alive = {row.owner for row in rows if row.owner is not None and row.shard_id not in dead} | {me}
     mine = sum(row.owner == me for row in rows)
     share = math.ceil(len(rows) / len(alive))
-    free = [row for row in rows if not row.finished and (row.owner is None or row.shard_id in dead)]
-    free.sort(key=lambda row: row.shard_id)
+    live = sorted((row for row in rows if not row.finished), key=lambda row: row.shard_id)
+    free = [row for row in live if row.owner is None or row.shard_id in dead]
     wanted = max(0, share - mine)
-    late = [row for row in free[wanted:] if _long_expired(row, watch, patience, now_s)]
-    return free[:wanted] + late
+    late = [row for row in free[wanted:] if _long_free(row, watch, patience)]
+    strays = [
+        row for row in live if row.owner == me and row.shard_id not in held and _stands_still(row, watch, patience)
+    ]
+    return free[:wanted] + late + strays
 
 
-def _long_expired(row: Lease, watch: Watch, patience: Patience, now_s: float) -> bool:
+def _long_free(row: Lease, watch: Watch, patience: Patience) -> bool:
     three_times = Patience(3 * patience.lease_duration_s, 3 * patience.java_s)
-    return (
-        expired(row, watch, three_times, now_s)
-        if row.owner is not None
-        else _stood_free(row, watch, three_times, now_s)
-    )
+    return expired(row, watch, three_times) if row.owner is not None else _stands_still(row, watch, three_times)
 
 
-def _stood_free(row: Lease, watch: Watch, patience: Patience, now_s: float) -> bool:
-    still = watch.still_s(row, now_s)
+def _stands_still(row: Lease, watch: Watch, patience: Patience) -> bool:
+    still = watch.row_still_s(row)
     return still is not None and still > patience.lease_duration_s
 
 

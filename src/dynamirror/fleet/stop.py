@@ -1,0 +1,80 @@
+"""How a worker ends, asked to or not: stop reading, drain, checkpoint, release. Bounded in time.
+
+What cannot be done in time is what a crash leaves: the next owner starts at the last checkpoint.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from dynamirror.errors import LeaseLost, Retry, Stop
+from dynamirror.fleet.leases import HeldLease
+from dynamirror.fleet.tenure import Tenure, TenureTools
+
+# SIGTERM must be over within 5 s: the sum of these, and of RETIRE_S, stays below.
+DRAIN_S = 2.5
+CHECKPOINT_S = 0.5
+RELEASE_S = 1.0
+RETIRE_S = 0.5
+
+log = logging.getLogger("dynamirror.leases")
+
+
+async def wind_down(tools: TenureTools, held: Mapping[str, Tenure], drain: bool) -> bool:
+    """Give up what is held, in order; returns whether nothing is held any more.
+
+    Without `drain` only what is durable already is saved, at once.
+    """
+    await asyncio.gather(*(tenure.halt() for tenure in held.values()))
+    tenures = list(held.values())
+    if drain:
+        await within(DRAIN_S, "drain", [tenure.finish for tenure in tenures])
+    # A request that is still on its way could land behind the first writes of the next owner. Such a lease is
+    # kept: it expires by itself, later than any request of ours.
+    free = [tenure for tenure in tenures if tenure.settled]
+    await within(CHECKPOINT_S, "checkpoint", [tenure.save_now for tenure in tenures])
+    releases = [tenure.held.release for tenure in free if not tenure.held.lost]
+    doubtful = tools.directory.in_doubt - {tenure.shard_id for tenure in tenures}
+
+    async def release_doubtful() -> None:
+        for shard_id in doubtful:
+            await _release_if_ours(tools, shard_id)
+
+    await within(RELEASE_S, "release", [*releases, release_doubtful])
+    return not doubtful and all(tenure.held.lost for tenure in tenures)
+
+
+async def _release_if_ours(tools: TenureTools, shard_id: str) -> None:
+    """Give up what this worker may have got without knowing it: a take that was cut off, or never answered."""
+    row = await tools.leases.get(shard_id)
+    if row is not None and row.owner == tools.terms.worker and not row.finished:
+        clock = tools.follow.clock
+        await HeldLease(row, tools.leases, clock, clock.boottime_s()).release()
+
+
+async def within(limit_s: float, what: str, steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Take the steps at the same time, cut off after the limit. One that fails is reported and hinders no other."""
+
+    async def one(step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except (LeaseLost, Retry, Stop) as error:
+            log.warning("stopping (%s): %s", what, error, extra={"event": "stop_incomplete", "facts": {"step": what}})
+
+    tasks = [asyncio.ensure_future(one(step)) for step in steps]
+    if not tasks:
+        return
+    done, late = await asyncio.wait(tasks, timeout=limit_s)
+    for task in late:
+        task.cancel()
+    if late:
+        done |= (await asyncio.wait(late))[0]
+        log.warning(
+            "stopping: %s not done in %.1f s for %d leases",
+            what,
+            limit_s,
+            len(late),
+            extra={"event": "stop_incomplete", "facts": {"step": what, "leases": len(late)}},
+        )
+    for task in done - late:
+        task.result()
