@@ -1,0 +1,218 @@
+"""One held lease under lost, late and refused answers: never two owners in doubt, never a lease thrown away."""
+
+import asyncio
+import random
+from dataclasses import replace
+
+import pytest
+
+from dynamirror.errors import ConditionFailed, LeaseLost, Retry, Side, Throttled, Unreachable
+from dynamirror.fleet.leases import HeldLease
+from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Terms
+from dynamirror.testing.faults import Fault, Line, Scripted
+from dynamirror.testing.memory_state import MemoryLeases
+from dynamirror.testing.virtual_time import VirtualClock, run_virtual
+from tests.unit.fleet.world import Cut, unanswered
+
+ME = Terms("me", 10_000, heartbeat=True)
+ROW = Lease("shard", TRIM_HORIZON, "me", 1, terms=ME)
+
+
+class Held:
+    """A lease, its table, and the faults on the way there."""
+
+    def __init__(self) -> None:
+        self.faults = Cut()
+        self.table = MemoryLeases(Line(self.faults, latency_s=0.01))
+        self.table.rows["shard"] = ROW
+        self.clock = VirtualClock()
+        self.lease = HeldLease(ROW, self.table, self.clock, self.clock.boottime_s())
+
+    @property
+    def row(self) -> Lease:
+        return self.table.rows["shard"]
+
+
+def test_writes_follow_each_other_and_the_row_says_what_was_saved() -> None:
+    async def scenario() -> None:
+        held = Held()
+        await asyncio.gather(
+            held.lease.renew(), held.lease.checkpoint("5"), held.lease.renew(), held.lease.checkpoint("7")
+        )
+        assert (held.row.counter, held.row.checkpoint) == (5, "7")
+        assert held.lease.lease == held.row
+        await held.lease.release()
+        assert (held.row.owner, held.row.terms, held.row.counter) == (None, None, 6)
+        with pytest.raises(LeaseLost):
+            await held.lease.renew()
+
+    run_virtual(scenario())
+
+
+def test_the_moment_of_a_write_is_that_of_its_sending() -> None:
+    async def scenario() -> None:
+        held = Held()
+        held.faults.then = Scripted("UpdateItem", [Fault(delay_s=3)])
+        sent_at_s = held.clock.boottime_s()
+        await held.lease.renew()
+        assert held.lease.written_at_s == sent_at_s
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("kind", [Throttled, Unreachable])
+def test_a_write_that_was_not_applied_is_simply_repeated(kind: type[Retry]) -> None:
+    async def scenario() -> None:
+        held = Held()
+        held.faults.then = Scripted("UpdateItem", [Fault(kind(Side.STATE, "injected"))])
+        with pytest.raises(kind):
+            await held.lease.checkpoint("5")
+        await held.lease.checkpoint("6")
+        assert (held.row.checkpoint, held.row.counter) == ("6", 2)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("lands_after_s", [None, 0.0, 0.001, 0.012, 0.02, 0.024, 5.0])
+@pytest.mark.parametrize("first", ["renew", "5", SHARD_END])
+@pytest.mark.parametrize("second", ["renew", "6", SHARD_END])
+def test_after_a_lost_answer_the_lease_is_kept_whenever_the_write_lands(
+    lands_after_s: float | None, first: str, second: str
+) -> None:
+    async def scenario() -> None:
+        held = Held()
+        held.faults.then = Scripted("UpdateItem", [unanswered(Side.STATE, lands_after_s)])
+        with pytest.raises(Retry):
+            await write(held.lease, first)
+        await write(held.lease, second)
+        assert not held.lease.lost
+        assert held.lease.lease == held.row
+        expected = second if second != "renew" else held.row.checkpoint
+        assert held.row.checkpoint in (expected, SHARD_END)
+        await asyncio.sleep(10)
+        await held.lease.renew()
+        assert held.row.owner == "me"
+
+    run_virtual(scenario())
+
+
+async def write(lease: HeldLease, what: str) -> None:
+    await (lease.renew() if what == "renew" else lease.checkpoint(what))
+
+
+def test_an_answer_that_repeats_itself_on_the_way_is_no_loss() -> None:
+    """P-8: the request is applied, its repetition by a proxy is refused."""
+
+    async def scenario() -> None:
+        held = Held()
+        held.faults.then = Scripted("UpdateItem", [Fault(ConditionFailed("repeated"), lands_after_s=0.0)])
+        await held.lease.checkpoint("5")
+        assert (held.row.checkpoint, held.lease.lease) == ("5", held.row)
+
+    run_virtual(scenario())
+
+
+def test_a_refusal_whose_reason_cannot_be_read_is_not_taken_for_a_loss() -> None:
+    async def scenario() -> None:
+        held = Held()
+        refused = Fault(ConditionFailed("repeated"), lands_after_s=0.0)
+        throttled = Fault(Throttled(Side.STATE, "injected"))
+        script = {"UpdateItem": [refused], "GetItem": [throttled]}
+        held.faults.then = lambda operation: script[operation].pop() if script.get(operation) else None
+        with pytest.raises(Throttled):
+            await held.lease.checkpoint("5")
+        await held.lease.renew()
+        assert (held.row.checkpoint, held.lease.lost) == ("5", False)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.001, 0.005, 0.006, 0.009, 0.01])
+def test_a_write_that_was_cancelled_may_have_been_applied(delay_s: float) -> None:
+    async def scenario() -> None:
+        held = Held()
+        task = asyncio.create_task(held.lease.checkpoint("5"))
+        await asyncio.sleep(delay_s)
+        task.cancel()
+        await asyncio.wait([task])
+        await held.lease.checkpoint("6")
+        assert (held.row.checkpoint, held.lease.lease) == ("6", held.row)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    "taken", [replace(ROW, owner="java", counter=2), replace(ROW, owner=None, counter=2), replace(ROW, counter=9), None]
+)
+@pytest.mark.parametrize("doubt", [False, True])
+def test_a_lease_of_somebody_else_is_lost_for_good(taken: Lease | None, doubt: bool) -> None:
+    async def scenario() -> None:
+        held = Held()
+        if doubt:
+            held.faults.then = Scripted("UpdateItem", [unanswered(Side.STATE)])
+            with pytest.raises(Retry):
+                await held.lease.renew()
+        if taken is None:
+            del held.table.rows["shard"]
+        else:
+            held.table.rows["shard"] = taken
+        for _ in range(2):
+            with pytest.raises(LeaseLost):
+                await held.lease.checkpoint("5")
+        assert held.lease.lost
+        assert held.table.rows.get("shard") == taken
+
+    run_virtual(scenario())
+
+
+def test_a_release_that_was_applied_without_an_answer_is_not_repeated_on_the_next_owner() -> None:
+    async def scenario() -> None:
+        held = Held()
+        held.faults.then = Scripted("UpdateItem", [unanswered(Side.STATE, 0.0)])
+        with pytest.raises(Retry):
+            await held.lease.release()
+        released = held.row
+        with pytest.raises(LeaseLost):
+            await held.lease.release()
+        assert held.lease.lost
+        assert held.row == released
+
+    run_virtual(scenario())
+
+
+def test_checkpoints_never_go_back_and_saving_one_twice_writes_once() -> None:
+    async def scenario() -> None:
+        held = Held()
+        for position in ("5", "5", "4", SHARD_END, SHARD_END, "6"):
+            await held.lease.checkpoint(position)
+        assert (held.row.checkpoint, held.row.counter) == (SHARD_END, 3)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_whatever_happens_on_the_way_nothing_saved_is_undone_and_the_lease_is_kept(seed: int) -> None:
+    async def scenario() -> None:
+        draw = random.Random(seed)
+        held = Held()
+
+        def fault(operation: str) -> Fault | None:
+            if draw.random() < 0.6:
+                return None
+            if draw.random() < 0.3:
+                return Fault(Throttled(Side.STATE, "injected"))
+            return unanswered(Side.STATE, draw.choice([None, 0.0, 0.01, 0.05, 1.0]))
+
+        held.faults.then = fault
+        saved = 0
+        for position in range(1, 60):
+            try:
+                await write(held.lease, draw.choice(["renew", str(position)]))
+            except Retry:
+                pass
+            now = 0 if held.row.checkpoint == TRIM_HORIZON else int(held.row.checkpoint)
+            assert now >= saved
+            saved = now
+            assert held.row.owner == "me"
+
+    run_virtual(scenario())

@@ -1,0 +1,231 @@
+"""From listings to lease rows: in order, once, and never from a listing that cannot be believed."""
+
+import asyncio
+
+import pytest
+
+from dynamirror.errors import NotFound, Retry, Side, Throttled
+from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Terms
+from dynamirror.testing.faults import Fault, Scripted
+from dynamirror.testing.virtual_time import run_virtual
+from tests.unit.fleet.world import Worker, World, unanswered
+
+ME = Terms("w", 10_000, heartbeat=True)
+
+
+def directory() -> tuple[World, Worker, ShardDirectory]:
+    world = World()
+    worker = world.worker("w")
+    return world, worker, worker.directory
+
+
+def test_rows_are_created_ancestors_first() -> None:
+    async def scenario() -> None:
+        world, _, shards = directory()
+        ids = world.stream.open_shards()
+        for _ in range(5):
+            ids += world.stream.roll(ids[-1])
+        assert await shards.sync() == 6
+        assert list(world.leases.rows) == ids
+        assert await shards.sync() == 0
+        assert [shards.is_closed(shard_id) for shard_id in ids] == [True] * 5 + [False]
+        assert all(shards.lists(shard_id) for shard_id in ids)
+        assert not shards.lists("another")
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("created_before", range(4))
+def test_a_sync_that_was_cut_off_is_completed_by_the_next(created_before: int) -> None:
+    async def scenario() -> None:
+        world, worker, shards = directory()
+        ids = world.stream.open_shards()
+        for _ in range(3):
+            ids += world.stream.roll(ids[-1])
+        throttled = Fault(Throttled(Side.STATE, "injected"))
+        worker.lease_faults.then = Scripted("PutItem", [None] * created_before + [throttled])
+        with pytest.raises(Retry):
+            await shards.sync()
+        assert list(world.leases.rows) == ids[:created_before]
+        await shards.sync()
+        assert list(world.leases.rows) == ids
+
+    run_virtual(scenario())
+
+
+def test_a_listing_in_doubt_is_taken_again() -> None:
+    async def scenario() -> None:
+        world, _, shards = directory()
+        [first] = world.stream.open_shards()
+        [second] = world.stream.roll(first)
+        world.stream.hidden.add(second)
+        asyncio.get_running_loop().call_later(3, world.stream.hidden.clear)
+        assert await shards.sync() == 2
+        assert 3 < world.now_s < 10
+
+    run_virtual(scenario())
+
+
+def test_a_child_whose_young_parent_stays_hidden_gets_no_row_and_the_others_do() -> None:
+    async def scenario() -> None:
+        world = World(shards=2)
+        shards = world.worker("w").directory
+        first, other = world.stream.open_shards()
+        [second] = world.stream.roll(first)
+        [third] = world.stream.roll(second)
+        world.stream.hidden.add(first)
+        assert await shards.sync() == 1
+        assert list(world.leases.rows) == [other]
+        assert 20 < world.now_s < 90
+        world.stream.hidden.clear()
+        assert await shards.sync() == 3
+        assert list(world.leases.rows)[1:] == [first, second, third]
+
+    run_virtual(scenario())
+
+
+def test_a_stream_that_is_gone_stops() -> None:
+    async def scenario() -> None:
+        world, _, shards = directory()
+        world.stream.gone = True
+        with pytest.raises(NotFound):
+            await shards.sync()
+
+    run_virtual(scenario())
+
+
+# --- taking
+
+
+def test_only_one_of_two_takers_gets_a_lease() -> None:
+    async def scenario() -> None:
+        world = World()
+        one, other = world.worker("one"), world.worker("other")
+        await one.directory.sync()
+        [row] = world.leases.rows.values()
+        got = await asyncio.gather(
+            one.directory.taken(row, one.tenure.terms), other.directory.taken(row, other.tenure.terms)
+        )
+        assert sorted(len(leases) for leases in got) == [0, 1]
+        [winner] = [leases[0] for leases in got if leases]
+        assert world.leases.rows[row.shard_id] == winner
+        assert one.directory.in_doubt == other.directory.in_doubt == set()
+
+    run_virtual(scenario())
+
+
+def test_a_take_without_an_answer_is_recognised_when_it_is_repeated() -> None:
+    async def scenario() -> None:
+        world, worker, shards = directory()
+        await shards.sync()
+        [row] = world.leases.rows.values()
+        worker.lease_faults.then = Scripted("UpdateItem", [unanswered(Side.STATE, 0.0)])
+        with pytest.raises(Retry):
+            await shards.taken(row, ME)
+        assert shards.in_doubt == {row.shard_id}
+        [lease] = await shards.taken(row, ME)
+        assert lease == world.leases.rows[row.shard_id]
+        assert (lease.owner, lease.counter) == ("w", 1)
+        assert shards.in_doubt == set()
+
+    run_virtual(scenario())
+
+
+def test_a_take_that_is_cut_off_is_remembered() -> None:
+    async def scenario() -> None:
+        world, _, shards = directory()
+        await shards.sync()
+        [row] = world.leases.rows.values()
+        task = asyncio.create_task(shards.taken(row, ME))
+        await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait([task])
+        assert shards.in_doubt == {row.shard_id}
+
+    run_virtual(scenario())
+
+
+# --- children
+
+
+def finished(world: World) -> tuple[Lease, list[str]]:
+    [parent] = world.stream.open_shards()
+    children = world.stream.split(parent)
+    lease = Lease(parent, SHARD_END, "w", 9, terms=ME)
+    world.leases.rows[parent] = lease
+    return lease, children
+
+
+def test_children_are_created_as_this_workers_own() -> None:
+    async def scenario() -> None:
+        world, _, shards = directory()
+        parent, children = finished(world)
+        listed, got = await shards.adopt_children(parent, ME)
+        assert listed == 2
+        assert [lease.shard_id for lease in got] == children
+        for child in children:
+            row = world.leases.rows[child]
+            assert (row.owner, row.counter, row.checkpoint, row.parent_ids) == (
+                "w",
+                1,
+                TRIM_HORIZON,
+                (parent.shard_id,),
+            )
+
+    run_virtual(scenario())
+
+
+def test_free_children_are_taken_and_those_of_others_are_left() -> None:
+    async def scenario() -> None:
+        world, _, shards = directory()
+        parent, (free, foreign) = finished(world)
+        world.leases.rows[free] = Lease(free, TRIM_HORIZON, parent_ids=(parent.shard_id,))
+        world.leases.rows[foreign] = Lease(foreign, TRIM_HORIZON, "java", 3, parent_ids=(parent.shard_id,))
+        listed, got = await shards.adopt_children(parent, ME)
+        assert listed == 2
+        assert [lease.shard_id for lease in got] == [free]
+        assert world.leases.rows[foreign].owner == "java"
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("lands_after_s", [None, 0.0])
+@pytest.mark.parametrize("place", [0, 1])
+def test_children_of_an_attempt_that_was_cut_off_are_got_by_the_next(lands_after_s: float | None, place: int) -> None:
+    async def scenario() -> None:
+        world, worker, shards = directory()
+        parent, children = finished(world)
+        worker.lease_faults.then = Scripted("PutItem", [None] * place + [unanswered(Side.STATE, lands_after_s)])
+        with pytest.raises(Retry):
+            await shards.adopt_children(parent, ME)
+        listed, got = await shards.adopt_children(parent, ME)
+        assert listed == 2
+        assert [lease.shard_id for lease in got] == children
+        assert [world.leases.rows[child] for child in children] == got
+        assert shards.in_doubt == set()
+
+    run_virtual(scenario())
+
+
+def test_finished_children_are_left_alone() -> None:
+    async def scenario() -> None:
+        world, _, shards = directory()
+        parent, (one, other) = finished(world)
+        world.leases.rows[one] = Lease(one, SHARD_END, None, 5, parent_ids=(parent.shard_id,))
+        world.leases.rows[other] = Lease(other, SHARD_END, "w", 5, parent_ids=(parent.shard_id,))
+        assert await shards.adopt_children(parent, ME) == (2, [])
+
+    run_virtual(scenario())
+
+
+def test_a_row_that_vanished_is_not_taken() -> None:
+    async def scenario() -> None:
+        world, _, shards = directory()
+        await shards.sync()
+        [row] = world.leases.rows.values()
+        del world.leases.rows[row.shard_id]
+        assert await shards.taken(row, ME) == []
+        assert world.leases.rows == {}
+
+    run_virtual(scenario())
