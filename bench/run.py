@@ -83,11 +83,7 @@ async def measure(changes: int, seconds: float) -> Report:
 
 def show(report: Report, console: Console) -> None:
     """Tables for a reader."""
-    table = Table("1 KB items", "CPU a change", "changes/s", "peak memory", "start-up CPU", "stand-in busy", "changes")
-    for one in filter(None, (report.ours, report.boto3)):
-        figures = f"{one.cpu_us_a_change:.1f} us", f"{one.changes_a_second:,.0f}", f"{one.rss_max_mb:.0f} MB"
-        table.add_row(one.name, *figures, f"{one.start_up_cpu_s:.2f} s", f"{one.standin_busy:.0%}", f"{one.changes:,}")
-    console.print(table)
+    console.print(_throughput(report))
     if (lag := report.lag) is not None:
         console.print(
             f"Lag on {lag.database} at {lag.changes_a_second:.0f} changes/s for {lag.seconds:.0f} s: "
@@ -104,6 +100,22 @@ def show(report: Report, console: Console) -> None:
     console.print(goals)
     for why in report.void:
         console.print(f"void: {why}", highlight=False, soft_wrap=True)
+
+
+def _throughput(report: Report) -> Table:
+    both = [one for one in (report.ours, report.boto3) if one is not None]
+    table = Table("1 KB items", *(one.name for one in both), "ratio")
+    ratio = "" if report.ratio is None else f"{report.ratio:.1f}"
+    table.add_row("CPU a change", *(f"{one.cpu_us_a_change:.1f} us" for one in both), ratio)
+    pace = f"{both[0].changes_a_second / both[1].changes_a_second:.1f}" if len(both) == 2 else ""
+    table.add_row("changes/s on one core", *(f"{one.changes_a_second:,.0f}" for one in both), pace)
+    table.add_row("peak memory", *(f"{one.rss_max_mb:.0f} MB" for one in both), "")
+    table.add_row("  of it at rest", *(f"{one.rss_idle_mb:.0f} MB" for one in both), "")
+    table.add_row("CPU of start and end", *(f"{one.start_up_cpu_s:.2f} s" for one in both), "")
+    table.add_row("its core busy", *(f"{one.busy:.0%}" for one in both), "")
+    table.add_row("the stand-in's core busy", *(f"{one.standin_busy:.0%}" for one in both), "")
+    table.add_row("changes", *(f"{one.changes:,}" for one in both), "")
+    return table
 
 
 def main() -> int:

@@ -30,7 +30,11 @@ class Throughput:
     cpu_us_a_change: float
     changes_a_second: float
     rss_max_mb: float
+    # Peak of a process that had next to nothing to do.
+    rss_idle_mb: float
     start_up_cpu_s: float
+    # Shares of a core between the first read and the last key: the program's own, and the stand-in's.
+    busy: float
     standin_busy: float
     requests: dict[str, int]
 
@@ -81,16 +85,18 @@ async def _run(changes: int, command: Callable[[str], list[str]]) -> tuple[Cost,
 
 def _figure(name: str, changes: int, costs: tuple[Cost, Cost], counts: dict[str, Any]) -> Throughput:
     start_up, cost = costs
-    busy = counts["cpu_s"] / counts["wall_s"]
-    if busy > STANDIN_BUSY_MAX:
-        raise Void(f"{name}: the stand-in was {busy:.0%} busy, more than {STANDIN_BUSY_MAX:.0%}")
+    standin_busy = counts["cpu_s"] / counts["wall_s"]
+    if standin_busy > STANDIN_BUSY_MAX:
+        raise Void(f"{name}: the stand-in was {standin_busy:.0%} busy, more than {STANDIN_BUSY_MAX:.0%}")
     return Throughput(
         name=name,
         changes=changes,
         cpu_us_a_change=(cost.cpu_s - start_up.cpu_s) / (changes - _START_UP_CHANGES) * 1e6,
         changes_a_second=changes / counts["wall_s"],
         rss_max_mb=cost.rss_max_mb,
+        rss_idle_mb=start_up.rss_max_mb,
         start_up_cpu_s=start_up.cpu_s,
-        standin_busy=busy,
+        busy=(cost.cpu_s - start_up.cpu_s) / counts["wall_s"],
+        standin_busy=standin_busy,
         requests=counts["requests"],
     )

@@ -53,7 +53,7 @@ class Result:
             "read": progress.read,
             "applied": progress.applied,
             "caught_up_s": round(self.caught_up_s, 3),
-            "lag_ms": None if progress.lag is None else _rounded(asdict(progress.lag)),
+            "lag_ms": None if progress.lag is None else _lag(progress.lag),
             "items": {"source": compared.source_items, "destination": compared.destination_items},
             "differences": {
                 "missing": compared.missing,
@@ -64,5 +64,5 @@ class Result:
         }
 
 
-def _rounded(lag: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 1) for name, value in lag.items()}
+def _lag(lag: Lag) -> dict[str, float]:
+    return {"p50": round(lag.p50_ms, 1), "p99": round(lag.p99_ms, 1), "samples": lag.samples}

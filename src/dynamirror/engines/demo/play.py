@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from dynamirror.engines.compare import compare_tables
 from dynamirror.engines.demo.facts import TABLE, Progress, Result
 from dynamirror.engines.demo.lag import LagProbe
-from dynamirror.engines.library import Replication
+from dynamirror.engines.library import Figures
 from dynamirror.engines.traffic import HASH_KEY, RANGE_KEY, Call, Traffic, Written, write
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.ports import Clock
@@ -28,6 +29,24 @@ class Show(Protocol):
 
     def progress(self, now: Progress) -> None:
         """Show where it stands."""
+
+
+class Replication(Protocol):
+    """What the demo asks of library.Replication."""
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop in order: whatever was read is written."""
+
+    async def wait(self) -> None:
+        """Until it ends. Raises what ended it."""
+
+    def figures(self) -> Figures:
+        """The counts now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,10 @@ def _table(now: Progress, seconds: float) -> Group:
     rows.add_row("lag", "-" if now.lag is None else f"{now.lag.p50_ms:,.0f} ms", _lag_details(now.lag))
     rows.add_row("shards followed", str(now.leases), "")
     done_s = min(now.elapsed_s, seconds)
-    phase = Text.assemble((f"{now.phase}  ", "bold"), f"{now.elapsed_s:.0f} s of {seconds:g} s")
-    return Group(rows, "", ProgressBar(total=seconds, completed=done_s, width=60), phase)
+    phase = Text.assemble((f"{now.phase}, ", "bold"), f"{now.elapsed_s:.0f} s of {seconds:g} s")
+    below = Table.grid(padding=(0, 2))
+    below.add_row(ProgressBar(total=seconds, completed=done_s, width=40), phase)
+    return Group(rows, "", below)
 
 
 def _lag_details(lag: Lag | None) -> str:
