@@ -52,7 +52,10 @@ def checked_url(url: str) -> str:
     given = url.strip()
     if "://" not in given:
         given = f"https://{given}"
-    parts = urlsplit(given)
+    try:
+        parts = urlsplit(given)
+    except ValueError as failure:
+        raise Refused(f"the endpoint is not a URL ({failure}); it must look like https://host:port") from failure
     if parts.scheme not in _DEFAULT_PORT:
         raise Refused(f"the endpoint {_shown(parts)} must start with https:// or http://")
     if parts.username is not None or parts.password is not None:
