@@ -112,7 +112,7 @@ class ResponseReader:
         if status < 200:
             return False
         headers = {}
-        for line in lines.split("\r\n"):
+        for line in lines.split("\r\n") if lines else ():
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
         self._head = status, headers
