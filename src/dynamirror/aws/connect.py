@@ -5,6 +5,7 @@ lease and state tables with the process's own credentials, as in the Java tool.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class _Place:
     profile: str | None
     role_arn: str | None
     url: str
-    ca_bundle: str | None
+    tls: ssl.SSLContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,10 @@ async def _open(
     if identity not in known:
         known[identity] = _credentials(place, around)
         await known[identity].start()
-    tls = await asyncio.to_thread(tls_context, place.ca_bundle)
     pool = HttpPool(
         place.side,
         around.environ,
-        tls,
+        place.tls,
         connections_max=around.connections_max,
         unacknowledged_s=around.timeout_s,
     )
@@ -156,6 +156,7 @@ def _places(settings: ReplicationSettings, environ: Mapping[str, str]) -> tuple[
     """The three sides, and the URL of the source's streams. Blocks: botocore reads its files."""
     source, destination, task = settings.source, settings.destination, settings.task
     sessions: dict[str | None, Session] = {}
+    contexts: dict[str | None, ssl.SSLContext] = {}
 
     def place(
         side: Side, region: str, endpoint: str | None, profile: str | None, role_arn: str | None = None
@@ -164,8 +165,10 @@ def _places(settings: ReplicationSettings, environ: Mapping[str, str]) -> tuple[
             sessions[profile] = new_session(profile, region)
         session = sessions[profile]
         ca_bundle = session.get_config_variable("ca_bundle") or environ.get("REQUESTS_CA_BUNDLE")
+        if ca_bundle not in contexts:
+            contexts[ca_bundle] = tls_context(ca_bundle)
         url = endpoint_url(session, TABLES, region, endpoint)
-        return _Place(side, region, profile, role_arn, url, ca_bundle)
+        return _Place(side, region, profile, role_arn, url, contexts[ca_bundle])
 
     places = [
         place(Side.SOURCE, source.region, source.endpoint, source.profile, source.role_arn),
