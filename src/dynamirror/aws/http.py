@@ -50,7 +50,8 @@ class _Lane:
         while self.idle:
             connection = self.idle.pop()
             rested_s = now_s - connection.idle_since_s
-            if rested_s < _REST_S or (rested_s < _KEEP_ALIVE_S and connection.quiet()):
+            fresh = rested_s < _REST_S or (rested_s < _KEEP_ALIVE_S and connection.quiet())
+            if fresh and connection.usable:
                 return connection
             connection.close()
         return None
@@ -128,6 +129,10 @@ class HttpPool:
     async def _exchange(self, lane: _Lane, raw: bytes, deadline_s: float) -> Response:
         loop = asyncio.get_running_loop()
         connection = lane.take(loop.time()) or await self._dial(lane, deadline_s)
+        if not connection.usable:
+            if connection.spoke_first:
+                raise self._not_http(lane.route)
+            raise Unreachable(self._side, f"{lane.route} closed the connection before anything was sent")
         answer = connection.exchange(raw)
         # asyncio.timeout would cost several times as much.
         timer = loop.call_at(deadline_s, _expire, answer)

@@ -42,6 +42,8 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[Response] | None = None
         self.reader = ResponseReader()
         self.idle_since_s = 0.0
+        # Something came before anything was asked: an HTTP server does not do that on a new connection.
+        self.spoke_first = False
 
     @property
     def transport(self) -> asyncio.Transport | None:
@@ -54,9 +56,9 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def quiet(self) -> bool:
-        """Usable, and nothing has arrived while it rested: not even the end, which the loop may not have seen yet."""
+        """Nothing has arrived while it rested: not even the end, which the loop may not have seen yet."""
         sock = self._transport.get_extra_info("socket") if self._transport is not None else None
-        if sock is None or not self.usable:
+        if sock is None or sock.fileno() < 0:
             return False
         look = select.poll()
         look.register(sock.fileno(), select.POLLIN)
@@ -98,6 +100,7 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if answer is None:
             # Nobody asked: the connection is of no use any more.
+            self.spoke_first = True
             self.abort()
             return
         try:
@@ -108,7 +111,11 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._settle(response)
-            if not self.reader.stays_open and not self.reader.bodiless:
+            assert self._transport is not None
+            if self._transport.get_write_buffer_size():
+                # Answered before it was all sent: the rest must not be taken for another request.
+                self.abort()
+            elif not self.reader.stays_open and not self.reader.bodiless:
                 self.close()
 
     def eof_received(self) -> bool:

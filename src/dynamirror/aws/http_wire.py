@@ -48,7 +48,7 @@ def request_bytes(method: str, target: str, headers: Mapping[str, str], body: by
 class ResponseReader:
     """Puts one answer together from the pieces that arrive; used again for the next one once it is complete."""
 
-    __slots__ = ("_body", "_chunks", "_head", "_pending", "_wanted", "bodiless", "started", "stays_open")
+    __slots__ = ("_body", "_chunks", "_head", "_pending", "_wanted", "bodiless", "stays_open")
 
     def __init__(self) -> None:
         # The next answer has no body whatever its headers say (a successful CONNECT).
@@ -63,14 +63,11 @@ class ResponseReader:
         # Bytes of body still to come; None: until the connection closes.
         self._wanted: int | None = 0
         self._chunks: _Chunks | None = None
-        # Something of the answer has arrived.
-        self.started = False
         # Whether the connection may be used again.
         self.stays_open = False
 
     def feed(self, data: bytes) -> Response | None:
         """The answer once it is complete. Raises NotHttp."""
-        self.started = True
         if self._head is None:
             if not self._pending and (end := data.find(_END_OF_HEAD)) >= 0:
                 rest = data[end + 4 :]

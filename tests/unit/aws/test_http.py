@@ -202,6 +202,27 @@ async def test_an_answer_that_announces_the_close_is_the_last_on_its_connection(
     assert server.connections == 2
 
 
+async def test_an_answer_before_the_end_of_the_request_is_an_answer_and_the_rest_is_not_sent() -> None:
+    got = 0
+    done = asyncio.Event()
+
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        got += len(await reader.read(1000))
+        writer.write(answer(b"", "413 Too large"))
+        await asyncio.sleep(0.2)
+        try:
+            while data := await reader.read(1 << 20):
+                got += len(data)
+        finally:
+            done.set()
+
+    async with serving(early) as server, pool() as http:
+        assert (await http.send(post(server.url, b"x" * 50_000_000), 5)).status == 413
+        await done.wait()
+    assert got < 20_000_000
+
+
 async def test_redirects_are_answers() -> None:
     async with answering(answer(b"", "301 Moved", ["Location: http://127.0.0.1:1/"])) as server, pool() as http:
         assert (await http.send(post(server.url), 5)).status == 301
