@@ -126,6 +126,7 @@ class Coordinator:
         held = HeldLease(lease, self._tools.tenure.leases, self._clock, self._clock.boottime_s())
         tenure = Tenure(self._tools.tenure, held, self._start)
         self._tenures[lease.shard_id] = tenure
+        self._directory.in_doubt.discard(lease.shard_id)
         # Taken while the worker stops: not begun, but released with the others.
         if not self._stopping:
             self._count_held()

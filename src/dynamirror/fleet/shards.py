@@ -42,7 +42,8 @@ class ShardDirectory:
         self._start = start
         self._listed: set[str] = set()
         self._closed: set[str] = set()
-        # Shards whose row this worker may have got without knowing it: the answer to a take or a create was lost.
+        # Shards whose row this worker has got, or may have got (the answer was lost), and that no tenure holds yet;
+        # whoever begins the tenure takes them out.
         self.in_doubt: set[str] = set()
         # Rows that this process created: a LATEST among them may be taken literally once.
         self.created: set[str] = set()
@@ -81,13 +82,12 @@ class ShardDirectory:
                 got.append(mine)
                 continue
             row = await self._leases.get(lease.shard_id)
-            self.in_doubt.discard(lease.shard_id)
-            if row is None or row.finished:
-                continue
-            if row.owner is None:
-                got += await self.taken(row, terms)
-            elif row.owner == terms.worker:
+            if row is not None and row.owner == terms.worker and not row.finished:
                 got.append(row)
+                continue
+            self.in_doubt.discard(lease.shard_id)
+            if row is not None and row.owner is None and not row.finished:
+                got += await self.taken(row, terms)
         return len(shards), got
 
     async def taken(self, row: Lease, terms: Terms) -> list[Lease]:
@@ -101,7 +101,6 @@ class ShardDirectory:
             if not was_applied(update, now):
                 self.in_doubt.discard(row.shard_id)
                 return []
-        self.in_doubt.discard(row.shard_id)
         log.info(
             "lease of %s taken at %s",
             row.shard_id,
@@ -115,7 +114,6 @@ class ShardDirectory:
             self.in_doubt.add(lease.shard_id)
         if not await self._leases.create(lease):
             return False
-        self.in_doubt.discard(lease.shard_id)
         self.created.add(lease.shard_id)
         log.info(
             "lease created for %s at %s",

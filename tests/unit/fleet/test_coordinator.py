@@ -428,6 +428,25 @@ def test_a_stop_during_the_start_ends_it(delay_s: float, unreachable: bool) -> N
     run_virtual(scenario())
 
 
+@pytest.mark.parametrize("delay_ms", range(0, 24, 2))
+def test_a_stop_while_children_are_adopted_frees_them(delay_ms: int) -> None:
+    async def scenario() -> None:
+        world = World()
+        worker = world.worker("w").start()
+        world.put("a")
+        await world.until_equal()
+        [parent] = world.stream.open_shards()
+        world.stream.split(parent)
+        while not world.leases.rows[parent].finished:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(delay_ms / 1000)
+        await worker.stop()
+        assert all(owner is None for owner in world.owners())
+        await world.end()
+
+    run_virtual(scenario())
+
+
 @virtually
 async def test_a_lease_with_a_write_on_its_way_is_not_handed_to_the_next_owner() -> None:
     """1 a write hangs; 2 the worker stops; 3 another one applies a newer image; 4 the first write would land."""

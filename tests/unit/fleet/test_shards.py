@@ -110,7 +110,7 @@ def test_only_one_of_two_takers_gets_a_lease() -> None:
         assert sorted(len(leases) for leases in got) == [0, 1]
         [winner] = [leases[0] for leases in got if leases]
         assert world.leases.rows[row.shard_id] == winner
-        assert one.directory.in_doubt == other.directory.in_doubt == set()
+        assert sorted(map(len, (one.directory.in_doubt, other.directory.in_doubt))) == [0, 1]
 
     run_virtual(scenario())
 
@@ -127,7 +127,6 @@ def test_a_take_without_an_answer_is_recognised_when_it_is_repeated() -> None:
         [lease] = await shards.taken(row, ME)
         assert lease == world.leases.rows[row.shard_id]
         assert (lease.owner, lease.counter) == ("w", 1)
-        assert shards.in_doubt == set()
 
     run_virtual(scenario())
 
@@ -203,7 +202,8 @@ def test_children_of_an_attempt_that_was_cut_off_are_got_by_the_next(lands_after
         assert listed == 2
         assert [lease.shard_id for lease in got] == children
         assert [world.leases.rows[child] for child in children] == got
-        assert shards.in_doubt == set()
+        # Until somebody follows them they are to be released at a stop.
+        assert shards.in_doubt == set(children)
 
     run_virtual(scenario())
 
