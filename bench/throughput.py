@@ -28,6 +28,7 @@ class Throughput:
     name: str
     changes: int
     cpu_us_a_change: float
+    # By the clock on the wall; a machine that does other things meanwhile lowers it.
     changes_a_second: float
     rss_max_mb: float
     # Peak of a process that had next to nothing to do.
@@ -37,6 +38,11 @@ class Throughput:
     busy: float
     standin_busy: float
     requests: dict[str, int]
+
+    @property
+    def changes_a_core_second(self) -> float:
+        """What one core does that has nothing else to do."""
+        return 1e6 / self.cpu_us_a_change
 
 
 async def dynamirror(changes: int) -> Throughput:

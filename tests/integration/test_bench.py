@@ -1,0 +1,30 @@
+"""The benchmark still measures the real command: every key arrives at the stand-in, every request is signed."""
+
+import pytest
+
+from bench import throughput
+from bench.throughput import Void, boto3_loop, dynamirror
+
+pytestmark = pytest.mark.long
+CHANGES = 8000
+
+
+async def test_the_real_command_carries_every_key() -> None:
+    figure = await dynamirror(CHANGES)
+    assert figure.changes == CHANGES
+    # Nearly all batches are full: only what is left of a page goes out in a smaller one.
+    assert CHANGES / 25 <= figure.requests["BatchWriteItem"] < CHANGES / 25 * 1.5
+    assert 0 < figure.cpu_us_a_change < 1000
+    assert figure.rss_idle_mb <= figure.rss_max_mb
+
+
+async def test_the_plain_loop_does_too() -> None:
+    figure = await boto3_loop(CHANGES)
+    assert figure.requests["BatchWriteItem"] == CHANGES / 25
+    assert figure.cpu_us_a_change > 0
+
+
+async def test_a_busy_stand_in_makes_the_figure_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "STANDIN_BUSY_MAX", 0.0)
+    with pytest.raises(Void, match=r"the stand-in was \d+% busy"):
+        await boto3_loop(CHANGES)
