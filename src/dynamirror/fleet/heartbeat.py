@@ -13,7 +13,7 @@ log = logging.getLogger("dynamirror.leases")
 
 
 class Heartbeat:
-    """Beats from `start` until cancelled; `retire` removes the row once all leases are released."""
+    """`run` beats until cancelled; `retire` removes the row once all leases are released."""
 
     def __init__(self, store: StateStore, clock: Clock, worker: str, facts: Mapping[str, str], every_s: float) -> None:
         self._store = store
@@ -22,15 +22,11 @@ class Heartbeat:
         self._facts = facts
         self._every_s = every_s
         self._counter = 0
-        # When the last beat that was answered had been sent, on this worker's clock.
-        self.beaten_at_s = float("-inf")
 
     async def beat(self) -> None:
         """One beat. Must have succeeded before the first lease is taken, else others see no life. Raises Retry."""
-        sent_at_s = self._clock.boottime_s()
         self._counter += 1
         await self._store.beat(self._worker, self._counter, self._facts)
-        self.beaten_at_s = sent_at_s
 
     async def run(self) -> None:
         """Beat until cancelled; a failed beat is repeated at the next turn."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.backoff import Backoff
-from dynamirror.model.lease import Lease, Terms, adopted, take, was_applied
+from dynamirror.model.lease import LATEST, Lease, Terms, adopted, take, was_applied
 from dynamirror.model.shard_graph import (
     Listing,
     Start,
@@ -45,8 +45,8 @@ class ShardDirectory:
         # Shards whose row this worker has got, or may have got (the answer was lost), and that no tenure holds yet;
         # whoever begins the tenure takes them out.
         self.in_doubt: set[str] = set()
-        # Rows that this process created: a LATEST among them may be taken literally once.
-        self.created: set[str] = set()
+        # Rows that this process created at LATEST: it may take that literally once.
+        self.created_at_latest: set[str] = set()
 
     def is_closed(self, shard_id: str) -> bool:
         """Whether the last listing says that the shard has ended."""
@@ -114,7 +114,8 @@ class ShardDirectory:
             self.in_doubt.add(lease.shard_id)
         if not await self._leases.create(lease):
             return False
-        self.created.add(lease.shard_id)
+        if lease.checkpoint == LATEST:
+            self.created_at_latest.add(lease.shard_id)
         log.info(
             "lease created for %s at %s",
             lease.shard_id,

@@ -112,7 +112,7 @@ class Tenure:
             return
         skip_allowed = await self._parents_finished(lease)
         # Created here and never owned before: nothing has come since LATEST was written but what is read now.
-        at_latest = lease.shard_id in self._tools.directory.created and lease.counter == 1
+        at_latest = lease.shard_id in self._tools.directory.created_at_latest and lease.counter == 1
         skip = Skip(lease.start_at_ms if skip_allowed else None)
         self._shard = ShardTask(self._tools.follow, lease, self.held, skip, at_latest)
         self.note_closed()
