@@ -260,7 +260,7 @@ def test_an_endpoint_that_is_not_dynamodb(table: Table, status: int) -> None:
 
 
 def test_an_endpoint_that_is_no_url(table: Table) -> None:
-    table.flags["--source-endpoint"] = "localhost:8000"
+    table.flags["--source-endpoint"] = "ftp://localhost:8000"
     code, line = table.refused()
     assert code == 2
     assert "http" in line
