@@ -1,6 +1,6 @@
 """Replicate one table from Python, until Ctrl-C.
 
-    python examples/replicate.py us-east-1 Orders eu-west-1 Orders
+python examples/replicate.py us-east-1 Orders eu-west-1 Orders
 """
 
 import asyncio
@@ -17,7 +17,11 @@ async def main(source_region: str, source_table: str, destination_region: str, d
         source_table=source_table,
         destination_region=destination_region,
         destination_table=destination_table,
-        **{name: value for name in ("source_endpoint", "destination_endpoint") if (value := os.environ.get(name.upper()))},
+        **{
+            name: value
+            for name in ("source_endpoint", "destination_endpoint")
+            if (value := os.environ.get(name.upper()))
+        },
     )
     async with Replication(settings, os.environ) as replication:
         print("replicating", flush=True)

@@ -34,7 +34,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Third party package -> where it may be imported: a room, or a module and what lies under it.
 OWNERS: dict[str, set[str]] = {
-    "aiohttp": {"aws"},
     "botocore": {"aws"},
     "click": {"cli"},
     "ministack": {"engines.demo"},
@@ -130,8 +129,8 @@ def test_the_house_is_in_order() -> None:
         ("engines.worker", "import dynamirror.cli.main"),
         ("engines.worker", "import botocore.session"),
         ("engines.worker", "from rich.live import Live"),
-        ("cli.main", "from aiohttp import web"),
-        ("observe.page", "import aiohttp"),
+        ("cli.main", "from botocore import session"),
+        ("observe.page", "import botocore"),
         ("", "from dynamirror.aws.http import Http"),
         ("tools", "import json"),
     ],
