@@ -2,8 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.pages import DESTINATION, SOURCE
@@ -45,27 +45,35 @@ class Throughput:
         return 1e6 / self.cpu_us_a_change
 
 
-async def dynamirror(changes: int) -> Throughput:
+async def dynamirror(changes: int, rounds: int) -> Throughput:
     """The real command, one process. Leases and state are on MiniStack, whose cost is not counted."""
 
     async def run(count: int) -> tuple[Cost, dict[str, Any]]:
         async with started(ministack()) as state:
             return await _run(count, lambda url: _replicate(url, state.endpoint))
 
-    start_up, _ = await run(_START_UP_CHANGES)
-    cost, counts = await run(changes)
-    return _figure("dynamirror", changes, (start_up, cost), counts)
+    return await _best("dynamirror", run, changes, rounds)
 
 
-async def boto3_loop(changes: int) -> Throughput:
+async def boto3_loop(changes: int, rounds: int) -> Throughput:
     """The plain loop, one process."""
 
-    def command(url: str) -> list[str]:
-        return [sys.executable, "-m", "bench.boto3_loop", url]
+    async def run(count: int) -> tuple[Cost, dict[str, Any]]:
+        return await _run(count, lambda url: [sys.executable, "-m", "bench.boto3_loop", url])
 
-    start_up, _ = await _run(_START_UP_CHANGES, command)
-    cost, counts = await _run(changes, command)
-    return _figure("boto3 loop", changes, (start_up, cost), counts)
+    return await _best("boto3 loop", run, changes, rounds)
+
+
+async def _best(
+    name: str, run: Callable[[int], Awaitable[tuple[Cost, dict[str, Any]]]], changes: int, rounds: int
+) -> Throughput:
+    """The round with the least CPU: whatever else the machine does only adds to it. Memory: the most of all."""
+    start_up, _ = await run(_START_UP_CHANGES)
+    figures = [
+        _figure(name, changes, (start_up, cost), counts) for cost, counts in [await run(changes) for _ in range(rounds)]
+    ]
+    best = min(figures, key=lambda figure: figure.cpu_us_a_change)
+    return replace(best, rss_max_mb=max(figure.rss_max_mb for figure in figures))
 
 
 def _replicate(endpoint: str, state_endpoint: str) -> list[str]:

@@ -10,7 +10,7 @@ CHANGES = 8000
 
 
 async def test_the_real_command_carries_every_key() -> None:
-    figure = await dynamirror(CHANGES)
+    figure = await dynamirror(CHANGES, rounds=1)
     assert figure.changes == CHANGES
     # Nearly all batches are full: only what is left of a page goes out in a smaller one.
     assert CHANGES / 25 <= figure.requests["BatchWriteItem"] < CHANGES / 25 * 1.5
@@ -19,7 +19,7 @@ async def test_the_real_command_carries_every_key() -> None:
 
 
 async def test_the_plain_loop_does_too() -> None:
-    figure = await boto3_loop(CHANGES)
+    figure = await boto3_loop(CHANGES, rounds=1)
     assert figure.requests["BatchWriteItem"] == CHANGES / 25
     assert figure.cpu_us_a_change > 0
 
@@ -27,4 +27,4 @@ async def test_the_plain_loop_does_too() -> None:
 async def test_a_busy_stand_in_makes_the_figure_void(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "STANDIN_BUSY_MAX", 0.0)
     with pytest.raises(Void, match=r"the stand-in was \d+% busy"):
-        await boto3_loop(CHANGES)
+        await boto3_loop(CHANGES, rounds=1)
