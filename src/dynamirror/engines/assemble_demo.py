@@ -105,7 +105,7 @@ async def _demo(program: Program, options: DemoOptions, environ: Mapping[str, st
     interrupts = Interrupts(task)
     interrupts.listen()
     async with started(program) as database, stage_on(database, environ) as stage:
-        screen.opening(database.name, database.endpoint)
+        screen.opening(database.name, database.endpoint, database.note)
         with screen.running():
             result = await play(stage, options.seconds, options.rate, screen, interrupts.traffic_over)
         screen.result(result)

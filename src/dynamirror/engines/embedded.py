@@ -39,6 +39,8 @@ class Program:
     name: str
     command: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
+    # What its user should know beforehand.
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Embedded:
 
     name: str
     endpoint: str
+    note: str = ""
 
 
 def ministack() -> Program:
@@ -93,6 +96,7 @@ def dynamodb_local(environ: Mapping[str, str]) -> Program:
     return Program(
         f"DynamoDB Local {DYNAMODB_LOCAL_VERSION}",
         (java, "-Duser.home={folder}", f"-Djava.library.path={folder}", "-cp", f"{folder}/*", server, *options),
+        note="DynamoDB Local listens on all network interfaces of this machine; it knows no way to listen on one.",
     )
 
 
@@ -124,7 +128,7 @@ async def started(program: Program, start_timeout_s: float = 30.0) -> AsyncItera
         try:
             failure = await _until_it_answers(process, port, start_timeout_s)
             if failure is None:
-                yield Embedded(program.name, f"http://{HOST}:{port}")
+                yield Embedded(program.name, f"http://{HOST}:{port}", program.note)
                 return
             output = _last_lines(folder / _OUTPUT)
             if attempt == _ATTEMPTS or "in use" not in output:

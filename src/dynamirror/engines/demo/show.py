@@ -28,12 +28,13 @@ class Screen:
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal and not as_json else None
         self.every_s = _LINE_EVERY_S if self._live is None else _LIVE_EVERY_S
 
-    def opening(self, database: str, endpoint: str) -> None:
-        """What is about to happen, and where."""
+    def opening(self, database: str, endpoint: str, note: str) -> None:
+        """What is about to happen, and where. `note`: what the user should know of the database."""
         self._print(
             Text.assemble(("dynamirror demo", "bold"), f" on {database}, in memory, at {endpoint}"),
             f"Live traffic to {TABLE} in {SOURCE_REGION}, replicated to {TABLE} in {DESTINATION_REGION}, "
             f"for {self._seconds:g} s. Ctrl-C ends it sooner, and compares.",
+            *([note] if note else []),
             "",
         )
 
