@@ -62,7 +62,7 @@ class Screen:
         """What to try after it."""
         self._print(
             Text("Next", style="bold"),
-            "  dynamirror demo --rate 1000 --seconds 10     more traffic",
+            "  dynamirror demo --rate 500 --seconds 10      more traffic",
             "  dynamirror demo --keep                       leave it running and look around",
             "  dynamirror replicate --help                  the same for tables of your own",
         )
