@@ -43,7 +43,10 @@ class Replication:
     """One task, followed by one worker in this event loop. Use once."""
 
     def __init__(self, settings: ReplicationSettings, environ: Mapping[str, str], worker: str | None = None) -> None:
-        """`environ` is where credentials, proxies and profiles are looked up: `os.environ`, or a mapping of your own."""
+        """`environ` is where proxies are looked up: `os.environ`, or a mapping of your own.
+
+        Credentials and profiles come from the process's own environment, which is all that botocore reads.
+        """
         self._settings = settings
         self._environ = environ
         self.worker = worker or worker_id()

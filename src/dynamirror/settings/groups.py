@@ -64,7 +64,7 @@ class WriteSettings:
     attempt_timeout_s: float = 5.0
     requests_in_flight_max: int = 32
     # Bytes of write requests accepted and not yet durable; readers wait above it.
-    queue_bytes_max: int = 32 * 1024 * 1024
+    queue_bytes_max: int = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
