@@ -437,8 +437,7 @@ def test_a_stop_while_children_are_adopted_frees_them(delay_ms: int) -> None:
         await world.until_equal()
         [parent] = world.stream.open_shards()
         world.stream.split(parent)
-        while not world.leases.rows[parent].finished:
-            await asyncio.sleep(0.001)
+        await world.until(lambda: world.leases.rows[parent].finished, 5, every_s=0.001)
         await asyncio.sleep(delay_ms / 1000)
         await worker.stop()
         assert all(owner is None for owner in world.owners())

@@ -60,13 +60,13 @@ class World:
         self.workers.append(worker)
         return worker
 
-    async def until(self, holds: Callable[[], bool], limit_s: float) -> float:
+    async def until(self, holds: Callable[[], bool], limit_s: float, every_s: float = 0.05) -> float:
         """Wait until something holds; returns after how long. Fails after the limit."""
         started_s = self.now_s
         while not holds():
             waited_s = self.now_s - started_s
             assert waited_s <= limit_s, f"not within {limit_s} s; rows: {sorted(self.leases.rows.items())}"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every_s)
         return self.now_s - started_s
 
     async def until_equal(self, limit_s: float = 5.0) -> float:
