@@ -99,7 +99,8 @@ def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, held
     """
     rows = list(rows)
     dead = {row.shard_id for row in rows if row.owner not in (None, me) and expired(row, watch, patience)}
-    alive = {row.owner for row in rows if row.owner is not None and row.shard_id not in dead} | {me}
+    living = (row for row in rows if row.owner is not None and row.shard_id not in dead)
+    alive = {row.owner for row in living if not _left_behind(row, watch)} | {me}
     mine = sum(row.owner == me for row in rows)
     share = math.ceil(len(rows) / len(alive))
     live = sorted((row for row in rows if not row.finished), key=lambda row: row.shard_id)
@@ -110,6 +111,14 @@ def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, held
         row for row in live if row.owner == me and row.shard_id not in held and _stands_still(row, watch, patience)
     ]
     return free[:wanted] + late + strays
+
+
+def _left_behind(row: Lease, watch: Watch) -> bool:
+    """A finished row of a dynamirror worker keeps its owner and is never renewed again, so only a heartbeat can show
+    that the owner lives. Else every earlier process would count as a worker for as long as a Java worker may be silent.
+    """
+    terms = row.terms_in_force
+    return row.finished and terms is not None and not (terms.heartbeat and terms.worker in watch.beats)
 
 
 def _long_free(row: Lease, watch: Watch, patience: Patience) -> bool:

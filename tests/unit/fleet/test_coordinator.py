@@ -613,3 +613,16 @@ async def test_a_start_in_the_past_skips_what_lies_before() -> None:
     assert set(world.destination.items) == {"new", "newer"}
     assert all(row.start_at_ms is None for row in world.leases.rows.values() if row.finished)
     await world.end()
+
+
+@virtually
+async def test_earlier_processes_that_finished_shards_do_not_delay_a_restart() -> None:
+    world = World(shards=6)
+    for number in range(4):
+        worker = world.worker(f"process-{number}").start()
+        world.put_many(60, value=number)
+        assert await world.until_equal() < 5
+        world.stream.roll(world.stream.open_shards()[number])
+        await asyncio.sleep(5)
+        await worker.stop()
+    await world.end()

@@ -140,6 +140,18 @@ def test_finished_shards_are_never_taken() -> None:
     assert takes(rows, watched(rows, 1000), PATIENCE, "me", set()) == []
 
 
+@pytest.mark.parametrize("heartbeat", [True, False])
+def test_those_who_left_nothing_but_finished_rows_are_no_workers(heartbeat: bool) -> None:
+    left = [row(number, f"gone-{number}", SHARD_END, heartbeat=heartbeat) for number in range(3)]
+    rows = [*left, row(7), row(8), row(9)]
+    assert names(takes(rows, watched(rows, 1), PATIENCE, "me", set())) == ["shard-7", "shard-8", "shard-9"]
+
+
+def test_who_beats_or_is_a_java_worker_counts_whatever_it_owns() -> None:
+    rows = [row(1, "beats", SHARD_END, heartbeat=True), row(2, "java", SHARD_END), row(7), row(8), row(9)]
+    assert names(takes(rows, watched(rows, 1, {"beats": 3}), PATIENCE, "me", set())) == ["shard-7", "shard-8"]
+
+
 def test_what_nobody_takes_is_taken_beyond_the_share() -> None:
     rows = [row(1, "me"), row(2), row(3, "dead", heartbeat=False), row(4, "other", heartbeat=True)]
     beats = {"other": 9}
