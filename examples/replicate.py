@@ -4,6 +4,7 @@ python examples/replicate.py us-east-1 Orders eu-west-1 Orders
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 
@@ -32,7 +33,5 @@ async def main(source_region: str, source_table: str, destination_region: str, d
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(*sys.argv[1:5]))
-    except KeyboardInterrupt:
-        pass
