@@ -70,6 +70,7 @@ class _Table(msgspec.Struct, rename="pascal"):
     key_schema: list[_KeyElement]
     attribute_definitions: list[_Attribute]
     table_id: str = ""
+    creation_date_time: float = 0.0
     latest_stream_arn: str | None = None
     stream_specification: _StreamSpecification = msgspec.field(default_factory=_StreamSpecification)
     encryption: _SseDescription | None = msgspec.field(name="SSEDescription", default=None)
@@ -78,7 +79,8 @@ class _Table(msgspec.Struct, rename="pascal"):
         stream = self.stream_specification
         return TableFacts(
             arn=self.table_arn,
-            table_id=self.table_id,
+            # DynamoDB Local gives no TableId; there the time of creation tells a re-created table apart.
+            table_id=self.table_id or f"{self.table_arn}@{self.creation_date_time}",
             schema=self.schema(),
             status=self.table_status,
             stream_arn=self.latest_stream_arn if stream.stream_enabled else None,

@@ -26,6 +26,7 @@ __all__ = ["HttpPool", "Request", "Response", "Transport", "tls_context"]
 _KEEP_ALIVE_S = 4.0
 # A connection that rested longer than this is looked at before it is used: has the server closed it?
 _REST_S = 0.05
+_CHECK_ROUTE = "check the endpoint, the Region, the network and HTTPS_PROXY"
 
 # The second argument is the total time-out in seconds. Raises Unreachable, Unanswered, Stop.
 Transport: TypeAlias = Callable[[Request, float], Awaitable[Response]]
@@ -164,7 +165,7 @@ class HttpPool:
             async with asyncio.timeout_at(deadline_s):
                 return await dial(lane.route, lane.forget)
         except TimeoutError as failure:
-            raise Unreachable(self._side, f"could not connect to {lane.route} in time") from failure
+            raise Unreachable(self._side, f"could not connect to {lane.route} in time; {_CHECK_ROUTE}") from failure
         except ssl.SSLError as failure:
             advice = "check the endpoint; for a certificate authority of your own set AWS_CA_BUNDLE"
             message = f"no TLS connection to {lane.route}: {reason_of(failure)}; {advice}"
@@ -172,7 +173,8 @@ class HttpPool:
         except NotHttp as failure:
             raise self._not_http(lane.route) from failure
         except OSError as failure:
-            raise Unreachable(self._side, f"could not connect to {lane.route}: {reason_of(failure)}") from failure
+            message = f"could not connect to {lane.route}: {reason_of(failure)}; {_CHECK_ROUTE}"
+            raise Unreachable(self._side, message) from failure
 
     def _not_http(self, route: Route) -> Stop:
         return Stop(self._side, f"{route} answered, but not in HTTP; check host, port and scheme of the endpoint")

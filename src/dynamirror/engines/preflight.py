@@ -11,7 +11,7 @@ from dynamirror.aws.state_table import Incarnation
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.reverse_task import ReverseTask, refuse_running
 from dynamirror.engines.state_setup import StateSetup
-from dynamirror.engines.table_checks import Place, check_in_service, check_own, check_pair, check_stream, same_table
+from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
 from dynamirror.errors import AccessDenied, NotFound, Side
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.task_name import lease_table_name
@@ -76,14 +76,8 @@ async def _both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[Tab
             "--destination-region and the account of the credentials",
         )
     check_in_service(Side.DESTINATION, f"destination table {settings.destination.table}", destination)
-    near = settings.source
-    source_place = Place(reach.source.url, near.region, near.profile, near.role_arn)
-    check_pair(source, destination, source_place == _destination_place(reach, settings), settings)
+    check_pair(source, destination, settings)
     return source, destination
-
-
-def _destination_place(reach: Reach, settings: ReplicationSettings) -> Place:
-    return Place(reach.destination.url, settings.destination.region, settings.destination.profile)
 
 
 async def _found(control: Control, name: str) -> TableFacts | None:
@@ -130,8 +124,7 @@ async def _refuse_loop(
         reverse = await _found(reach.destination_control, name)
         if reverse is None or reverse.schema != LEASE_SCHEMA:
             return
-        state_place = Place(reach.state.url, settings.task.region, None)
-        if leases is not None and same_table(leases, reverse, state_place == _destination_place(reach, settings)):
+        if leases is not None and same_table(leases, reverse):
             # Tables of one name and Region in two accounts: this is our own lease table, its owners are our fellows.
             return
         incarnation = Incarnation(reverse.table_id, destination.stream_arn or "")

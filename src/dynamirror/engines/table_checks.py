@@ -1,7 +1,6 @@
 """What must be so of the tables, judged from their facts. Pure; each failure is one line that says what to do."""
 
 import shlex
-from dataclasses import dataclass
 
 from dynamirror.errors import Refused, Side, Stop
 from dynamirror.model.key import KeySchema
@@ -19,9 +18,9 @@ def check_in_service(side: Side, what: str, facts: TableFacts) -> None:
         raise Stop(side, f"the {what} is {facts.status}, not ACTIVE; start again when it is")
 
 
-def check_pair(source: TableFacts, destination: TableFacts, same_place: bool, settings: ReplicationSettings) -> None:
+def check_pair(source: TableFacts, destination: TableFacts, settings: ReplicationSettings) -> None:
     """Two tables (else Refused) of one key schema (else Stop)."""
-    if same_table(source, destination, same_place):
+    if same_table(source, destination):
         raise Refused(
             f"source and destination are the same table, {source.arn}; give another --destination-table, "
             "--destination-region or --destination-profile"
@@ -34,25 +33,10 @@ def check_pair(source: TableFacts, destination: TableFacts, same_place: bool, se
         )
 
 
-def same_table(one: TableFacts, other: TableFacts, same_place: bool) -> bool:
-    """Whether both facts are of one table.
-
-    The service gives each table an id. DynamoDB Local gives none, and one ARN to the tables of all its databases
-    (one for each Region and access key), so there the place has to tell.
-    """
-    if one.arn != other.arn:
-        return False
-    return one.table_id == other.table_id if one.table_id and other.table_id else same_place
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a side is and as whom it is reached, as far as the settings say; equal places see the same tables."""
-
-    url: str
-    region: str
-    profile: str | None
-    role_arn: str | None = None
+def same_table(one: TableFacts, other: TableFacts) -> bool:
+    """Whether both facts are of one table. An ARN alone does not tell: DynamoDB Local has one for the tables of
+    a name in all its databases (one for each Region and access key)."""
+    return (one.arn, one.table_id) == (other.arn, other.table_id)
 
 
 def check_stream(source: TableFacts, settings: ReplicationSettings) -> None:

@@ -119,7 +119,7 @@ class Applier:
     def submit(self, writes: Sequence[Write], mark: PageMark) -> None:
         """Accept the writes of one page (no key twice), newer than everything submitted before for their keys."""
         waiting, flying, ready = self._waiting, self._flying, self._ready
-        size = 0
+        size = superseded = 0
         for write in writes:
             key = write.key
             size += len(write.request)
@@ -128,11 +128,14 @@ class Applier:
                 older.marks.append(mark)
                 self._bytes -= len(older.write.request)
                 older.write = write
+                superseded += 1
                 continue
             waiting[key] = Pending(write, [mark])
             if key not in flying:
                 ready.append(key)
         self._bytes += size
+        if superseded:
+            self._tools.metrics.count("changes_superseded", superseded)
         self._pump()
 
     def _pump(self) -> None:
@@ -254,6 +257,7 @@ class Applier:
                 newer.marks = pending.marks + newer.marks
                 newer.attempts = pending.attempts
                 self._bytes -= len(pending.write.request)
+                self._tools.metrics.count("changes_superseded")
             else:
                 self._waiting[key] = pending
             self._ready.append(key)

@@ -261,3 +261,13 @@ def test_a_key_stays_in_its_region() -> None:
     assert key.in_region("us-west-2") == key
     assert key.in_region("eu-west-1") == Encryption(None)
     assert Encryption(None).in_region("eu-west-1") == Encryption(None)
+
+
+def test_where_tables_have_no_id_their_creation_tells_them_apart() -> None:
+    def identity(created: float) -> str:
+        cloud = Cloud()
+        existing(cloud, TableId="", CreationDateTime=created)
+        found: str = run(cloud, lambda plane: plane.describe_table("T")).table_id
+        return found
+
+    assert identity(1.5) == identity(1.5) != identity(1.501)

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -121,20 +120,11 @@ async def test_a_table_is_not_copied_onto_itself(world: World) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "ids,same_place,same",
-    [
-        (("1", "1"), False, True),
-        (("1", "2"), True, False),
-        # DynamoDB Local: no ids, and one ARN for the tables of all its databases.
-        (("", ""), True, True),
-        (("", ""), False, False),
-    ],
-)
-def test_when_two_facts_are_one_table(ids: tuple[str, str], same_place: bool, same: bool) -> None:
+@pytest.mark.parametrize("ids,same", [(("1", "1"), True), (("1", "2"), False)])
+def test_when_two_facts_are_one_table(ids: tuple[str, str], same: bool) -> None:
     one, other = (TableFacts("arn", table_id, KEY, "ACTIVE") for table_id in ids)
-    assert table_checks.same_table(one, other, same_place) is same
-    assert not table_checks.same_table(one, replace(other, arn="arn of another"), same_place)
+    assert table_checks.same_table(one, other) is same
+    assert not table_checks.same_table(one, replace(other, arn="arn of another"))
 
 
 @pytest.mark.parametrize(
@@ -226,24 +216,3 @@ async def test_the_state_table_is_encrypted_as_the_destination_is(world: World) 
     other.destination.encrypted["B"] = Encryption("arn:aws:kms:eu-west-1:1:key/k")
     await other.check()
     assert other.state.encrypted == {STATE: Encryption(None)}
-
-
-@pytest.mark.parametrize(
-    "flags,same",
-    [
-        ({}, False),
-        ({"destination_region": "us-east-1"}, True),
-        ({"destination_region": "us-east-1", "destination_profile": "other"}, False),
-        ({"destination_region": "us-east-1", "source_role_arn": "arn:aws:iam::1:role/r"}, False),
-    ],
-)
-async def test_tables_without_ids_at_one_url_are_told_apart_by_region_and_identity(
-    world: World, flags: dict[str, Any], same: bool
-) -> None:
-    local = replace(world.source.tables["A"], arn="arn:aws:dynamodb:ddblocal:000000000000:table/A", table_id="")
-    world.source.tables["A"] = world.destination.tables["A"] = local
-    world.destination.url = world.source.url
-    if same:
-        assert "are the same table" in await world.refused(ExitCode.USAGE, destination_table="A", **flags)
-    else:
-        await world.check(destination_table="A", **flags)

@@ -233,6 +233,7 @@ async def test_a_change_that_comes_while_its_key_is_flying_waits_and_only_the_ne
         await bench.settled()
         bench.assert_at_rest()
     assert bench.destination.sent == [[1], [4], [3]]
+    assert (bench.figures.counts["changes_applied"], bench.figures.counts["changes_superseded"]) == (3, 1)
 
 
 @virtually
@@ -252,6 +253,7 @@ async def test_a_failed_write_gives_way_to_the_newer_one_and_its_page_waits_for_
         await bench.settled()
         assert bench.watermark.checkpoint == "2"
         bench.assert_at_rest()
+    assert (bench.figures.counts["changes_applied"], bench.figures.counts["changes_superseded"]) == (1, 1)
 
 
 @virtually
