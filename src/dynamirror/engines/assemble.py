@@ -29,7 +29,7 @@ from dynamirror.ports import MetricSink
 from dynamirror.settings.groups import ReplicationSettings
 
 # Pages being fetched at the same time, 1 MB each at most.
-READS_AT_ONCE_MAX = 32
+READS_AT_ONCE_MAX = 16
 
 
 class SystemClock:
