@@ -1,0 +1,31 @@
+"""One side's DynamoDB in memory, called like the real one: aws/wire's Caller over testing.MemoryDynamoDB."""
+
+from dynamirror.aws.faults import fault_of, target_of
+from dynamirror.errors import Side
+from dynamirror.testing.faults import Fault, Line
+from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
+
+URL = "https://memory.invalid/"
+
+
+class MemoryCaller:
+    """`wire.Caller`: one attempt over a line with its own latency and faults; refusals become errors of errors.py.
+
+    A request that the line loses and lands later meets the tables as they are then, its condition included.
+    """
+
+    def __init__(self, side: Side, database: MemoryDynamoDB, line: Line | None = None) -> None:
+        """Callers of several sides, or of several workers, may share a database, each with a line of its own."""
+        self.side = side
+        self.database = database
+        self.line = line or Line()
+
+    async def call(self, operation: str, body: bytes) -> bytes:
+        """See wire.Caller. Raises what the line's faults say, too."""
+        return await self.line.call(operation, lambda fault: self._answer(operation, body, fault))
+
+    def _answer(self, operation: str, body: bytes, fault: Fault) -> bytes:
+        answer = self.database.answer(operation, body, fault.unprocessed)
+        if answer.status != 200:
+            raise fault_of(self.side, operation, target_of(body), (URL, answer.status, answer.body))
+        return answer.body
