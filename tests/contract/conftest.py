@@ -1,4 +1,6 @@
-"""Every port twice: in memory, and over HTTP on DynamoDB Local. What a test wants to see behind a port, it gets too."""
+"""Every port, in memory and over HTTP on DynamoDB Local; those of tables also as the production adapters see them on a
+DynamoDB in memory. What a test wants to see behind a port, it gets too.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,19 +17,32 @@ from dynamirror.aws.sigv4 import Signer
 from dynamirror.aws.state_table import Incarnation, StateTable
 from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.aws.tables import BatchWriter
+from dynamirror.aws.wire import Caller
 from dynamirror.errors import Side
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
 from dynamirror.ports import ChangeStream, DestinationTable, LeaseStore, StateStore
+from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
 from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
 from tests.support.dynamodb_local import SECRET_KEY, DynamoDBLocal
+from tests.support.memory_caller import MemoryCaller, create_table
 
 REGION = "us-east-1"
 CODEC = KeyCodec(KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "N")))
 KEYS = {"pk": "S", "sk": "N"}
+
+
+class Tables(Protocol):
+    """A DynamoDB that this test has for itself."""
+
+    def caller(self, side: Side) -> Caller:
+        """For an adapter of that side."""
+
+    def create(self, table: str, keys: dict[str, str]) -> None:
+        """Create a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +51,42 @@ class Local:
 
     server: DynamoDBLocal
     access_key: str
-    tables: Service
+    services: Mapping[Side, Service]
     streams: Service
 
-    def create(self, table: str, keys: dict[str, str], stream: bool = False) -> str:
-        """Create a table; returns the stream's ARN."""
-        return self.server.create_table(
-            self.access_key, table, REGION, keys, stream="NEW_AND_OLD_IMAGES" if stream else None
-        )
+    def caller(self, side: Side) -> Caller:
+        """For an adapter of that side."""
+        return self.services[side]
 
-    async def call(self, operation: str, **request: Any) -> dict[str, Any]:
-        """A call beside the port."""
-        answer: dict[str, Any] = msgspec.json.decode(await self.tables.call(operation, msgspec.json.encode(request)))
-        return answer
+    def create(self, table: str, keys: dict[str, str]) -> None:
+        """Create a table."""
+        self.server.create_table(self.access_key, table, REGION, keys, stream=None)
+
+    def create_streaming(self, table: str, keys: dict[str, str]) -> str:
+        """Create a table; returns its stream's ARN."""
+        return self.server.create_table(self.access_key, table, REGION, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The tables of a DynamoDB in memory."""
+
+    database: MemoryDynamoDB
+
+    def caller(self, side: Side) -> Caller:
+        """For an adapter of that side."""
+        return MemoryCaller(side, self.database)
+
+    def create(self, table: str, keys: dict[str, str]) -> None:
+        """Create a table."""
+        create_table(self.database, table, keys)
+
+
+async def call(tables: Tables, operation: str, **request: Any) -> dict[str, Any]:
+    """A call beside the port."""
+    body = msgspec.json.encode(request)
+    answer: dict[str, Any] = msgspec.json.decode(await tables.caller(Side.SOURCE).call(operation, body))
+    return answer
 
 
 class _Keys:
@@ -64,12 +102,19 @@ class _Keys:
         raise AssertionError("DynamoDB Local refuses no credentials")
 
 
-@pytest.fixture(params=["memory", pytest.param("dynamodb-local", marks=pytest.mark.local)])
-def server(request: pytest.FixtureRequest) -> DynamoDBLocal | None:
-    """DynamoDB Local, or None for the ports in memory."""
-    found: DynamoDBLocal | None = (
-        request.getfixturevalue("dynamodb_local") if request.param == "dynamodb-local" else None
-    )
+LOCAL = pytest.param("dynamodb-local", marks=pytest.mark.local)
+
+
+@pytest.fixture(params=["ports-in-memory", "dynamodb-in-memory", LOCAL])
+def backend(request: pytest.FixtureRequest) -> str:
+    """What stands behind the ports."""
+    return str(request.param)
+
+
+@pytest.fixture
+def server(backend: str, request: pytest.FixtureRequest) -> DynamoDBLocal | None:
+    """DynamoDB Local, or None in memory."""
+    found: DynamoDBLocal | None = request.getfixturevalue("dynamodb_local") if backend == "dynamodb-local" else None
     return found
 
 
@@ -81,29 +126,35 @@ async def local(server: DynamoDBLocal | None, access_key: str) -> AsyncIterator[
         return
     signing = Signing(Signer(REGION), _Keys(access_key), ServiceClock(lambda: 1_700_000_000.0))
     async with HttpPool(Side.STATE, {}, tls_context(None)) as pool:
-        tables = Service(TABLES_API, Side.STATE, server.url, signing, pool.send, 10.0)
+        services = {side: Service(TABLES_API, side, server.url, signing, pool.send, 10.0) for side in Side}
         streams = Service(STREAMS_API, Side.SOURCE, server.url, signing, pool.send, 10.0)
-        yield Local(server, access_key, tables, streams)
+        yield Local(server, access_key, services, streams)
 
 
 @pytest.fixture
-def leases(local: Local | None) -> LeaseStore:
+def tables(backend: str, local: Local | None) -> Tables | None:
+    """A DynamoDB for the adapters; None for the ports in memory."""
+    return Memory(MemoryDynamoDB()) if backend == "dynamodb-in-memory" else local
+
+
+@pytest.fixture
+def leases(tables: Tables | None) -> LeaseStore:
     """An empty lease table."""
-    if local is None:
+    if tables is None:
         return MemoryLeases()
-    local.create("leases", {"leaseKey": "S"})
-    return LeaseTable(local.tables, "leases")
+    tables.create("leases", {"leaseKey": "S"})
+    return LeaseTable(tables.caller(Side.STATE), "leases")
 
 
 @pytest.fixture
-def state_of(local: Local | None) -> Callable[[str], StateStore]:
+def state_of(tables: Tables | None) -> Callable[[str], StateStore]:
     """One empty state table, seen from the life of the task that is named."""
-    if local is None:
+    if tables is None:
         rows: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
         return lambda life: MemoryState(life, rows=rows)
-    local.create("state", {"kind": "S", "id": "S"})
-    tables = local.tables
-    return lambda life: StateTable(tables, "state", Incarnation(life, "arn:stream"))
+    tables.create("state", {"kind": "S", "id": "S"})
+    caller = tables.caller(Side.STATE)
+    return lambda life: StateTable(caller, "state", Incarnation(life, "arn:stream"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +163,25 @@ class Destination:
 
     table: DestinationTable
     memory: MemoryTable | None
-    local: Local | None
+    tables: Tables | None
 
     async def items(self) -> Mapping[Key, Item]:
         """What stands in the table, by key."""
         if self.memory is not None:
             return self.memory.items
-        assert self.local is not None
-        found = (await self.local.call("Scan", TableName="destination"))["Items"]
+        assert self.tables is not None
+        found = (await call(self.tables, "Scan", TableName="destination"))["Items"]
         return {CODEC.of(msgspec.json.encode(item)): item for item in found}
 
 
 @pytest.fixture
-def destination(local: Local | None) -> Destination:
+def destination(tables: Tables | None) -> Destination:
     """An empty destination table."""
-    if local is None:
+    if tables is None:
         memory = MemoryTable(CODEC)
         return Destination(memory, memory, None)
-    local.create("destination", KEYS)
-    return Destination(BatchWriter(local.tables, "destination", CODEC), None, local)
+    tables.create("destination", KEYS)
+    return Destination(BatchWriter(tables.caller(Side.DESTINATION), "destination", CODEC), None, tables)
 
 
 class Writer(Protocol):
@@ -168,10 +219,10 @@ class _LocalWriter:
         self._local = local
 
     async def put(self, item: Item) -> None:
-        await self._local.call("PutItem", TableName="source", Item=item)
+        await call(self._local, "PutItem", TableName="source", Item=item)
 
     async def delete(self, key: Item) -> None:
-        await self._local.call("DeleteItem", TableName="source", Key=key)
+        await call(self._local, "DeleteItem", TableName="source", Key=key)
 
 
 @pytest.fixture
@@ -185,9 +236,9 @@ async def source(local: Local | None) -> Source:
 
         return Source(_MemoryWriter(MemorySource(CODEC, memory)), memory, memory_off)
     there = local
-    arn = local.create("source", KEYS, stream=True)
+    arn = local.create_streaming("source", KEYS)
 
     async def local_off() -> None:
-        await there.call("UpdateTable", TableName="source", StreamSpecification={"StreamEnabled": False})
+        await call(there, "UpdateTable", TableName="source", StreamSpecification={"StreamEnabled": False})
 
     return Source(_LocalWriter(local), DynamoDBStream(local.streams, arn), local_off)

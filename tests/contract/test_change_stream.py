@@ -9,7 +9,10 @@ from dynamirror.errors import ShardGone
 from dynamirror.model.change import Page, Record
 from dynamirror.model.diff import Item
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
-from tests.contract.conftest import Source
+from tests.contract.conftest import LOCAL, Source
+
+# DynamoDB in memory has no streams.
+pytestmark = pytest.mark.parametrize("backend", ["ports-in-memory", LOCAL], indirect=True)
 
 
 def item(number: int, value: str = "1") -> Item:

@@ -1,11 +1,27 @@
 """One side's DynamoDB in memory, called like the real one: aws/wire's Caller over testing.MemoryDynamoDB."""
 
+from collections.abc import Mapping
+
+import msgspec
+
 from dynamirror.aws.faults import fault_of, target_of
 from dynamirror.errors import Side
 from dynamirror.testing.faults import Fault, Line
 from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
 
 URL = "https://memory.invalid/"
+
+
+def create_table(database: MemoryDynamoDB, table: str, keys: Mapping[str, str]) -> None:
+    """Create a table; `keys` maps one or two attribute names to their types, the hash key first."""
+    request = {
+        "TableName": table,
+        "AttributeDefinitions": [{"AttributeName": n, "AttributeType": t} for n, t in keys.items()],
+        "KeySchema": [{"AttributeName": n, "KeyType": role} for n, role in zip(keys, ("HASH", "RANGE"), strict=False)],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    answer = database.answer("CreateTable", msgspec.json.encode(request))
+    assert answer.status == 200, answer.body
 
 
 class MemoryCaller:
