@@ -44,14 +44,15 @@ def read_row(row: Row) -> tuple[Lease | None, list[Wrong]]:
     except _Wrong as wrong:
         return None, [Wrong(key, str(wrong))]
     wrongs = []
-    try:
-        lease = replace(lease, terms=_terms(row))
-    except _Wrong as wrong:
-        wrongs.append(Wrong(key, str(wrong)))
-    try:
-        lease = replace(lease, start_at_ms=_integer(row, "xr_startAt") if "xr_startAt" in row else None)
-    except _Wrong as wrong:
-        wrongs.append(Wrong(key, str(wrong)))
+    for own in (
+        lambda: {"terms": _terms(row)},
+        lambda: {"start_at_ms": _own_integer(row, "xr_startAt")},
+        lambda: {"clean_counter": _own_integer(row, "xr_clean")},
+    ):
+        try:
+            lease = replace(lease, **own())
+        except _Wrong as wrong:
+            wrongs.append(Wrong(key, str(wrong)))
     return lease, wrongs
 
 
@@ -112,6 +113,8 @@ def _own(lease: Lease) -> dict[str, Value]:
     own: dict[str, Value] = {}
     if lease.start_at_ms is not None:
         own["xr_startAt"] = n(lease.start_at_ms)
+    if lease.clean_counter is not None:
+        own["xr_clean"] = n(lease.clean_counter)
     if lease.terms is not None:
         own["xr_for"] = s(lease.terms.worker)
         own["xr_leaseMs"] = n(lease.terms.duration_ms)
@@ -220,6 +223,10 @@ def _integer(row: Row, name: str) -> int:
             raise _Wrong(f"{name} is missing")
         case _:
             raise _Wrong(f"{name} is no integer of 64 bits")
+
+
+def _own_integer(row: Row, name: str) -> int | None:
+    return _integer(row, name) if name in row else None
 
 
 def _texts(row: Row, name: str) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """Joins the sides of a worker: real clock, real random, real tables. One of the few files that may read them."""
 
 import asyncio
+import logging
 import os
 import random
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dynamirror import __version__
@@ -17,19 +18,27 @@ from dynamirror.aws.tables import BatchWriter
 from dynamirror.engines.preflight import Facts
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
-from dynamirror.follow.apply import Applier, ApplyTools
+from dynamirror.follow.apply import Applier
 from dynamirror.follow.read import ReadTools
+from dynamirror.follow.send import ApplyTools
+from dynamirror.follow.settling import Budget
 from dynamirror.follow.shard_task import FollowTools
 from dynamirror.follow.signal import Signal
+from dynamirror.model.change import Write
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
+from dynamirror.model.permit import NEVER
 from dynamirror.ports import MetricSink
+from dynamirror.settings.bounds import fence_of
 from dynamirror.settings.groups import ReplicationSettings
 
 # Pages being fetched at the same time, 1 MB each at most.
 READS_AT_ONCE_MAX = 16
+
+log = logging.getLogger("dynamirror")
 
 
 class SystemClock:
@@ -76,6 +85,12 @@ def worker_facts() -> Mapping[str, str]:
     return {"host": socket.gethostname(), "pid": str(os.getpid()), "version": __version__}
 
 
+def late_writes_reported(writes: Sequence[Write]) -> None:
+    """Name the items of writes that may have left after their lease was lost."""
+    for write in writes:
+        log.error("the item %r may be out of step", write.key, extra={"event": "late_write", "facts": {}})
+
+
 def assemble_worker(
     connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, metrics: MetricSink
 ) -> Worker:
@@ -87,12 +102,16 @@ def assemble_worker(
     stream = DynamoDBStream(connections.streams, facts.stream_arn)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
-    applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write))
-    follow = FollowTools(read, applier, codec, metrics, settings.lease.checkpoint_s)
+    reconcile = late_writes_reported
+    applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile))
+    budget = Budget(settings.write.resend_bytes_max)
+    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile)
     state = facts.state
     beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
+    fence = fence_of(settings.lease, settings.write, heartbeat=beating is not None)
+    held = LeaseTools(leases, clock, fence, lambda: beating.beaten_at_s if beating is not None else NEVER)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
     directory = ShardDirectory(stream, leases, clock, draw, settings.read.start)
-    tenure = TenureTools(follow, leases, directory, terms, settings.read.parent_poll_s, Signal())
+    tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
     return Worker(me, coordinator, applier)

@@ -16,6 +16,7 @@ from dynamirror.errors import AccessDenied, NotFound, Side
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.task_name import lease_table_name
 from dynamirror.ports import Clock, StateStore, TableFacts
+from dynamirror.settings.bounds import refuse_unsound
 from dynamirror.settings.groups import ReplicationSettings
 
 log = logging.getLogger("dynamirror")
@@ -39,6 +40,7 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Fa
 
     Idempotent, also when several workers start at the same time.
     """
+    refuse_unsound(settings)
     source, destination = await _both_tables(reach, settings)
     leases = await _found(reach.state_control, settings.task.lease_table)
     if leases is not None:

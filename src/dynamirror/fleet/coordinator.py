@@ -10,7 +10,7 @@ A loop that dies ends the worker, loudly. Start-up is recovery: there is no othe
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from dynamirror.errors import LeaseLost, Retry
@@ -20,7 +20,7 @@ from dynamirror.fleet.stop import RETIRE_S, wind_down, within
 from dynamirror.fleet.tenure import Tenure, TenureTools
 from dynamirror.follow.signal import done_within
 from dynamirror.model.backoff import Backoff
-from dynamirror.model.lease import Lease
+from dynamirror.model.lease import Lease, Taken
 from dynamirror.model.lease_plan import Patience, Watch, expired, left_s, takes
 from dynamirror.ports import StateStore
 from dynamirror.settings.groups import LeaseSettings
@@ -70,9 +70,9 @@ class Coordinator:
         return self._tools.tenure.terms.worker
 
     @property
-    def held_count(self) -> int:
-        """Leases held now."""
-        return len(self._tenures)
+    def tenures(self) -> Mapping[str, Tenure]:
+        """The leases held now, by shard."""
+        return self._tenures
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow the stream until `stopping` is set. Raises (in a group) Gap, Stop."""
@@ -120,13 +120,13 @@ class Coordinator:
             # It ends with the worker only; nothing may begin in a group that is about to end.
             self._stopping = True
 
-    def _start(self, lease: Lease) -> None:
-        if lease.shard_id in self._tenures or self._group is None:
+    def _start(self, taken: Taken) -> None:
+        shard_id = taken.lease.shard_id
+        if shard_id in self._tenures or self._group is None:
             return
-        held = HeldLease(lease, self._tools.tenure.leases, self._clock, self._clock.boottime_s())
-        tenure = Tenure(self._tools.tenure, held, self._start)
-        self._tenures[lease.shard_id] = tenure
-        self._directory.in_doubt.discard(lease.shard_id)
+        tenure = Tenure(self._tools.tenure, HeldLease(taken, self._tools.tenure.leases), self._start)
+        self._tenures[shard_id] = tenure
+        self._directory.in_doubt.pop(shard_id, None)
         # Taken while the worker stops: not begun, but released with the others.
         if not self._stopping:
             self._count_held()
@@ -171,7 +171,7 @@ class Coordinator:
             self._watch.see_beats(beats, asked_at_s, self._clock.boottime_s())
         asked_at_s = self._clock.boottime_s()
         if asked_at_s - self._scanned_at_s >= self._scan_every_s() or self._anyone_expired():
-            self._rows = await self._tools.tenure.leases.scan()
+            self._rows = await self._tools.tenure.leases.store.scan()
             self._scanned_at_s = self._clock.boottime_s()
             self._watch.see_leases(self._rows, asked_at_s, self._scanned_at_s)
         wanted = takes(self._rows, self._watch, self._patience, self._me, self._tenures.keys())

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from dynamirror.errors import Retry
+from dynamirror.model.permit import NEVER
 from dynamirror.ports import Clock, StateStore
 
 log = logging.getLogger("dynamirror.leases")
@@ -22,11 +23,15 @@ class Heartbeat:
         self._facts = facts
         self._every_s = every_s
         self._counter = 0
+        # When the last beat that was answered had been sent, on this worker's clock (P-9).
+        self.beaten_at_s = NEVER
 
     async def beat(self) -> None:
         """One beat. Must have succeeded before the first lease is taken, else others see no life. Raises Retry."""
         self._counter += 1
+        sent_at_s = self._clock.boottime_s()
         await self._store.beat(self._worker, self._counter, self._facts)
+        self.beaten_at_s = sent_at_s
 
     async def run(self) -> None:
         """Beat until cancelled; a failed beat is repeated at the next turn."""

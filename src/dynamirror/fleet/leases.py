@@ -2,32 +2,71 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from dynamirror.errors import ConditionFailed, CredentialsExpired, LeaseLost, Throttled, Unreachable
 from dynamirror.model import lease as decide
-from dynamirror.model.lease import Lease, Update
+from dynamirror.model.lease import Lease, Taken, Update
+from dynamirror.model.permit import NEVER, Fence, Permit
 from dynamirror.ports import Clock, LeaseStore
 
 # Updates of one tenure that may land late before a write succeeds; each needs an answer of its own to be lost.
 STRAYS_MAX = 5
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseTools:
+    """What all leases of a worker share."""
+
+    store: LeaseStore
+    clock: Clock
+    fence: Fence
+    # When the last heartbeat that was answered had been sent.
+    beaten_at_s: Callable[[], float]
+
+
 class HeldLease:
     """One tenure. After LeaseLost it is of no use any more; a later tenure is a new object."""
 
-    def __init__(self, lease: Lease, store: LeaseStore, clock: Clock, taken_at_s: float) -> None:
-        self.lease = lease
+    def __init__(self, taken: Taken, tools: LeaseTools) -> None:
+        self.lease = taken.lease
+        self.predecessor = taken.predecessor
+        # After the answer: whoever lost the lease by it may not have sent anything later.
+        self.taken_at_s = tools.clock.boottime_s()
         self.lost = False
         # When the last successful write was sent (before, not after: P-9), on this worker's clock.
-        self.written_at_s = taken_at_s
-        self._store = store
-        self._clock = clock
+        self.written_at_s = taken.sent_at_s
+        self.permit = Permit()
+        self._tools = tools
+        self._store = tools.store
+        self._clock = tools.clock
         self._lock = asyncio.Lock()
         # An update whose answer was lost: it may have been applied.
         self._unsure: Update | None = None
 
     def __repr__(self) -> str:
         return f"HeldLease({self.lease.shard_id}, counter={self.lease.counter}, lost={self.lost})"
+
+    async def prove(self) -> None:
+        """Make sure that the lease is still this worker's, and extend `permit`. Raises LeaseLost, Retry.
+
+        A reading is enough and moves no counter, until somebody might take the row for a dead owner's.
+        """
+        if self._clock.boottime_s() + self._tools.fence.proof_s >= self.written_at_s + self._tools.fence.row_s:
+            await self.renew()
+            return
+        async with self._lock:
+            await self._resolve()
+            if self.lost:
+                raise LeaseLost(f"the lease of {self.lease.shard_id} is no longer held")
+            sent_at_s = self._clock.boottime_s()
+            row = await self._store.get(self.lease.shard_id)
+            if row is not None and decide.written_by_owner(self.lease, row):
+                # A late update of our own, as in `_resolve`.
+                self.lease = row
+            elif row is None or (row.counter, row.owner) != (self.lease.counter, self.lease.owner):
+                raise self._lose()
+            self._proven(sent_at_s)
 
     async def renew(self) -> None:
         """Move the counter. Raises LeaseLost, Retry."""
@@ -46,6 +85,7 @@ class HeldLease:
 
     async def release(self) -> None:
         """Give the lease up; it is free for anyone at once. Raises LeaseLost (nothing to give up any more), Retry."""
+        self.permit.until_s = NEVER
         await self._write(decide.release)
         self.lost = True
 
@@ -79,7 +119,12 @@ class HeldLease:
         self._unsure = None
         self.lease = update.after
         self.written_at_s = sent_at_s
+        self._proven(sent_at_s)
         return True
+
+    def _proven(self, sent_at_s: float) -> None:
+        beaten_at_s = self._tools.beaten_at_s()
+        self.permit.until_s = self._tools.fence.until_s(sent_at_s, self.written_at_s, beaten_at_s)
 
     async def _resolve(self) -> None:
         """Find out from the row what became of the update that is in doubt. Raises LeaseLost, Retry."""
@@ -99,7 +144,9 @@ class HeldLease:
         # Else it was not applied; should it still land, step 5 finds it.
         if self.lease.owner is None:
             self.lost = True
+            self.permit.until_s = NEVER
 
     def _lose(self) -> LeaseLost:
         self.lost = True
+        self.permit.until_s = NEVER
         return LeaseLost(f"the lease of {self.lease.shard_id} was taken by another worker")

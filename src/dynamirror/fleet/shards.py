@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.backoff import Backoff
-from dynamirror.model.lease import LATEST, Lease, Terms, adopted, take, was_applied
+from dynamirror.model.lease import LATEST, Lease, Predecessor, Taken, Terms, adopted, predecessor, take, was_applied
+from dynamirror.model.permit import NEVER
 from dynamirror.model.shard_graph import (
     Listing,
     Start,
@@ -43,8 +44,8 @@ class ShardDirectory:
         self._listed: set[str] = set()
         self._closed: set[str] = set()
         # Shards whose row this worker has got, or may have got (the answer was lost), and that no tenure holds yet;
-        # whoever begins the tenure takes them out.
-        self.in_doubt: set[str] = set()
+        # whoever begins the tenure takes them out. With whom it was got from.
+        self.in_doubt: dict[str, Predecessor] = {}
         # Rows that this process created at LATEST: it may take that literally once.
         self.created_at_latest: set[str] = set()
 
@@ -68,7 +69,7 @@ class ShardDirectory:
         """Whether the last listing has the shard."""
         return shard_id in self._listed
 
-    async def adopt_children(self, parent: Lease, terms: Terms) -> tuple[int, list[Lease]]:
+    async def adopt_children(self, parent: Lease, terms: Terms) -> tuple[int, list[Taken]]:
         """Make the children of a finished shard this worker's own, also beyond its fair share (P-18).
 
         Returns how many children are listed now, and the leases that this worker has now: those it got, and those it
@@ -78,40 +79,52 @@ class ShardDirectory:
         got = []
         for lease in child_leases(parent, shards):
             mine = adopted(lease, terms)
+            sent_at_s = self._clock.boottime_s()
             if await self._create(mine):
-                got.append(mine)
+                got.append(Taken(mine, Predecessor.NOBODY, sent_at_s))
                 continue
             row = await self._leases.get(lease.shard_id)
             if row is not None and row.owner == terms.worker and not row.finished:
-                got.append(row)
+                got.append(Taken(row, self._got_from(row)))
                 continue
-            self.in_doubt.discard(lease.shard_id)
+            self.in_doubt.pop(lease.shard_id, None)
             if row is not None and row.owner is None and not row.finished:
                 got += await self.taken(row, terms)
         return len(shards), got
 
-    async def taken(self, row: Lease, terms: Terms) -> list[Lease]:
+    async def taken(self, row: Lease, terms: Terms) -> list[Taken]:
         """Take one lease; empty when somebody else was faster. Raises Retry; then, the same call finds out (P-8)."""
         update = take(row, terms)
-        self.in_doubt.add(row.shard_id)
+        left_by = self._got_from(row) if row.owner == terms.worker else predecessor(row)
+        self.in_doubt[row.shard_id] = left_by
+        sent_at_s = self._clock.boottime_s()
         try:
             await self._leases.update(update)
         except ConditionFailed:
             now = await self._leases.get(row.shard_id)
             if not was_applied(update, now):
-                self.in_doubt.discard(row.shard_id)
+                self.in_doubt.pop(row.shard_id, None)
                 return []
+            # It was applied by an earlier attempt, nobody knows when.
+            sent_at_s = NEVER
         log.info(
             "lease of %s taken at %s",
             row.shard_id,
             row.checkpoint,
-            extra={"event": "lease_taken", "facts": {"shard": row.shard_id, "from": row.owner}},
+            extra={
+                "event": "lease_taken",
+                "facts": {"shard": row.shard_id, "from": row.owner, "left_by": left_by.value},
+            },
         )
-        return [update.after]
+        return [Taken(update.after, left_by, sent_at_s)]
+
+    def _got_from(self, row: Lease) -> Predecessor:
+        """From whom a row was got that names this worker: remembered from the attempt that was not answered."""
+        return self.in_doubt.get(row.shard_id, Predecessor.UNKNOWN)
 
     async def _create(self, lease: Lease) -> bool:
         if lease.owner is not None:
-            self.in_doubt.add(lease.shard_id)
+            self.in_doubt[lease.shard_id] = Predecessor.NOBODY
         if not await self._leases.create(lease):
             return False
         if lease.checkpoint == LATEST:

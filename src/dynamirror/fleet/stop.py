@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dynamirror.errors import LeaseLost, Retry, Stop
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.tenure import Tenure, TenureTools
+from dynamirror.model.lease import Predecessor, Taken
 
 # SIGTERM must be over within 5 s: the sum of these, and of RETIRE_S, stays below.
 DRAIN_S = 2.5
@@ -29,12 +30,19 @@ async def wind_down(tools: TenureTools, held: Mapping[str, Tenure], drain: bool)
     tenures = list(held.values())
     if drain:
         await within(DRAIN_S, "drain", [tenure.finish for tenure in tenures])
-    # A request that is still on its way could land behind the first writes of the next owner. Such a lease is
-    # kept: it expires by itself, later than any request of ours.
+    # A request that is still on its way could land behind the first writes of the next owner, and a Java worker does
+    # not wait. Such a lease is kept until it expires by itself; the next owner sees no clean mark (R-7).
     free = [tenure for tenure in tenures if tenure.settled]
+    for tenure in tenures:
+        if not tenure.settled:
+            log.info(
+                "lease of %s is left to expire: requests may still be on their way",
+                tenure.shard_id,
+                extra={"event": "lease_kept", "facts": {"shard": tenure.shard_id}},
+            )
     await within(CHECKPOINT_S, "checkpoint", [tenure.save_now for tenure in tenures])
     releases = [tenure.held.release for tenure in free if not tenure.held.lost]
-    doubtful = tools.directory.in_doubt - {tenure.shard_id for tenure in tenures}
+    doubtful = tools.directory.in_doubt.keys() - {tenure.shard_id for tenure in tenures}
 
     async def release_doubtful() -> None:
         for shard_id in doubtful:
@@ -45,11 +53,15 @@ async def wind_down(tools: TenureTools, held: Mapping[str, Tenure], drain: bool)
 
 
 async def _release_if_ours(tools: TenureTools, shard_id: str) -> None:
-    """Give up what this worker may have got without knowing it: a take that was cut off, or never answered."""
-    row = await tools.leases.get(shard_id)
+    """Give up what this worker may have got without knowing it: a take that was cut off, or never answered.
+
+    Nothing was sent under it. After a predecessor that did not leave in order it is kept all the same.
+    """
+    if tools.directory.in_doubt[shard_id] is not Predecessor.NOBODY:
+        return
+    row = await tools.leases.store.get(shard_id)
     if row is not None and row.owner == tools.terms.worker and not row.finished:
-        clock = tools.follow.clock
-        await HeldLease(row, tools.leases, clock, clock.boottime_s()).release()
+        await HeldLease(Taken(row, Predecessor.NOBODY), tools.leases).release()
 
 
 async def within(limit_s: float, what: str, steps: Iterable[Callable[[], Awaitable[None]]]) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynamirror.errors import LeaseLost, Retry
-from dynamirror.fleet.leases import HeldLease
+from dynamirror.fleet.leases import HeldLease, LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
-from dynamirror.follow.shard_task import FollowTools, ShardTask
+from dynamirror.follow.settling import Aftermath
+from dynamirror.follow.shard_task import Entry, FollowTools, ShardTask
 from dynamirror.follow.signal import Signal, done_within
 from dynamirror.model.backoff import Backoff
-from dynamirror.model.lease import Lease, Terms
+from dynamirror.model.lease import Lease, Predecessor, Taken, Terms
 from dynamirror.model.skip import Skip
-from dynamirror.ports import LeaseStore
+from dynamirror.settings.bounds import SIGNATURE_LIFE_S
+from dynamirror.settings.groups import WriteSettings
 
 # A child may show in the listing seconds after its parent closed. After these attempts (about 15 s in
 # all) the regular sync finds it.
@@ -28,7 +30,8 @@ class TenureTools:
     """What all tenures of a worker share."""
 
     follow: FollowTools
-    leases: LeaseStore
+    leases: LeaseTools
+    write: WriteSettings
     directory: ShardDirectory
     terms: Terms
     parent_poll_s: float
@@ -39,7 +42,7 @@ class TenureTools:
 class Tenure:
     """Holds one lease and follows its shard. `run` ends when the shard has ended or the lease is lost."""
 
-    def __init__(self, tools: TenureTools, held: HeldLease, start: Callable[[Lease], None]) -> None:
+    def __init__(self, tools: TenureTools, held: HeldLease, start: Callable[[Taken], None]) -> None:
         """`start` begins the tenure of a child lease that this worker got."""
         self.held = held
         self._tools = tools
@@ -78,8 +81,10 @@ class Tenure:
 
     @property
     def settled(self) -> bool:
-        """Nothing of the shard may still reach the destination: the next owner can begin at once."""
-        return self._shard is None or self._shard.watermark.settled
+        """Nothing of the shard, of this owner or of the one before, may still reach the destination (R-7)."""
+        if self._shard is None:
+            return self._tools.follow.clock.boottime_s() >= self._ends_at_s
+        return self._shard.watermark.settled
 
     async def finish(self) -> None:
         """Drain and save, after `halt`. Raises LeaseLost, Retry."""
@@ -114,7 +119,8 @@ class Tenure:
         # Created here and never owned before: nothing has come since LATEST was written but what is read now.
         at_latest = lease.shard_id in self._tools.directory.created_at_latest and lease.counter == 1
         skip = Skip(lease.start_at_ms if skip_allowed else None)
-        self._shard = ShardTask(self._tools.follow, lease, self.held, skip, at_latest)
+        entry = Entry(skip, at_latest, self._aftermath())
+        self._shard = ShardTask(self._tools.follow, self.held, entry)
         self.note_closed()
         log.info(
             "reading %s from %s",
@@ -129,6 +135,33 @@ class Tenure:
             extra={"event": "shard_end", "facts": {"shard": lease.shard_id}},
         )
         self._tools.finished.notify()
+
+    @property
+    def _ends_at_s(self) -> float:
+        """From when on nothing of the predecessor can land. What a Java worker has sent can for as long as its
+        signature is valid."""
+        write = self._tools.write
+        waits_s = {
+            Predecessor.NOBODY: 0.0,
+            Predecessor.DYNAMIRROR: write.settle_s,
+            Predecessor.UNKNOWN: max(write.settle_s, SIGNATURE_LIFE_S),
+        }
+        return self.held.taken_at_s + waits_s[self.held.predecessor]
+
+    def _aftermath(self) -> Aftermath | None:
+        """None when nothing of a predecessor can land any more: it left a clean mark, or there was none."""
+        ends_at_s = self._ends_at_s
+        if self._tools.follow.clock.boottime_s() >= ends_at_s:
+            return None
+        log.info(
+            "%s was not left in order: its checkpoint waits, and what is written until then is written once more",
+            self.shard_id,
+            extra={
+                "event": "unclean_start",
+                "facts": {"shard": self.shard_id, "left_by": self.held.predecessor.value},
+            },
+        )
+        return Aftermath(ends_at_s, self._tools.follow.budget, self._tools.write.cautious)
 
     async def _parents_finished(self, lease: Lease) -> bool:
         """Wait until every parent is finished; returns whether changes before the start may still be skipped.
@@ -155,7 +188,7 @@ class Tenure:
         attempt = 0
         while True:
             try:
-                return await self._tools.leases.get(shard_id)
+                return await self._tools.leases.store.get(shard_id)
             except Retry:
                 await self._pause(attempt)
                 attempt += 1
@@ -166,8 +199,8 @@ class Tenure:
                 listed, got = await self._tools.directory.adopt_children(self.held.lease, self._tools.terms)
             except Retry:
                 listed, got = 0, []
-            for lease in got:
-                self._start(lease)
+            for taken in got:
+                self._start(taken)
             if listed:
                 return
             await self._pause(attempt)

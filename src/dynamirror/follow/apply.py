@@ -2,10 +2,16 @@
 
 All shards of a worker share one applier, so batches fill even when many shards bring little each.
 A key is in one of three places: `waiting` (its newest change, not sent), `flying` (being sent, or
-between an attempt and the next), or nowhere. Order per key rests on two rules:
+between an attempt and the next), or nowhere. Order per key rests on three rules:
 
 1. A key that is flying is not sent a second time; what comes meanwhile waits, and only the newest waits.
 2. When an attempt has failed, the failed write and the waiting one become one: the newer of the two.
+3. Doubt (R-5): an attempt without an answer may still land, up to T + L after it was sent. Until then its keys
+   fly. Otherwise: 1 v1 is sent, no answer; 2 v1 is sent again, then v2, and the checkpoint passes both; 3 the first
+   v1 lands on v2, and nobody knows.
+
+Nothing is sent without a permit of the lease (P-10): a write whose permit has run out is set aside until the lease is
+proven again, or dropped when it is lost.
 
 A superseded write's pages are handed to the write that supersedes it, so no checkpoint passes a change
 before that change, or a newer image of its item, is durable.
@@ -14,18 +20,15 @@ before that change, or a newer image of its item, is durable.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from dynamirror.errors import ItemRefused, Retry, Side, Stop, Throttled
-from dynamirror.follow.patience import CredentialsPatience
+from dynamirror.follow.send import ApplyTools, Outcome, Pending, Sender
 from dynamirror.follow.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
 from dynamirror.model.key import Key
-from dynamirror.model.watermark import PageMark
-from dynamirror.ports import Clock, DestinationTable, MetricSink
-from dynamirror.settings.groups import WriteSettings
+from dynamirror.model.watermark import PageMark, Watermark
 
 # BatchWriteItem: at most 25 requests and 16 MB (DynamoDB API). Far below 16 MB, so that one attempt
 # stays short; one item alone may be larger (400 KB of small attributes are several MB of JSON).
@@ -37,48 +40,6 @@ RETRY_LOG_EVERY_S = 10.0
 log = logging.getLogger("dynamirror.apply")
 
 
-class Pending:
-    """A write that was accepted and is not durable yet, with the pages that wait for it."""
-
-    __slots__ = ("attempts", "marks", "write")
-
-    def __init__(self, write: Write, marks: list[PageMark]) -> None:
-        self.write = write
-        self.marks = marks
-        self.attempts = 0
-
-    @property
-    def abandoned(self) -> bool:
-        """Its shard is no longer this worker's: it may not be sent (P-25)."""
-        return self.marks[-1].watermark.abandoned
-
-
-@dataclass(slots=True)
-class Unwritten:
-    """What of a batch is not durable: to be sent again (and why), or refused for good."""
-
-    failed: list[Pending] = field(default_factory=list)
-    error: Retry | None = None
-    refused: list[tuple[Pending, ItemRefused]] = field(default_factory=list)
-
-    def add(self, other: "Unwritten") -> None:
-        """Join what came of another part of the batch."""
-        self.failed += other.failed
-        self.error = self.error or other.error
-        self.refused += other.refused
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyTools:
-    """What the applier is given from outside."""
-
-    table: DestinationTable
-    clock: Clock
-    random: Callable[[], float]
-    metrics: MetricSink
-    settings: WriteSettings
-
-
 class Applier:
     """Writes changes to the destination. `run` must be running for anything to be sent."""
 
@@ -88,11 +49,13 @@ class Applier:
         self._flying: dict[Key, Pending] = {}
         # Keys in `waiting` that are not flying, in order of arrival.
         self._ready: deque[Key] = deque()
+        # Keys in `waiting` whose tenure has no valid permit now.
+        self._aside: dict[Watermark, list[Key]] = {}
         self._bytes = 0
         self._requests = 0
         self._group: asyncio.TaskGroup | None = None
         self._progress = Signal()
-        self._credentials = CredentialsPatience(tools.clock)
+        self._sender = Sender(tools)
         self._logged_at_s = float("-inf")
 
     def __repr__(self) -> str:
@@ -138,6 +101,13 @@ class Applier:
             self._tools.metrics.count("changes_superseded", superseded)
         self._pump()
 
+    def resume(self, tenure: Watermark) -> None:
+        """The tenure has a new permit, or was abandoned: what was set aside for it is looked at again."""
+        keys = self._aside.pop(tenure, None)
+        if keys is not None:
+            self._ready.extend(keys)
+            self._pump()
+
     def _pump(self) -> None:
         if self._group is None:
             return
@@ -147,10 +117,11 @@ class Applier:
                 self._requests += 1
                 self._group.create_task(self._carry(batch))
             else:
-                # All were dropped: that makes room too, and no answer will come to say so.
+                # All were dropped or set aside: dropping makes room too, and no answer will come to say so.
                 self._progress.notify()
 
     def _next_batch(self) -> list[Pending]:
+        now_s = self._tools.clock.boottime_s()
         batch: list[Pending] = []
         size = 0
         while self._ready and len(batch) < BATCH_WRITES_MAX:
@@ -160,8 +131,14 @@ class Applier:
             if batch and size > BATCH_BYTES_MAX:
                 break
             self._ready.popleft()
+            tenure = pending.tenure
+            if now_s >= tenure.permit.until_s and not tenure.abandoned:
+                size -= len(pending.write.request)
+                self._aside.setdefault(tenure, []).append(key)
+                continue
             del self._waiting[key]
-            if pending.abandoned:
+            if tenure.abandoned:
+                size -= len(pending.write.request)
                 self._bytes -= len(pending.write.request)
                 continue
             self._flying[key] = pending
@@ -172,27 +149,27 @@ class Applier:
         """One batch to its answer; what failed comes back later, by itself."""
         try:
             try:
-                unwritten = await self._attempt(batch)
+                outcome = await self._sender.send(batch)
             finally:
                 self._requests -= 1
-            self._answered(batch, unwritten)
-            if unwritten.failed:
-                await self._again(unwritten.failed, unwritten.error)
+            self._answered(batch, outcome)
+            if outcome.failed or outcome.doubtful:
+                await asyncio.gather(self._again(outcome.failed, outcome.error), self._settle(outcome))
         except BaseException:
             # The group is ending. A shard task that has just read a page may submit it before its own end comes:
             # a task started then would hide the error that ends everything behind another one.
             self._group = None
             raise
 
-    def _answered(self, batch: list[Pending], unwritten: Unwritten) -> None:
+    def _answered(self, batch: list[Pending], outcome: Outcome) -> None:
         refused = []
-        for pending, error in unwritten.refused:
+        for pending, error in outcome.refused:
             # A newer image of the item is waiting, or the shard is somebody else's: it need not be written.
             if pending.abandoned or pending.write.key in self._waiting:
-                unwritten.failed.append(pending)
+                outcome.failed.append(pending)
             else:
                 refused.append((pending, error))
-        missed = {id(pending) for pending in unwritten.failed} | {id(pending) for pending, _ in refused}
+        missed = {id(pending) for pending in [*outcome.failed, *outcome.doubtful, *(item for item, _ in refused)]}
         for pending in batch:
             if id(pending) not in missed:
                 self._durable(pending)
@@ -201,33 +178,6 @@ class Applier:
         if refused:
             raise _cannot_write(refused)
         self._pump()
-
-    async def _attempt(self, batch: list[Pending]) -> Unwritten:
-        """Send once. A refused batch is halved until what is refused stands alone; the rest of it is written."""
-        try:
-            left = await self._tools.table.write([pending.write for pending in batch])
-        except Retry as error:
-            self._credentials.failed(error)
-            return Unwritten(batch, error)
-        except ItemRefused as error:
-            if len(batch) == 1:
-                return Unwritten(refused=[(batch[0], error)])
-            half = len(batch) // 2
-            unwritten = await self._attempt_part(batch[:half])
-            unwritten.add(await self._attempt_part(batch[half:]))
-            return unwritten
-        self._credentials.answered()
-        self._tools.metrics.count("batches_sent")
-        if not left:
-            return Unwritten()
-        keys = {write.key for write in left}
-        return Unwritten([pending for pending in batch if pending.write.key in keys])
-
-    async def _attempt_part(self, part: list[Pending]) -> Unwritten:
-        unwritten = Unwritten([pending for pending in part if pending.abandoned])
-        if len(unwritten.failed) < len(part):
-            unwritten.add(await self._attempt([pending for pending in part if not pending.abandoned]))
-        return unwritten
 
     def _durable(self, pending: Pending) -> None:
         key = pending.write.key
@@ -243,12 +193,35 @@ class Applier:
             self._ready.append(key)
 
     async def _again(self, failed: list[Pending], error: Retry | None) -> None:
-        """Wait, then put each failed key back: the failed write, or the newer one that came meanwhile."""
+        """Not applied: soon once more."""
+        if not failed:
+            return
         attempt = max(pending.attempts for pending in failed)
         delay_s = RETRY.delay_s(attempt, self._tools.random)
         self._report(failed, attempt, error, delay_s)
         await self._tools.clock.sleep(delay_s)
-        for pending in failed:
+        self._land(failed)
+
+    async def _settle(self, outcome: Outcome) -> None:
+        """Not answered: not before the first attempt can no longer land."""
+        if not outcome.doubtful:
+            return
+        self._tools.metrics.count("changes_doubtful", len(outcome.doubtful))
+        wait_s = outcome.settled_at_s - self._tools.clock.boottime_s()
+        if self._may_log():
+            log.warning(
+                "%d changes may have been written or not: %s; their items wait %.0f s for the request to land or not",
+                len(outcome.doubtful),
+                outcome.error,
+                wait_s,
+                extra={"event": "write_doubt", "facts": {"changes": len(outcome.doubtful), "wait_s": round(wait_s, 1)}},
+            )
+        await self._tools.clock.sleep(wait_s)
+        self._land(outcome.doubtful)
+
+    def _land(self, unwritten: list[Pending]) -> None:
+        """Put each key back: the write that was not written, or the newer one that came meanwhile."""
+        for pending in unwritten:
             key = pending.write.key
             del self._flying[key]
             pending.attempts += 1
@@ -267,10 +240,8 @@ class Applier:
         self._tools.metrics.count("write_retries", len(failed))
         if error is None or isinstance(error, Throttled):
             self._tools.metrics.count("throttles")
-        now_s = self._tools.clock.boottime_s()
-        if now_s - self._logged_at_s < RETRY_LOG_EVERY_S:
+        if not self._may_log():
             return
-        self._logged_at_s = now_s
         log.warning(
             "%d changes not written yet: %s; trying again",
             len(failed),
@@ -280,6 +251,13 @@ class Applier:
                 "facts": {"changes": len(failed), "attempt": attempt, "delay_s": round(delay_s, 3)},
             },
         )
+
+    def _may_log(self) -> bool:
+        now_s = self._tools.clock.boottime_s()
+        if now_s - self._logged_at_s < RETRY_LOG_EVERY_S:
+            return False
+        self._logged_at_s = now_s
+        return True
 
 
 def _cannot_write(refused: list[tuple[Pending, ItemRefused]]) -> Stop:

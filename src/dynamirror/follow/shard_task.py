@@ -3,32 +3,46 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.read import ReadTools, ShardReader
+from dynamirror.follow.settling import Aftermath, Budget
+from dynamirror.follow.signal import Signal
 from dynamirror.model.backoff import Backoff
-from dynamirror.model.change import Page
+from dynamirror.model.change import Page, Write
 from dynamirror.model.coalesce import coalesce
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease
+from dynamirror.model.permit import Permit
 from dynamirror.model.skip import Skip
 from dynamirror.model.watermark import Watermark
 from dynamirror.ports import Clock, MetricSink
+from dynamirror.settings.groups import LeaseSettings
 
 RETRY = Backoff(first_s=0.1, most_s=5.0)
+# The permit is extended when so much of a proof's time is left.
+PROOF_LEFT = 0.4
+# A timer may fire a little early.
+SHORTEST_S = 0.01
 
 log = logging.getLogger("dynamirror.shard")
 
 
-class Checkpointer(Protocol):
+class ShardLease(Protocol):
     """The lease of the shard, as far as its task needs it."""
 
+    lease: Lease
+    permit: Permit
+
+    async def prove(self) -> None:
+        """Extend the permit. Raises LeaseLost, Retry."""
+
     async def checkpoint(self, position: str, skipped_all: bool = False) -> None:
-        """Save how far the shard is durable. Raises LeaseLost, Retry."""
+        """Save how far the shard is durable; extends the permit too. Raises LeaseLost, Retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,10 @@ class FollowTools:
     applier: Applier
     codec: KeyCodec
     metrics: MetricSink
-    checkpoint_every_s: float
+    lease: LeaseSettings
+    # Of the second sending after unclean starts.
+    budget: Budget
+    reconcile: Callable[[Sequence[Write]], None]
 
     @property
     def clock(self) -> Clock:
@@ -47,33 +64,64 @@ class FollowTools:
         return self.read.clock
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a tenure begins."""
+
+    skip: Skip
+    # A LATEST checkpoint may be taken literally, because this process wrote it just now.
+    at_latest: bool = False
+    # The predecessor's writes may still land; None: there is nobody's.
+    aftermath: Aftermath | None = None
+
+
 class ShardTask:
     """Follows one shard under one tenure of its lease."""
 
-    def __init__(self, tools: FollowTools, lease: Lease, held: Checkpointer, skip: Skip, at_latest: bool) -> None:
-        """`at_latest`: a LATEST checkpoint may be taken literally, because this process wrote it just now."""
+    def __init__(self, tools: FollowTools, held: ShardLease, entry: Entry) -> None:
+        lease = held.lease
         self.shard_id = lease.shard_id
         self._tools = tools
         self._held = held
-        self._skip = skip
-        self.watermark = Watermark()
-        self._saved: str | None = None
-        self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, at_latest))
+        self._skip = entry.skip
+        self.watermark = Watermark(held.permit)
+        self._saved = lease.checkpoint
+        self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, entry.at_latest))
+        self._submitted = Signal()
+        self._aftermath = entry.aftermath
+        self._aftermath_over = Signal()
+        # Before all pages: no checkpoint passes it before the second sending is durable.
+        self._barrier = self.watermark.add(lease.checkpoint, 1) if entry.aftermath is not None else None
 
     async def run(self) -> None:
         """Return once SHARD_END is saved. Raises LeaseLost, Gap, Stop; cancel it to stop early."""
-        async with asyncio.TaskGroup() as group:
-            saver = group.create_task(self._save_regularly())
-            async with contextlib.aclosing(self.reader.pages(self._tools.applier.room)) as pages:
-                async for page in pages:
-                    self._take(page)
-            await self._settled()
-            saver.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                side_tasks = [group.create_task(self._save_regularly()), group.create_task(self._keep_proven())]
+                second = group.create_task(self._send_again())
+                async with contextlib.aclosing(self.reader.pages(self._room)) as pages:
+                    async for page in pages:
+                        self._take(page)
+                await second
+                await self._settled()
+                for task in side_tasks:
+                    task.cancel()
+        finally:
+            if self._aftermath is not None:
+                self._aftermath.forget()
         await self._until_saved(lambda: self._held.checkpoint(SHARD_END, self._skip.in_force))
 
     async def finish(self) -> None:
         """After `run` was cancelled: wait for what is on its way, save the checkpoint. Raises LeaseLost, Retry."""
-        await self._settled()
+        if self._aftermath is not None:
+            # The second sending will not come: the checkpoint stays, and the next owner does it all.
+            return
+        proving = asyncio.ensure_future(self._keep_proven())
+        try:
+            await self._settled()
+        finally:
+            proving.cancel()
+            await asyncio.wait([proving])
         await self._save()
 
     async def save_now(self) -> None:
@@ -83,6 +131,15 @@ class ShardTask:
     def abandon(self) -> None:
         """The lease is lost: nothing that is not already on the wire may be sent (P-25)."""
         self.watermark.abandoned = True
+        if self.watermark.late:
+            self._tools.reconcile(self.watermark.late)
+            self.watermark.late = []
+        self._tools.applier.resume(self.watermark)
+
+    def _room(self) -> asyncio.Future[None] | None:
+        if self._aftermath is not None and self._aftermath.full:
+            return self._aftermath_over.wait()
+        return self._tools.applier.room()
 
     def _take(self, page: Page) -> None:
         metrics = self._tools.metrics
@@ -97,8 +154,53 @@ class ShardTask:
         metrics.count("changes_read", len(wanted))
         if len(writes) < len(wanted):
             metrics.count("changes_superseded", len(wanted) - len(writes))
+        if self._aftermath is not None:
+            self._aftermath.remember(writes)
         mark = self.watermark.add(last.sequence_number, len(writes), last.created_s)
         self._tools.applier.submit(writes, mark)
+        self._submitted.notify()
+
+    async def _send_again(self) -> None:
+        """The second sending, once nothing of the predecessor can land any more."""
+        if self._aftermath is None or self._barrier is None:
+            return
+        clock = self._tools.clock
+        while (left_s := self._aftermath.ends_at_s - clock.boottime_s()) > 0:
+            await clock.sleep(max(left_s, SHORTEST_S))
+        writes = self._aftermath.forget()
+        self._aftermath = None
+        self._barrier.outstanding = len(writes)
+        if writes:
+            self._tools.applier.submit(writes, self._barrier)
+            self._tools.metrics.count("changes_resent", len(writes))
+            self._submitted.notify()
+        self._aftermath_over.notify()
+
+    async def _keep_proven(self) -> None:
+        """While writes are on their way, keep the permit alive; after a rest, get a new one."""
+        proof_s = self._tools.lease.proof_s
+        while True:
+            if not self.watermark.on_their_way(self._barrier if self._aftermath is not None else None):
+                await self._submitted.wait()
+            left_s = self._held.permit.until_s - self._tools.clock.boottime_s()
+            pause_s = left_s - proof_s * PROOF_LEFT
+            if pause_s <= 0:
+                await self._prove()
+            # At least so long, also when a proof does not help, because the heartbeats fail.
+            await self._tools.clock.sleep(max(pause_s, proof_s / 20))
+
+    async def _prove(self) -> None:
+        # Of writes noted while the proof is under way it proves nothing.
+        late, self.watermark.late = self.watermark.late, []
+        try:
+            await self._held.prove()
+        except Retry as error:
+            self.watermark.late[:0] = late
+            self._report("proof of the lease", error)
+        except BaseException:
+            self.watermark.late[:0] = late
+            raise
+        self._tools.applier.resume(self.watermark)
 
     async def _settled(self) -> None:
         while not self.watermark.settled:
@@ -108,18 +210,19 @@ class ShardTask:
 
     async def _save_regularly(self) -> None:
         while True:
-            await self._tools.clock.sleep(self._tools.checkpoint_every_s)
+            await self._tools.clock.sleep(self._tools.lease.checkpoint_s)
             try:
                 await self._save()
             except Retry as error:
                 # The next second tries again with a newer position; the lease's own fate is decided by its conditions.
-                self._report(error)
+                self._report("checkpoint", error)
 
     async def _save(self) -> None:
         position = self.watermark.advance()
         if position is not None and position != self._saved:
             await self._held.checkpoint(position)
             self._saved = position
+            self._tools.applier.resume(self.watermark)
 
     async def _until_saved(self, save: Callable[[], Awaitable[None]]) -> None:
         attempt = 0
@@ -127,13 +230,14 @@ class ShardTask:
             try:
                 return await save()
             except Retry as error:
-                self._report(error)
+                self._report("checkpoint", error)
                 await self._tools.clock.sleep(RETRY.delay_s(attempt, self._tools.read.random))
                 attempt += 1
 
-    def _report(self, error: Retry) -> None:
+    def _report(self, what: str, error: Retry) -> None:
         log.warning(
-            "checkpoint of %s not saved: %s; trying again",
+            "%s of %s not done: %s; trying again",
+            what,
             self.shard_id,
             error,
             extra={"event": "checkpoint_retry", "facts": {"shard": self.shard_id}},

@@ -6,8 +6,10 @@ turns it into one UpdateItem; nothing else ever writes a lease row.
 """
 
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from dynamirror.errors import Refused
+from dynamirror.model.permit import NEVER
 
 TRIM_HORIZON = "TRIM_HORIZON"
 LATEST = "LATEST"
@@ -42,6 +44,8 @@ class Lease:
     terms: Terms | None = None
     # Milliseconds since the epoch: changes created before are not wanted (--start-at). None: all are.
     start_at_ms: int | None = None
+    # The clean mark (R-7): the counter at which the last owner left, nothing of it on its way any more.
+    clean_counter: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -59,6 +63,24 @@ class Lease:
         if self.terms is None or self.owner is None or self.terms.worker != self.owner:
             return None
         return self.terms
+
+
+class Predecessor(Enum):
+    """Whose writes may still be on their way to the destination when a lease is taken."""
+
+    NOBODY = "nobody"
+    DYNAMIRROR = "dynamirror"
+    UNKNOWN = "Java, or unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A lease that this worker has got."""
+
+    lease: Lease
+    predecessor: Predecessor
+    # On this worker's clock, before the request was sent (P-9); -inf: not known.
+    sent_at_s: float = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +112,25 @@ def adopted(lease: Lease, terms: Terms) -> Lease:
 def take(lease: Lease, terms: Terms) -> Update:
     """Take an unowned or expired lease. The number of owner switches grows as KCL counts it."""
     switches = lease.owner_switches + (1 if lease.owner not in (None, terms.worker) else 0)
-    after = replace(lease, owner=terms.worker, counter=lease.counter + 1, owner_switches=switches, terms=terms)
+    after = replace(
+        lease,
+        owner=terms.worker,
+        counter=lease.counter + 1,
+        owner_switches=switches,
+        terms=terms,
+        clean_counter=None,
+    )
     return Update(lease, after)
+
+
+def predecessor(row: Lease) -> Predecessor:
+    """Who may have left writes on their way, judged by the row before it is taken (R-6, R-9).
+
+    The mark counts only while the counter is the one that it names: KCL keeps attributes that it does not know.
+    """
+    if row.owner is not None:
+        return Predecessor.DYNAMIRROR if row.terms_in_force is not None else Predecessor.UNKNOWN
+    return Predecessor.NOBODY if row.counter in (0, row.clean_counter) else Predecessor.UNKNOWN
 
 
 def renew(lease: Lease) -> Update:
@@ -114,8 +153,12 @@ def checkpoint(lease: Lease, position: str, skipped_all: bool = False) -> Update
 
 
 def release(lease: Lease) -> Update:
-    """Give the lease up in order: no owner, the counter moves once more."""
-    return Update(lease, replace(lease, owner=None, counter=lease.counter + 1, terms=None))
+    """Give the lease up in order: no owner, the counter moves once more, with the clean mark.
+
+    Only when nothing of this owner, or of the one before it, may still reach the destination (R-7).
+    """
+    counter = lease.counter + 1
+    return Update(lease, replace(lease, owner=None, counter=counter, terms=None, clean_counter=counter))
 
 
 def may_advance(old: str, new: str) -> bool:

@@ -7,6 +7,9 @@ until the newer image is durable.
 
 from collections import deque
 
+from dynamirror.model.change import Write
+from dynamirror.model.permit import Permit
+
 
 class PageMark:
     """A page on its way: `outstanding` writes of it are not durable yet."""
@@ -25,11 +28,14 @@ class PageMark:
 
 
 class Watermark:
-    """The pages of one shard in stream order, and the checkpoint that they allow."""
+    """The pages of one tenure of a shard in stream order, and the checkpoint that they allow."""
 
-    def __init__(self) -> None:
+    def __init__(self, permit: Permit) -> None:
         self._pages: deque[PageMark] = deque()
+        self.permit = permit
         self.checkpoint: str | None = None
+        # Writes that may have left after somebody else could have taken the lease; no harm if nobody did.
+        self.late: list[Write] = []
         # The lease was lost: nothing of this shard may be sent any more (P-25).
         self.abandoned = False
 
@@ -45,6 +51,11 @@ class Watermark:
         while pages and pages[0].outstanding == 0:
             self.checkpoint = pages.popleft().last_sequence
         return self.checkpoint
+
+    def on_their_way(self, besides: PageMark | None) -> bool:
+        """Whether writes of any page but one are not durable."""
+        self.advance()
+        return any(page.outstanding for page in self._pages if page is not besides)
 
     @property
     def settled(self) -> bool:

@@ -36,6 +36,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("changes_superseded", "counter", "Changes not written because a newer one of the same item was due."),
     Metric("batches_sent", "counter", "BatchWriteItem requests sent."),
     Metric("write_retries", "counter", "Writes that had to be sent again."),
+    Metric("changes_doubtful", "counter", "Writes without an answer: their items wait until it can no longer land."),
+    Metric(
+        "changes_resent", "counter", "Writes sent a second time after a take-over, in case a late one landed on them."
+    ),
+    Metric("reconciled_items", "counter", "Items compared with the source and found, or made, the same."),
+    Metric("reconcile_repairs", "counter", "Items written because they differed from the source."),
     Metric("throttles", "counter", "Requests that the destination answered with: not now."),
     Metric("leases_held", "gauge", "Shards that this worker has now."),
     Metric("lag_s", "distribution", "Age of a change, by the stream's time stamp, when it became durable."),

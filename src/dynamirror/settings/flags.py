@@ -59,6 +59,7 @@ SOURCE = "Source"
 DESTINATION = "Destination"
 TASK = "Task and leases"
 READING = "Reading"
+ORDER = "Order under faults"
 CHECKS = "Checks before the start"
 REPORTS = "Logs and metrics"
 
@@ -200,6 +201,24 @@ FLAGS: tuple[Flag, ...] = (
         default="10000",
         least=1,
         most=3_600_000,
+    ),
+    Flag(
+        "stray_life",
+        ORDER,
+        "How long a write without an answer may still land after its time-out. Its item, and after a crash the "
+        "checkpoint, waits so long; longer is safer and slower. 300s outlives every signature.",
+        kind="duration",
+        metavar="DURATION",
+        default="30s",
+        least=5,
+        most=600,
+    ),
+    Flag(
+        "cautious_takeover",
+        ORDER,
+        "After taking a lease that was not left in order, write nothing before the predecessor's last writes have "
+        "landed or cannot any more; else write at once, and those changes once more afterwards.",
+        kind="switch",
     ),
     Flag(
         "enable_stream",

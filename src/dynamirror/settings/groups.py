@@ -62,9 +62,27 @@ class WriteSettings:
 
     # T of protocol-review section 4: total time-out of one attempt.
     attempt_timeout_s: float = 5.0
+    # L: how long a request may still land after its client gave up (--stray-life).
+    stray_life_s: float = 30.0
+    # How far two clocks may drift apart within a lease, and how late a timer may fire.
+    clock_drift_s: float = 1.0
     requests_in_flight_max: int = 32
     # Bytes of write requests accepted and not yet durable; readers wait above it.
     queue_bytes_max: int = 16 * 1024 * 1024
+    # Bytes of writes remembered for a second sending after unclean starts; reading waits above it.
+    resend_bytes_max: int = 32 * 1024 * 1024
+    # --cautious-takeover: after an unclean start write nothing until the predecessor's writes have settled.
+    cautious: bool = False
+
+    @property
+    def settle_s(self) -> float:
+        """T + L: nothing of a request sent so long ago is still on its way."""
+        return self.attempt_timeout_s + self.stray_life_s
+
+    @property
+    def margin_s(self) -> float:
+        """Sending stops so long before somebody else may take the lease: the last attempt is over by then."""
+        return self.attempt_timeout_s + self.clock_drift_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +97,10 @@ class LeaseSettings:
     renew_s: float = 15.0
     # 60 s failover time of the Java tool + 20 s guard (P-12).
     java_patience_s: float = 80.0
+    # After this moment a KCL worker may take a row whose counter stands still (failoverTimeMillis of the Java tool).
+    java_failover_s: float = 60.0
+    # A proof of ownership allows sending for so long; it is renewed twice as often while writes are on their way.
+    proof_s: float = 1.0
     shard_sync_s: float = 60.0
     checkpoint_s: float = 1.0
 

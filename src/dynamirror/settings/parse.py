@@ -20,6 +20,7 @@ from dynamirror.settings.groups import (
     ReplicationSettings,
     SourceSettings,
     TaskSettings,
+    WriteSettings,
 )
 from dynamirror.settings.start_at import parsed_start
 
@@ -66,6 +67,7 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         destination=_destination(given),
         task=_task(given),
         read=_read(given, now_ms),
+        write=WriteSettings(stray_life_s=given.number("stray_life"), cautious=given.on("cautious_takeover")),
         log=_log(given),
         checks=CheckSettings(allow_loop=given.on("allow_loop"), enable_stream=given.on("enable_stream")),
         publish_cloudwatch=not given.on("dont_publish_cloudwatch"),

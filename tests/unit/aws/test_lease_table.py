@@ -152,9 +152,16 @@ def test_the_checkpoint_that_ends_skipping_says_so() -> None:
 
 def test_release_leaves_no_owner_and_none_of_our_terms() -> None:
     update, condition, values = resolved(update_request(release(HELD)))
-    assert update == "SET leaseCounter = :leaseCounter REMOVE leaseOwner, xr_for, xr_hb, xr_leaseMs"
+    assert update == (
+        "SET leaseCounter = :leaseCounter, xr_clean = :xr_clean REMOVE leaseOwner, xr_for, xr_hb, xr_leaseMs"
+    )
     assert condition == "leaseCounter = :seen_leaseCounter AND leaseOwner = :seen_leaseOwner"
-    assert values[":leaseCounter"] == {"N": "418"}
+    assert values[":leaseCounter"] == values[":xr_clean"] == {"N": "418"}
+
+
+def test_a_take_removes_the_clean_mark() -> None:
+    update, _, _ = resolved(update_request(take(release(HELD).after, TERMS)))
+    assert update.endswith(" REMOVE xr_clean")
 
 
 @pytest.mark.parametrize("update", [take(new_lease(SHARD, ()), TERMS), renew(HELD), release(HELD)])

@@ -35,7 +35,7 @@ class Chaos:
             Side.SOURCE: (worker.stream_faults,),
         }
         for side, cuts in kinds.items():
-            seeded = SeededFaults(self.draw.random, self.share, side, 0.0 if side is Side.DESTINATION else 5.0)
+            seeded = SeededFaults(self.draw.random, self.share, side, 30.0 if side is Side.DESTINATION else 5.0)
             for cut in cuts:
                 cut.then = seeded
         self.alive.append(worker.start())
@@ -76,6 +76,8 @@ class Chaos:
         await self.world.until_equal(120)
         names = {worker.name for worker in self.alive}
         await self.world.until(lambda: set(self.world.owners()) <= names, 60)
+        await self.world.until(lambda: all(worker.settled for worker in self.alive), 400)
+        await self.world.until_equal(0.0)
         for worker in self.alive:
             await worker.stop()
         rows = self.world.leases.rows.values()

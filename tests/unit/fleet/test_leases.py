@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from dynamirror.errors import ConditionFailed, LeaseLost, Retry, Side, Throttled, Unreachable
-from dynamirror.fleet.leases import HeldLease
-from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Terms
+from dynamirror.fleet.leases import HeldLease, LeaseTools
+from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Predecessor, Taken, Terms
+from dynamirror.model.permit import Fence
 from dynamirror.testing.faults import Fault, Line, Scripted
 from dynamirror.testing.memory_state import MemoryLeases
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
@@ -27,7 +28,10 @@ class Held:
         self.table = MemoryLeases(Line(self.faults, latency_s=0.01))
         self.table.rows["shard"] = ROW
         self.clock = VirtualClock()
-        self.lease = HeldLease(ROW, self.table, self.clock, self.clock.boottime_s())
+        fence = Fence(proof_s=1.0, row_s=54.0, beat_s=4.0)
+        self.beaten_at_s = self.clock.boottime_s()
+        tools = LeaseTools(self.table, self.clock, fence, lambda: self.beaten_at_s)
+        self.lease = HeldLease(Taken(ROW, Predecessor.NOBODY, self.beaten_at_s), tools)
 
     @property
     def row(self) -> Lease:

@@ -108,7 +108,7 @@ def test_only_one_of_two_takers_gets_a_lease() -> None:
             one.directory.taken(row, one.tenure.terms), other.directory.taken(row, other.tenure.terms)
         )
         assert sorted(len(leases) for leases in got) == [0, 1]
-        [winner] = [leases[0] for leases in got if leases]
+        [winner] = [leases[0].lease for leases in got if leases]
         assert world.leases.rows[row.shard_id] == winner
         assert sorted(map(len, (one.directory.in_doubt, other.directory.in_doubt))) == [0, 1]
 
@@ -123,8 +123,9 @@ def test_a_take_without_an_answer_is_recognised_when_it_is_repeated() -> None:
         worker.lease_faults.then = Scripted("UpdateItem", [unanswered(Side.STATE, 0.0)])
         with pytest.raises(Retry):
             await shards.taken(row, ME)
-        assert shards.in_doubt == {row.shard_id}
-        [lease] = await shards.taken(row, ME)
+        assert set(shards.in_doubt) == {row.shard_id}
+        [taken] = await shards.taken(row, ME)
+        lease = taken.lease
         assert lease == world.leases.rows[row.shard_id]
         assert (lease.owner, lease.counter) == ("w", 1)
 
@@ -140,7 +141,7 @@ def test_a_take_that_is_cut_off_is_remembered() -> None:
         await asyncio.sleep(0.001)
         task.cancel()
         await asyncio.wait([task])
-        assert shards.in_doubt == {row.shard_id}
+        assert set(shards.in_doubt) == {row.shard_id}
 
     run_virtual(scenario())
 
@@ -162,7 +163,7 @@ def test_children_are_created_as_this_workers_own() -> None:
         parent, children = finished(world)
         listed, got = await shards.adopt_children(parent, ME)
         assert listed == 2
-        assert [lease.shard_id for lease in got] == children
+        assert [taken.lease.shard_id for taken in got] == children
         for child in children:
             row = world.leases.rows[child]
             assert (row.owner, row.counter, row.checkpoint, row.parent_ids) == (
@@ -183,7 +184,7 @@ def test_free_children_are_taken_and_those_of_others_are_left() -> None:
         world.leases.rows[foreign] = Lease(foreign, TRIM_HORIZON, "java", 3, parent_ids=(parent.shard_id,))
         listed, got = await shards.adopt_children(parent, ME)
         assert listed == 2
-        assert [lease.shard_id for lease in got] == [free]
+        assert [taken.lease.shard_id for taken in got] == [free]
         assert world.leases.rows[foreign].owner == "java"
 
     run_virtual(scenario())
@@ -200,10 +201,10 @@ def test_children_of_an_attempt_that_was_cut_off_are_got_by_the_next(lands_after
             await shards.adopt_children(parent, ME)
         listed, got = await shards.adopt_children(parent, ME)
         assert listed == 2
-        assert [lease.shard_id for lease in got] == children
-        assert [world.leases.rows[child] for child in children] == got
+        assert [taken.lease.shard_id for taken in got] == children
+        assert [world.leases.rows[child] for child in children] == [taken.lease for taken in got]
         # Until somebody follows them they are to be released at a stop.
-        assert shards.in_doubt == set(children)
+        assert set(shards.in_doubt) == set(children)
 
     run_virtual(scenario())
 

@@ -11,17 +11,22 @@ from contextlib import suppress
 from dynamirror.errors import Side, Unanswered
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
-from dynamirror.follow.apply import Applier, ApplyTools
+from dynamirror.follow.apply import Applier
 from dynamirror.follow.read import ReadTools
+from dynamirror.follow.send import ApplyTools
+from dynamirror.follow.settling import Budget
 from dynamirror.follow.shard_task import FollowTools
 from dynamirror.follow.signal import Signal
 from dynamirror.model.change import Page, Write
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import Terms
+from dynamirror.model.permit import NEVER
 from dynamirror.model.shard_graph import Listing, Shard, Start
 from dynamirror.observe.metrics import Metrics
+from dynamirror.settings.bounds import fence_of
 from dynamirror.settings.groups import LeaseSettings, ReadSettings, WriteSettings
 from dynamirror.testing.faults import Fault, Faults, Line, no_faults
 from dynamirror.testing.memory_state import MemoryLeases, MemoryState
@@ -123,15 +128,25 @@ class Worker:
         table = MemoryTable(CODEC, Line(self.write_faults, LATENCY_S), self._note)
         table.items, table.refused = world.destination.items, world.destination.refused
         stream = StreamLine(world.stream, Line(self.stream_faults, LATENCY_S))
-        self.applier = Applier(ApplyTools(table, self.clock, draw, self.metrics, WriteSettings()))
+        write = WriteSettings()
+        self.late: list[Write] = []
+        self.applier = Applier(ApplyTools(table, self.clock, draw, self.metrics, write, self.late.extend))
         read = ReadTools(stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(32))
-        follow = FollowTools(read, self.applier, CODEC, self.metrics, self.settings.checkpoint_s)
+        budget = Budget(write.resend_bytes_max)
+        follow = FollowTools(read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend)
         beating = Heartbeat(self.state, self.clock, name, {}, self.settings.heartbeat_s) if self.state else None
         terms = Terms(name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
         self.directory = ShardDirectory(stream, self.leases, self.clock, draw, start)
-        self.tenure = TenureTools(follow, self.leases, self.directory, terms, 10.0, Signal())
+        fence = fence_of(self.settings, write, heartbeat=beating is not None)
+        held = LeaseTools(self.leases, self.clock, fence, lambda: beating.beaten_at_s if beating else NEVER)
+        self.tenure = TenureTools(follow, held, write, self.directory, terms, 10.0, Signal())
         self.coordinator = Coordinator(FleetTools(self.tenure, self.settings, beating, self.state))
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Nothing of it, or of those before it, is on its way to the destination."""
+        return all(tenure.settled for tenure in self.coordinator.tenures.values())
 
     def _note(self, write: Write) -> None:
         self.world.writes.append((self.world.now_s, self.name, write.key, int(write.sequence_number)))

@@ -9,14 +9,18 @@ from contextlib import asynccontextmanager
 import pytest
 
 from dynamirror.errors import Gap, LeaseLost, Side, Stop, Throttled
-from dynamirror.follow.apply import Applier, ApplyTools
+from dynamirror.follow.apply import Applier
 from dynamirror.follow.read import ReadTools
-from dynamirror.follow.shard_task import FollowTools, ShardTask
+from dynamirror.follow.send import ApplyTools
+from dynamirror.follow.settling import Aftermath, Budget
+from dynamirror.follow.shard_task import Entry, FollowTools, ShardTask
+from dynamirror.model.change import Write
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease
+from dynamirror.model.permit import Permit
 from dynamirror.model.skip import Skip
 from dynamirror.observe.metrics import Metrics
-from dynamirror.settings.groups import ReadSettings, WriteSettings
+from dynamirror.settings.groups import LeaseSettings, ReadSettings, WriteSettings
 from dynamirror.testing.faults import Fault, Faults, Line, Scripted, no_faults
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
@@ -30,9 +34,18 @@ class Held:
     """A lease that notes its checkpoints; `fails` holds what the next ones raise."""
 
     def __init__(self, clock: VirtualClock) -> None:
+        self.lease = Lease("none", TRIM_HORIZON)
+        self.permit = Permit()
+        self.proofs = 0
         self.saved: list[tuple[float, str, bool]] = []
         self.fails: list[Exception] = []
         self._clock = clock
+
+    async def prove(self) -> None:
+        sent_at_s = self._clock.boottime_s()
+        await asyncio.sleep(0.01)
+        self.proofs += 1
+        self.permit.until_s = sent_at_s + 1.0
 
     async def checkpoint(self, position: str, skipped_all: bool = False) -> None:
         await asyncio.sleep(0.01)
@@ -55,9 +68,14 @@ class World:
         self.destination = MemoryTable(CODEC, Line(write_faults, latency_s=0.01))
         self.metrics = Metrics()
         draw = random.Random(1).random
-        self.applier = Applier(ApplyTools(self.destination, self.clock, draw, self.metrics, WriteSettings()))
+        self.late: list[Write] = []
+        tools = ApplyTools(self.destination, self.clock, draw, self.metrics, WriteSettings(), self.late.extend)
+        self.applier = Applier(tools)
+        self.budget = Budget(10_000)
         read = ReadTools(self.stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(4))
-        self.tools = FollowTools(read, self.applier, CODEC, self.metrics, 1.0)
+        self.tools = FollowTools(
+            read, self.applier, CODEC, self.metrics, LeaseSettings(), self.budget, self.late.extend
+        )
         self.held = Held(self.clock)
         [self.shard_id] = self.stream.open_shards()
 
@@ -65,10 +83,14 @@ class World:
         return [str(self.source.put({"id": {"S": key}, "v": {"N": str(value)}})) for key in keys]
 
     def task(
-        self, checkpoint: str = TRIM_HORIZON, start_at_ms: int | None = None, at_latest: bool = False
+        self,
+        checkpoint: str = TRIM_HORIZON,
+        start_at_ms: int | None = None,
+        at_latest: bool = False,
+        aftermath: Aftermath | None = None,
     ) -> ShardTask:
-        lease = Lease(self.shard_id, checkpoint, "me", 1, start_at_ms=start_at_ms)
-        return ShardTask(self.tools, lease, self.held, Skip(start_at_ms), at_latest)
+        self.held.lease = Lease(self.shard_id, checkpoint, "me", 1, start_at_ms=start_at_ms)
+        return ShardTask(self.tools, self.held, Entry(Skip(start_at_ms), at_latest, aftermath))
 
     @asynccontextmanager
     async def applying(self) -> AsyncIterator[None]:

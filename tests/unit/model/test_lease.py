@@ -33,12 +33,30 @@ def test_a_take_counts_the_switch_only_from_another_owner(owner: str | None, swi
     assert not update.unless_finished
 
 
+@pytest.mark.parametrize(
+    "row,left_by",
+    [
+        (new_lease("s", ()), decide.Predecessor.NOBODY),
+        (decide.release(ROW).after, decide.Predecessor.NOBODY),
+        (ROW, decide.Predecessor.DYNAMIRROR),
+        (replace(ROW, owner="java"), decide.Predecessor.UNKNOWN),
+        # G-1: the mark of an earlier release, kept by a KCL worker that took the row and has gone since.
+        (replace(decide.release(ROW).after, counter=9), decide.Predecessor.UNKNOWN),
+        (replace(decide.release(ROW).after, counter=9, owner="java"), decide.Predecessor.UNKNOWN),
+        (replace(ROW, owner=None), decide.Predecessor.UNKNOWN),
+    ],
+)
+def test_who_may_have_left_writes_on_their_way(row: Lease, left_by: decide.Predecessor) -> None:
+    assert decide.predecessor(row) is left_by
+    assert decide.take(row, ME).after.clean_counter is None
+
+
 def test_renewing_moves_the_counter_only() -> None:
     assert decide.renew(ROW) == Update(ROW, replace(ROW, counter=8))
 
 
 def test_a_release_leaves_no_owner_and_no_terms() -> None:
-    assert decide.release(ROW) == Update(ROW, replace(ROW, owner=None, counter=8, terms=None))
+    assert decide.release(ROW) == Update(ROW, replace(ROW, owner=None, counter=8, terms=None, clean_counter=8))
 
 
 def test_a_checkpoint_resets_the_switches_and_never_reopens_a_finished_shard() -> None:

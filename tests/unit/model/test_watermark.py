@@ -3,12 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dynamirror.model.permit import Permit
 from dynamirror.model.watermark import PageMark, Watermark
 
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.data())
 def test_the_checkpoint_is_the_last_page_below_which_all_is_done(sizes: list[int], draw: st.DataObject) -> None:
-    watermark = Watermark()
+    watermark = Watermark(Permit())
     marks: list[PageMark] = []
     open_writes: list[int] = []
     to_add = list(enumerate(sizes))
@@ -27,7 +28,7 @@ def test_the_checkpoint_is_the_last_page_below_which_all_is_done(sizes: list[int
 
 
 def test_a_new_watermark_is_settled_and_knows_no_checkpoint() -> None:
-    watermark = Watermark()
+    watermark = Watermark(Permit())
     assert watermark.settled
     assert watermark.advance() is None
     assert "7, outstanding=2" in repr(watermark.add("7", 2))

@@ -48,6 +48,8 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "batch_size": ("17", "read.batch_size", 17),
     "max_idle_poll": ("250ms", "read.idle_poll_max_s", 0.25),
     "parent_shard_poll_interval_ms": ("1500", "read.parent_poll_s", 1.5),
+    "stray_life": ("5m", "write.stray_life_s", 300.0),
+    "cautious_takeover": ("true", "write.cautious", True),
     "enable_stream": ("true", "checks.enable_stream", True),
     "allow_loop": ("true", "checks.allow_loop", True),
     "log_dir": ("/var/log/x", "log.directory", Path("/var/log/x")),

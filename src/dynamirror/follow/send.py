@@ -1,0 +1,138 @@
+"""One batch to its answer: sent once, halved where an item is refused, sorted by what became of each write.
+
+Nothing is retried here; `follow/apply` decides what is sent again, and when.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dynamirror.errors import ItemRefused, Retry, Side, Unanswered
+from dynamirror.follow.patience import CredentialsPatience
+from dynamirror.model.change import Write
+from dynamirror.model.watermark import PageMark, Watermark
+from dynamirror.ports import Clock, DestinationTable, MetricSink
+from dynamirror.settings.groups import WriteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyTools:
+    """What the applier is given from outside."""
+
+    table: DestinationTable
+    clock: Clock
+    random: Callable[[], float]
+    metrics: MetricSink
+    settings: WriteSettings
+    # Takes over writes of a lost lease that may have left too late: their items are to be reconciled (R-10).
+    reconcile: Callable[[Sequence[Write]], None]
+
+
+class Pending:
+    """A write that was accepted and is not durable yet, with the pages that wait for it."""
+
+    __slots__ = ("attempts", "marks", "write")
+
+    def __init__(self, write: Write, marks: list[PageMark]) -> None:
+        self.write = write
+        self.marks = marks
+        self.attempts = 0
+
+    @property
+    def tenure(self) -> Watermark:
+        """The tenure under which it is sent: that of the newest page."""
+        return self.marks[-1].watermark
+
+    @property
+    def abandoned(self) -> bool:
+        """Its shard is no longer this worker's: it may not be sent (P-25)."""
+        return self.marks[-1].watermark.abandoned
+
+    def sendable(self, now_s: float) -> bool:
+        """The lease permits sending now."""
+        tenure = self.marks[-1].watermark
+        return now_s < tenure.permit.until_s and not tenure.abandoned
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What of a batch is not durable, and why."""
+
+    # Not applied: to be sent again.
+    failed: list[Pending] = field(default_factory=list)
+    error: Retry | None = None
+    # May have been applied, or may still be, until `settled_at_s` (R-5).
+    doubtful: list[Pending] = field(default_factory=list)
+    settled_at_s: float = 0.0
+    # Can never be written.
+    refused: list[tuple[Pending, ItemRefused]] = field(default_factory=list)
+
+    def add(self, other: "Outcome") -> None:
+        """Join what came of another part of the batch."""
+        self.failed += other.failed
+        self.error = self.error or other.error
+        self.doubtful += other.doubtful
+        self.settled_at_s = max(self.settled_at_s, other.settled_at_s)
+        self.refused += other.refused
+
+
+class Sender:
+    """Sends batches to the destination table; shared by all that are in flight."""
+
+    def __init__(self, tools: ApplyTools) -> None:
+        self._tools = tools
+        self._credentials = CredentialsPatience(tools.clock)
+
+    async def send(self, batch: list[Pending]) -> Outcome:
+        """Each write of the batch is durable, or in the outcome once. Raises Stop."""
+        now_s = self._tools.clock.boottime_s()
+        sendable = [pending for pending in batch if pending.sendable(now_s)]
+        if len(sendable) == len(batch):
+            return await self._attempt(batch, now_s)
+        waiting = [pending for pending in batch if not pending.sendable(now_s)]
+        outcome = Outcome(waiting, Retry(Side.STATE, "the lease has to be proven first"))
+        if sendable:
+            outcome.add(await self._attempt(sendable, now_s))
+        return outcome
+
+    async def _attempt(self, batch: list[Pending], sent_at_s: float) -> Outcome:
+        settings = self._tools.settings
+        permits_s = [pending.tenure.permit.until_s for pending in batch]
+        try:
+            left = await self._tools.table.write([pending.write for pending in batch])
+        except Unanswered as error:
+            settled_at_s = sent_at_s + settings.attempt_timeout_s + settings.stray_life_s
+            return Outcome(error=error, doubtful=batch, settled_at_s=settled_at_s)
+        except Retry as error:
+            self._credentials.failed(error)
+            return Outcome(batch, error)
+        except ItemRefused as error:
+            if len(batch) == 1:
+                return Outcome(refused=[(batch[0], error)])
+            half = len(batch) // 2
+            outcome = await self.send(batch[:half])
+            outcome.add(await self.send(batch[half:]))
+            return outcome
+        finally:
+            self._note_late(batch, permits_s)
+        self._credentials.answered()
+        self._tools.metrics.count("batches_sent")
+        if not left:
+            return Outcome()
+        keys = {write.key for write in left}
+        return Outcome([pending for pending in batch if pending.write.key in keys])
+
+    def _note_late(self, batch: Sequence[Pending], permits_s: Sequence[float]) -> None:
+        """1 the permit is looked at; 2 the process is frozen, for longer than its lease; 3 another worker takes the
+        lease and writes a newer change; 4 the process thaws and sends. No check before sending can prevent it; the
+        clock afterwards shows that it may have happened (A-8, C-5)."""
+        settings = self._tools.settings
+        over_s = self._tools.clock.boottime_s() - settings.attempt_timeout_s - settings.clock_drift_s
+        if over_s <= min(permits_s):
+            return
+        for pending, until_s in zip(batch, permits_s, strict=True):
+            if over_s <= until_s:
+                continue
+            if pending.abandoned:
+                self._tools.reconcile([pending.write])
+            else:
+                pending.tenure.late.append(pending.write)
