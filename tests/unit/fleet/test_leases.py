@@ -10,7 +10,7 @@ import pytest
 from dynamirror.errors import ConditionFailed, LeaseLost, Retry, Side, Throttled, Unreachable
 from dynamirror.fleet.leases import HeldLease, LeaseTools
 from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Predecessor, Taken, Terms
-from dynamirror.model.permit import Fence
+from dynamirror.model.permit import NEVER, Fence
 from dynamirror.testing.faults import Fault, Line, Scripted
 from dynamirror.testing.memory_state import MemoryLeases
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
@@ -97,6 +97,76 @@ def test_after_a_lost_answer_the_lease_is_kept_whenever_the_write_lands(
         await asyncio.sleep(10)
         await held.lease.renew()
         assert held.row.owner == "me"
+
+    run_virtual(scenario())
+
+
+# --- permits
+
+
+def test_a_proof_reads_the_row_and_allows_sending_for_a_second() -> None:
+    async def scenario() -> None:
+        held = Held()
+        sent_at_s = held.clock.boottime_s()
+        assert held.lease.permit.until_s < sent_at_s
+        await held.lease.prove()
+        assert held.lease.permit.until_s == sent_at_s + 1.0
+        assert held.row == ROW
+
+    run_virtual(scenario())
+
+
+def test_a_proof_moves_the_counter_once_others_might_take_the_row() -> None:
+    async def scenario() -> None:
+        held = Held()
+        await asyncio.sleep(53.5)
+        held.beaten_at_s = sent_at_s = held.clock.boottime_s()
+        await held.lease.prove()
+        assert held.lease.permit.until_s == sent_at_s + 1.0
+        assert held.row.counter == 2
+
+    run_virtual(scenario())
+
+
+def test_without_heartbeats_a_proof_allows_nothing() -> None:
+    async def scenario() -> None:
+        held = Held()
+        await asyncio.sleep(4.1)
+        await held.lease.prove()
+        assert held.lease.permit.until_s < held.clock.boottime_s()
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("row", [replace(ROW, owner="java", counter=2), replace(ROW, counter=9), None])
+def test_a_proof_finds_that_the_lease_is_lost(row: Lease | None) -> None:
+    async def scenario() -> None:
+        held = Held()
+        await held.lease.prove()
+        if row is None:
+            del held.table.rows["shard"]
+        else:
+            held.table.rows["shard"] = row
+        with pytest.raises(LeaseLost):
+            await held.lease.prove()
+        assert held.lease.lost
+        assert held.lease.permit.until_s == NEVER
+
+    run_virtual(scenario())
+
+
+def test_a_late_write_of_our_own_is_no_loss_for_a_proof() -> None:
+    async def scenario() -> None:
+        held = Held()
+        held.faults.then = Scripted("UpdateItem", [unanswered(Side.STATE, 0.5)])
+        with pytest.raises(Retry):
+            await held.lease.renew()
+        await held.lease.prove()
+        assert held.lease.lease.counter == 1
+        await asyncio.sleep(1)
+        await held.lease.prove()
+        assert held.lease.lease == held.row
+        assert held.row.counter == 2
 
     run_virtual(scenario())
 

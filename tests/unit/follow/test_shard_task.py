@@ -39,11 +39,14 @@ class Held:
         self.proofs = 0
         self.saved: list[tuple[float, str, bool]] = []
         self.fails: list[Exception] = []
+        self.proof_fails: list[Exception] = []
         self._clock = clock
 
     async def prove(self) -> None:
         sent_at_s = self._clock.boottime_s()
         await asyncio.sleep(0.01)
+        if self.proof_fails:
+            raise self.proof_fails.pop(0)
         self.proofs += 1
         self.permit.until_s = sent_at_s + 1.0
 
