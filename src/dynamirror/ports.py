@@ -4,12 +4,16 @@
 be made to fail. Every method may raise the errors of `errors.py`; those named here are the ones a caller handles.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dynamirror.model.as_read import AsRead
 from dynamirror.model.change import Page, Write
-from dynamirror.model.key import KeySchema
+from dynamirror.model.diff import Item
+from dynamirror.model.duty import Duty
+from dynamirror.model.item_key import ItemKey
+from dynamirror.model.key import Key, KeySchema
 from dynamirror.model.lease import Lease, Update
 from dynamirror.model.shard_graph import Listing, Shard
 
@@ -70,6 +74,36 @@ class DestinationTable(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class ItemsRead:
+    """What a reading by key found. A key that is neither here nor there has no item."""
+
+    items: Mapping[Key, Item]
+    # Not looked up this time (throttled, or the answer was full): to be asked for again, after a pause.
+    unprocessed: Collection[Key] = ()
+
+
+class ItemReader(Protocol):
+    """A table whose items are read by key."""
+
+    async def read(self, keys: Sequence[ItemKey]) -> ItemsRead:
+        """One BatchGetItem of at most 100 keys, none twice, all read consistently; up to 16 MB of items.
+
+        One attempt. Raises Retry (read nothing), Stop.
+        """
+
+
+class ItemTable(ItemReader, Protocol):
+    """A table whose items are also replaced one by one, each on a condition."""
+
+    async def replace(self, key: ItemKey, seen: AsRead, wanted: Item | None) -> None:
+        """Put `wanted`, or delete the item where it is None, if the item still is as it was seen.
+
+        One attempt. Raises ConditionFailed (it is not), Throttled and its like (nothing was applied), Unanswered
+        (it may have been, or may still be, also when the condition holds only later), ItemRefused, Stop.
+        """
+
+
 class LeaseStore(Protocol):
     """The lease table of the task."""
 
@@ -118,6 +152,22 @@ class StateStore(Protocol):
         The pair outlives the incarnation: deleting the lease table restarts the task for the same two tables,
         and never turns its name into another task's unnoticed.
         """
+
+    async def put_duty(self, duty: Duty) -> None:
+        """Write a duty's row, whatever stood there. May be repeated until the duty is claimed or removed."""
+
+    async def duties(self) -> list[Duty]:
+        """All duties, read consistently."""
+
+    async def claim_duty(self, duty: Duty, worker: str) -> Duty:
+        """Make the duty the worker's; by the one that has it already it proves that nobody has taken it.
+
+        Returns the duty as it stands now. Raises ConditionFailed when the row is gone or no longer as `duty` says,
+        also after an earlier attempt whose answer was lost.
+        """
+
+    async def remove_duty(self, duty: Duty) -> None:
+        """Remove the row if it is still as `duty` says; else it is somebody else's, or gone, which is no error."""
 
 
 class MetricSink(Protocol):

@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": {"cli", "engines"},  # dynamirror/__init__.py and __main__.py
     "cli": {"engines", *HANDS, *SHARED},
     "engines": {*HANDS, *SHARED, "aws", "observe", "testing"},
-    "fleet": {*SHARED, "follow", "copy"},
+    "fleet": {*SHARED, "follow", "copy", "prove.reconcile"},
     "follow": {*SHARED, "prove.reconcile"},
     "copy": {*SHARED, "prove.reconcile"},
     "prove": SHARED,
@@ -123,7 +123,7 @@ def test_the_house_is_in_order() -> None:
         ),
         ("follow.apply", "from dynamirror.prove import verify"),
         ("follow.apply", "from dynamirror.copy.scan import page"),
-        ("fleet.leases", "from dynamirror.prove.reconcile import reconcile"),
+        ("fleet.leases", "from dynamirror.prove.verify import verify"),
         ("prove.verify", "from dynamirror.fleet import shards"),
         ("aws.http", "from .. import follow"),
         ("engines.worker", "import dynamirror.cli.main"),

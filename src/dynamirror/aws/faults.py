@@ -25,7 +25,8 @@ from dynamirror.errors import (
 )
 
 _MESSAGE_LENGTH_MAX = 300
-_BATCH_WRITE = "BatchWriteItem"
+# Writes of items; on control tables a refusal is a fault of ours, and stops.
+_ITEM_WRITES = frozenset({"BatchWriteItem", "PutItem", "DeleteItem"})
 _SHARD_OPERATIONS = frozenset({"GetShardIterator", "GetRecords"})
 # What a refusal says whose cause is a clock ("Signature expired: ... is now earlier than ...").
 _CLOCK_PHRASES = ("signature expired", "signature not yet current")
@@ -114,7 +115,7 @@ def _unnamed(fault: Fault) -> DynamirrorError:
         return Unanswered(fault.side, str(fault))
     if fault.status == 429:
         return Throttled(fault.side, str(fault))
-    if fault.status == 413 and fault.operation == _BATCH_WRITE:
+    if fault.status == 413 and _writes_an_item(fault):
         return ItemRefused(f"{fault}: the request is too large")
     return not_dynamodb(fault.side, fault.url, fault.status)
 
@@ -127,9 +128,13 @@ def _named(fault: Fault) -> DynamirrorError:
         return make(fault)
     if fault.status >= 500:
         return Unanswered(fault.side, str(fault))
-    if fault.status == 413 and fault.operation == _BATCH_WRITE:
+    if fault.status == 413 and _writes_an_item(fault):
         return ItemRefused(str(fault))
     return Stop(fault.side, str(fault))
+
+
+def _writes_an_item(fault: Fault) -> bool:
+    return fault.operation in _ITEM_WRITES and fault.side is not Side.STATE
 
 
 def _throttled(fault: Fault) -> DynamirrorError:
@@ -164,7 +169,7 @@ def _missing(fault: Fault) -> DynamirrorError:
 
 
 def _invalid(fault: Fault) -> DynamirrorError:
-    if fault.operation == _BATCH_WRITE:
+    if _writes_an_item(fault):
         return ItemRefused(str(fault))
     if fault.operation == "UpdateTable" and _STREAM_IS_ON in fault.said:
         return _in_use(fault)

@@ -6,11 +6,13 @@ written in, so that deleting the lease table, or switching the stream off and on
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dynamirror.aws.wire import Caller, Row, Value, all_rows, encode, get_row, n, s
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
+from dynamirror.model.duty import Duty
 from dynamirror.ports import PairAnswer
 
 log = logging.getLogger("dynamirror.leases")
@@ -18,7 +20,7 @@ log = logging.getLogger("dynamirror.leases")
 # Of the rows of this file. A newer one may mean something that this version would break.
 SCHEMA = 1
 
-_WORKER, _TASK, _PAIR = "worker", "task", "pair"
+_WORKER, _TASK, _PAIR, _DUTY = "worker", "task", "pair", "duty"
 _RESERVED = frozenset({"kind", "id", "leaseTableId", "streamArn", "schema", "beat"})
 
 
@@ -95,6 +97,46 @@ class StateTable:
             return PairAnswer(True, source_arn, destination_arn)
         raise Retry(Side.STATE, f"the row {_TASK}/{_PAIR} of {self._name} changes all the time")
 
+    async def put_duty(self, duty: Duty) -> None:
+        """See ports.StateStore. The key's attributes stand there verbatim, for operators too."""
+        row = {"key": {"M": duty.key}, "worker": s(duty.worker), "claim": n(duty.claim)}
+        await self._put(_DUTY, duty.id, row)
+
+    async def duties(self) -> list[Duty]:
+        """See ports.StateStore. Raises Stop when a newer dynamirror has written there."""
+        duties = []
+        for row in await self._rows(_DUTY):
+            match row:
+                case {
+                    "id": {"S": str(duty_id)},
+                    "key": {"M": dict(key)},
+                    "worker": {"S": str(worker)},
+                    "claim": {"N": str(claim)},
+                } if claim.isdecimal():
+                    duties.append(Duty(duty_id, key, worker, int(claim)))
+                case _:
+                    self._say_once("state_row_refused", f"a row of kind {_DUTY} that is none of ours is ignored")
+        return duties
+
+    async def claim_duty(self, duty: Duty, worker: str) -> Duty:
+        """See ports.StateStore."""
+        claimed = replace(duty, worker=worker, claim=duty.claim + 1)
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "Key": _key(_DUTY, duty.id),
+            "UpdateExpression": "SET #worker = :by, #claim = :next",
+            **_claimed_as(duty),
+        }
+        request["ExpressionAttributeValues"] |= {":by": s(worker), ":next": n(claimed.claim)}
+        await self._caller.call("UpdateItem", encode(request))
+        return claimed
+
+    async def remove_duty(self, duty: Duty) -> None:
+        """See ports.StateStore."""
+        request = {"TableName": self._name, "Key": _key(_DUTY, duty.id), **_claimed_as(duty)}
+        with suppress(ConditionFailed):
+            await self._caller.call("DeleteItem", encode(request))
+
     async def _put(
         self, kind: str, row_id: str, attributes: Mapping[str, Value], condition: Mapping[str, Any] | None = None
     ) -> None:
@@ -149,6 +191,15 @@ class StateTable:
 
 def _key(kind: str, row_id: str) -> dict[str, Value]:
     return {"kind": s(kind), "id": s(row_id)}
+
+
+def _claimed_as(duty: Duty) -> dict[str, Any]:
+    """The condition that nobody has taken the duty; false of a row that is not there."""
+    return {
+        "ConditionExpression": "#worker = :worker AND #claim = :claim",
+        "ExpressionAttributeNames": {"#worker": "worker", "#claim": "claim"},
+        "ExpressionAttributeValues": {":worker": s(duty.worker), ":claim": n(duty.claim)},
+    }
 
 
 def _unchanged(row: Row | None) -> Mapping[str, Any]:

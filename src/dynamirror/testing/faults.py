@@ -21,7 +21,7 @@ class Fault:
     lands_after_s: float | None = None
     # The call takes so much longer; its effect comes at the end.
     delay_s: float = 0.0
-    # BatchWriteItem: so many of the writes come back in UnprocessedItems.
+    # BatchWriteItem, BatchGetItem: so many of the writes or keys come back unprocessed.
     unprocessed: int = 0
 
 
@@ -57,7 +57,7 @@ class SeededFaults:
             Fault(unanswered, lands_after_s=self._draw() * self._stray_life_s),
             Fault(delay_s=self._draw() * 4.0),
         ]
-        if operation == "BatchWriteItem":
+        if operation in ("BatchWriteItem", "BatchGetItem"):
             choices.append(Fault(unprocessed=1 + int(self._draw() * 24)))
         return choices[int(self._draw() * len(choices))]
 

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from dynamirror.errors import ConditionFailed
+from dynamirror.model.duty import Duty
 from dynamirror.model.lease import Lease, Update
 from dynamirror.ports import PairAnswer
 from dynamirror.testing.faults import Line
@@ -85,15 +86,50 @@ class MemoryState:
         """See ports.StateStore."""
         return await self._line.call("PutItem", lambda _: self._remember_pair(source_arn, destination_arn))
 
+    async def put_duty(self, duty: Duty) -> None:
+        """See ports.StateStore."""
+        await self._line.call("PutItem", lambda _: self._put("duty", duty.id, {"duty": duty}))
+
+    async def duties(self) -> list[Duty]:
+        """See ports.StateStore."""
+        return await self._line.call("Query", lambda _: [row["duty"] for row in self._current("duty").values()])
+
+    async def claim_duty(self, duty: Duty, worker: str) -> Duty:
+        """See ports.StateStore."""
+        claimed = replace(duty, worker=worker, claim=duty.claim + 1)
+        await self._line.call("UpdateItem", lambda _: self._claim(duty, claimed))
+        return claimed
+
+    async def remove_duty(self, duty: Duty) -> None:
+        """See ports.StateStore."""
+        await self._line.call("DeleteItem", lambda _: self._remove_duty(duty))
+
+    def _claim(self, duty: Duty, claimed: Duty) -> None:
+        if not self._is(duty):
+            raise ConditionFailed(f"the duty {duty.id} is gone, or another worker's")
+        self._put("duty", duty.id, {"duty": claimed})
+
+    def _remove_duty(self, duty: Duty) -> None:
+        if self._is(duty):
+            del self.rows["duty", duty.id]
+
+    def _is(self, duty: Duty) -> bool:
+        row = self._current("duty").get(duty.id)
+        return row is not None and (row["duty"].worker, row["duty"].claim) == (duty.worker, duty.claim)
+
+    def _current(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Rows of a kind that belong to this incarnation, by id."""
+        return {
+            row_id: attributes
+            for (row_kind, row_id), (incarnation, attributes) in self.rows.items()
+            if row_kind == kind and incarnation == self._incarnation
+        }
+
     def _put(self, kind: str, row_id: str, attributes: Mapping[str, Any]) -> None:
         self.rows[kind, row_id] = (self._incarnation, attributes)
 
     def _beats(self) -> dict[str, int]:
-        return {
-            row_id: attributes["beat"]
-            for (kind, row_id), (incarnation, attributes) in self.rows.items()
-            if kind == "worker" and incarnation == self._incarnation
-        }
+        return {row_id: attributes["beat"] for row_id, attributes in self._current("worker").items()}
 
     def _remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
         incarnation, pair = self.rows.get(("task", "pair"), (self._incarnation, None))

@@ -27,7 +27,7 @@ PREFIX = "com.amazonaws.dynamodb.v20120810#"
 
 
 def fault(
-    name: str, operation: str = "PutItem", said: str = "words", status: int = 400, prefix: str = PREFIX
+    name: str, operation: str = "UpdateItem", said: str = "words", status: int = 400, prefix: str = PREFIX
 ) -> DynamirrorError:
     body = json.dumps({"__type": prefix + name, "message": said}).encode()
     return fault_of(Side.DESTINATION, operation, "table T", (URL, status, body))
@@ -65,7 +65,7 @@ def fault(
 def test_each_name_has_its_consequence(name: str, kind: type[DynamirrorError], prefix: str) -> None:
     error = fault(name, prefix=prefix)
     assert type(error) is kind
-    assert str(error).startswith(f"PutItem (destination, table T): {name}: words")
+    assert str(error).startswith(f"UpdateItem (destination, table T): {name}: words")
 
 
 def test_the_operation_decides_where_the_name_does_not() -> None:
@@ -115,9 +115,19 @@ def test_an_answer_without_a_name(status: int, body: bytes, kind: type[Dynamirro
         assert "is not DynamoDB" in str(error)
 
 
-def test_413_is_one_items_matter_only_in_a_batch() -> None:
-    assert isinstance(fault("RequestEntityTooLarge", "BatchWriteItem", status=413), ItemRefused)
-    assert type(fault("RequestEntityTooLarge", "PutItem", status=413)) is Stop
+@pytest.mark.parametrize("operation", ["BatchWriteItem", "PutItem", "DeleteItem"])
+@pytest.mark.parametrize("name,status", [("RequestEntityTooLarge", 413), ("ValidationException", 400)])
+def test_a_write_that_is_refused_is_one_items_matter(operation: str, name: str, status: int) -> None:
+    assert isinstance(fault(name, operation, status=status), ItemRefused)
+
+
+def test_413_of_anything_else_is_not() -> None:
+    assert type(fault("RequestEntityTooLarge", "Query", status=413)) is Stop
+
+
+def test_a_control_row_that_is_refused_is_a_fault_of_ours() -> None:
+    body = json.dumps({"__type": PREFIX + "ValidationException", "message": "words"}).encode()
+    assert type(fault_of(Side.STATE, "PutItem", "table T", (URL, 400, body))) is Stop
 
 
 def test_any_5xx_may_have_been_applied() -> None:

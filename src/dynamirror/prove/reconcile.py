@@ -1,0 +1,238 @@
+"""The one healer for what no owner of a shard can know (R-10): late sends noticed after a freeze, and their like.
+
+    1 wait until nothing that was sent before can still land: T + L after the time named with the item; for the duty
+      of another worker, T + L after its claim has ended (model/duty)
+    2 what lies before a gap is drained by then: whoever adds the items of a gap adds them afterwards
+    3-6 prove/heal: compare, mend, until source and destination stand still
+
+The duty is durable before anything else: a row of the state table, which any worker of the task finishes when this one
+dies. Pending changes of the same item are never removed: they go their way, and in the end the newest one stands.
+Safe beside the appliers, and beside other reconcilers of the same item.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from msgspec import Raw
+
+from dynamirror.errors import Retry
+from dynamirror.model.backoff import Backoff
+from dynamirror.model.change import Write
+from dynamirror.model.duty import Duty, duty_id
+from dynamirror.model.item_key import ItemKey, ItemKeys
+from dynamirror.prove.cases import Case, Cases
+from dynamirror.prove.heal import REFUSED_AGAIN_S, Healer, Result
+from dynamirror.prove.inherit import Heirs
+from dynamirror.prove.tools import Claims, ReconcileTools
+
+RETRY = Backoff(first_s=0.1, most_s=10.0)
+# Keys of one look: what BatchGetItem takes.
+CASES_AT_ONCE_MAX = 100
+# Rows of duties being written at the same time.
+ROWS_AT_ONCE_MAX = 16
+# The shortest sleep: a clock of another pace than the loop's must not make it spin.
+PAUSE_S_MIN = 0.001
+
+log = logging.getLogger("dynamirror.reconcile")
+
+
+class Reconciler:
+    """One for each worker. `add` and `add_writes` may be called at any time, before `run` and after it too."""
+
+    def __init__(self, tools: ReconcileTools) -> None:
+        self._tools = tools
+        self._claims = tools.claims
+        self._clock = tools.clock
+        self._keys = ItemKeys(tools.codec)
+        self._cases = Cases()
+        self._healer = Healer(tools)
+        self._added = 0
+        self._announced = 0
+        self._unwritten = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"Reconciler(pending={self.pending})"
+
+    @property
+    def pending(self) -> int:
+        """Items not settled yet."""
+        return len(self._cases)
+
+    def add(self, keys: Iterable[bytes | Raw], since_s: float) -> None:
+        """Reconcile these items, given as JSON maps with the key attributes in them (`Keys`, or whole images).
+
+        `since_s`: boot time, not in the future, at which the last request was sent that may still land on them.
+        An item that is pending already starts over. Nothing is awaited; `run` makes the duty durable first.
+        """
+        self._add([self._keys.of(key) for key in keys], since_s)
+
+    def add_writes(self, writes: Iterable[Write], since_s: float) -> None:
+        """Reconcile the items of these writes; as `add`."""
+        self._add([self._keys.of_write(write) for write in writes], since_s)
+
+    async def run(self) -> None:
+        """Reconcile until cancelled. Raises (in a group) Stop."""
+        try:
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._heal_loop())
+                if self._claims is not None:
+                    loops.create_task(self._write_loop())
+                    loops.create_task(self._inherit_loop(self._claims))
+        finally:
+            lost = len(self._cases.unwritten()) if self._claims is not None else self.pending
+            if lost:
+                log.error(
+                    "%d items may be out of step and are not noted in the state table: verify the tables",
+                    lost,
+                    extra={"event": "duties_not_noted", "facts": {"items": lost}},
+                )
+
+    async def flush(self) -> None:
+        """Make what was added so far durable; for an orderly stop, before `run` is cancelled. Raises Retry, Stop.
+
+        Rows that are being written by `run` at the same time are written twice, to no harm.
+        """
+        claims = self._claims
+        if claims is None:
+            return
+        unwritten = self._cases.unwritten()
+        for start in range(0, len(unwritten), ROWS_AT_ONCE_MAX):
+            batch = unwritten[start : start + ROWS_AT_ONCE_MAX]
+            outcomes = await asyncio.gather(*map(self._write_row, batch), return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+
+    # --- step 1: durable, and not too early
+
+    def _add(self, keys: list[ItemKey], since_s: float) -> None:
+        ready_at_s = since_s + self._tools.settings.settle_s
+        for key in keys:
+            case = self._cases.find(key)
+            if case is not None:
+                case.again(ready_at_s)
+            else:
+                durable = self._claims is None
+                self._cases.open(Case(key, ready_at_s, [self._new_duty(key)], durable))
+        self._announced += len(keys)
+        self._unwritten.set()
+        self._changed.set()
+
+    def _announce(self) -> None:
+        """One line for all that was added in one go."""
+        added, self._announced = self._announced, 0
+        if not added:
+            return
+        mishap = "" if self._claims else ". There is no state table: should this worker die before, verify the tables"
+        log.warning(
+            "%d items may be out of step: they are compared with the source, and mended, once nothing sent before can "
+            "still land (%.0f s)%s",
+            added,
+            self._tools.settings.settle_s,
+            mishap,
+            extra={"event": "reconcile_planned", "facts": {"items": added}},
+        )
+
+    def _new_duty(self, key: ItemKey) -> Duty:
+        self._added += 1
+        worker = self._claims.worker if self._claims is not None else ""
+        return Duty(duty_id(key.key, worker, self._added), key.attributes, worker)
+
+    async def _write_loop(self) -> None:
+        attempt = 0
+        while True:
+            await self._unwritten.wait()
+            self._unwritten.clear()
+            try:
+                await self.flush()
+                attempt = 0
+            except Retry as error:
+                self._unwritten.set()
+                self._report("noting duties in the state table", error)
+                await self._clock.sleep(RETRY.delay_s(attempt, self._tools.random))
+                attempt += 1
+
+    async def _write_row(self, case: Case) -> None:
+        assert self._claims is not None
+        await self._claims.state.put_duty(case.duties[0])
+        case.durable = True
+        self._changed.set()
+
+    # --- steps 3 to 6, over and over
+
+    async def _heal_loop(self) -> None:
+        while True:
+            self._changed.clear()
+            self._announce()
+            now_s = self._clock.boottime_s()
+            due = self._cases.due(now_s, CASES_AT_ONCE_MAX)
+            if due:
+                await self._heal(due)
+                continue
+            next_at_s = self._cases.next_at_s()
+            pause_s = None if next_at_s is None else max(PAUSE_S_MIN, next_at_s - now_s)
+            waiting = asyncio.ensure_future(self._changed.wait())
+            try:
+                await asyncio.wait([waiting], timeout=pause_s)
+            finally:
+                waiting.cancel()
+
+    async def _heal(self, due: list[Case]) -> None:
+        versions = {case: case.version for case in due}
+        settled = []
+        for case, result in (await self._healer.look(due)).items():
+            if case.version != versions[case]:
+                # It starts over, at the time that was put down then; the new reason is nobody else's duty.
+                if result is Result.LOST:
+                    case.duties, case.durable = [self._new_duty(case.key)], False
+                    self._unwritten.set()
+            elif result is Result.LOST:
+                self._cases.drop(case)
+            elif result is Result.SETTLED:
+                # At once, so that whoever adds it from now on opens a new one.
+                self._cases.close(case)
+                settled.append(case)
+            elif result is not Result.DOUBT:
+                self._put_off(case, result)
+        for start in range(0, len(settled), ROWS_AT_ONCE_MAX):
+            async with asyncio.TaskGroup() as closing:
+                for case in settled[start : start + ROWS_AT_ONCE_MAX]:
+                    closing.create_task(self._close(case))
+
+    def _put_off(self, case: Case, result: Result) -> None:
+        delay_s = RETRY.delay_s(case.attempts, self._tools.random) if case.attempts or result is Result.AGAIN else 0.0
+        case.attempts += 1
+        case.not_before(self._clock.boottime_s() + (REFUSED_AGAIN_S if result is Result.REFUSED else delay_s))
+
+    async def _close(self, case: Case) -> None:
+        """Remove its rows. When that cannot be done now, all of it is repeated, to no harm."""
+        try:
+            if self._claims is not None:
+                for duty in case.duties:
+                    await self._claims.state.remove_duty(duty)
+        except Retry as error:
+            self._report("removing a duty from the state table", error)
+            self._cases.reopen(case)
+            self._put_off(case, Result.AGAIN)
+            return
+        self._cases.closed(case)
+        self._tools.metrics.count("reconciled_items")
+
+    async def _inherit_loop(self, claims: Claims) -> None:
+        heirs = Heirs(claims, self._cases, self._keys, self._clock, self._tools.settings.settle_s)
+        attempt = 0
+        while True:
+            try:
+                pause_s = await heirs.look()
+                attempt = 0
+            except Retry as error:
+                self._report("looking for duties of other workers", error)
+                pause_s = RETRY.delay_s(attempt, self._tools.random)
+                attempt += 1
+            self._changed.set()
+            await self._clock.sleep(pause_s)
+
+    def _report(self, doing: str, error: Retry) -> None:
+        log.warning("%s: %s; trying again", doing, error, extra={"event": "duties_retry", "facts": {"doing": doing}})
