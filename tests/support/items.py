@@ -80,11 +80,11 @@ def whole_table(client: "DynamoDBClient", table: str, key: str = "pk") -> dict[A
     found = {}
     for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
         for item in page["Items"]:
-            found[_comparable(item[key])] = {name: _comparable(value) for name, value in item.items()}
+            found[comparable(item[key])] = {name: comparable(value) for name, value in item.items()}
     return found
 
 
-def _comparable(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """Numbers by value, sets without order, the rest as it is."""
     ((kind, content),) = value.items()
     match kind:
@@ -95,8 +95,8 @@ def _comparable(value: Any) -> Any:
         case "SS" | "BS":
             return (kind, frozenset(content))
         case "L":
-            return ("L", tuple(_comparable(inner) for inner in content))
+            return ("L", tuple(comparable(inner) for inner in content))
         case "M":
-            return ("M", tuple(sorted((name, _comparable(inner)) for name, inner in content.items())))
+            return ("M", tuple(sorted((name, comparable(inner)) for name, inner in content.items())))
         case _:
             return (kind, content)
