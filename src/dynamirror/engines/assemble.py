@@ -1,7 +1,6 @@
 """Joins the sides of a worker: real clock, real random, real tables. One of the few files that may read them."""
 
 import asyncio
-import logging
 import os
 import random
 import socket
@@ -12,10 +11,12 @@ from dataclasses import dataclass
 
 from dynamirror import __version__
 from dynamirror.aws.connect import Connections
+from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.engines.preflight import Facts
+from dynamirror.errors import Side
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
@@ -32,13 +33,13 @@ from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
 from dynamirror.ports import MetricSink
+from dynamirror.prove.reconcile import Reconciler
+from dynamirror.prove.tools import Claims, ReconcileTools
 from dynamirror.settings.bounds import fence_of
 from dynamirror.settings.groups import ReplicationSettings
 
 # Pages being fetched at the same time, 1 MB each at most.
 READS_AT_ONCE_MAX = 16
-
-log = logging.getLogger("dynamirror")
 
 
 class SystemClock:
@@ -68,6 +69,7 @@ class Worker:
     id: str
     coordinator: Coordinator
     applier: Applier
+    reconciler: Reconciler
 
 
 def jitter() -> Callable[[], float]:
@@ -85,12 +87,6 @@ def worker_facts() -> Mapping[str, str]:
     return {"host": socket.gethostname(), "pid": str(os.getpid()), "version": __version__}
 
 
-def late_writes_reported(writes: Sequence[Write]) -> None:
-    """Name the items of writes that may have left after their lease was lost."""
-    for write in writes:
-        log.error("the item %r may be out of step", write.key, extra={"event": "late_write", "facts": {}})
-
-
 def assemble_worker(
     connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, metrics: MetricSink
 ) -> Worker:
@@ -101,17 +97,28 @@ def assemble_worker(
     table = BatchWriter(connections.destination, settings.destination.table, codec)
     stream = DynamoDBStream(connections.streams, facts.stream_arn)
     leases = LeaseTable(connections.state, settings.task.lease_table)
+    state = facts.state
+    beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
+
+    def beaten_at_s() -> float:
+        return beating.beaten_at_s if beating is not None else NEVER
+
+    claims = Claims(state, me, beaten_at_s, settings.lease.duration_s) if state is not None else None
+    here = Items(connections.source, settings.source.table, codec, Side.SOURCE)
+    there = Items(connections.destination, settings.destination.table, codec, Side.DESTINATION)
+    reconciler = Reconciler(ReconcileTools(here, there, codec, clock, draw, metrics, settings.write, claims))
+
+    def reconcile(writes: Sequence[Write]) -> None:
+        reconciler.add_writes(writes, clock.boottime_s())
+
     read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
-    reconcile = late_writes_reported
     applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile))
     budget = Budget(settings.write.resend_bytes_max)
     follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile)
-    state = facts.state
-    beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
     fence = fence_of(settings.lease, settings.write, heartbeat=beating is not None)
-    held = LeaseTools(leases, clock, fence, lambda: beating.beaten_at_s if beating is not None else NEVER)
+    held = LeaseTools(leases, clock, fence, beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
     directory = ShardDirectory(stream, leases, clock, draw, settings.read.start)
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
-    return Worker(me, coordinator, applier)
+    return Worker(me, coordinator, applier, reconciler)

@@ -15,9 +15,13 @@ from dynamirror.aws.connect import connect
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.preflight import check
 from dynamirror.errors import DynamirrorError, Gap, Stop
+from dynamirror.fleet.stop import within
 from dynamirror.observe.metrics import Metrics
 from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.settings.parse import Value, settings_from
+
+# What a stop may take beyond its other steps (fleet/stop).
+DUTIES_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,11 @@ class Replication:
                     side_tasks = [
                         group.create_task(connections.keep_fresh()),
                         group.create_task(worker.applier.run()),
+                        group.create_task(worker.reconciler.run()),
                     ]
                     self._started.set()
                     await worker.coordinator.run(self._stopping)
+                    await within(DUTIES_S, "duties", [worker.reconciler.flush])
                     for task in side_tasks:
                         task.cancel()
         except BaseExceptionGroup as errors:
