@@ -28,9 +28,13 @@ class FakeSts:
         self.expires_at: dict[str, float] = {}
         # An error code to answer with instead.
         self.refusal: str | None = None
+        # A page to answer with instead, as a proxy would.
+        self.page: str | None = None
 
     def answer(self, now_s: float, life_s: float) -> tuple[str, str]:
         """Status line and XML of the next answer."""
+        if self.page is not None:
+            return "200 OK", self.page
         if self.refusal is not None:
             return "403 Forbidden", _REFUSED.format(code=self.refusal)
         key = f"AKIDEXAMPLE{len(self.expires_at)}"

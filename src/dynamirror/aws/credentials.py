@@ -178,12 +178,15 @@ def _find(profile: str | None, region: str, side: Side) -> Credentials:
 
 def _found(session: "Session", profile: str | None, side: Side) -> Credentials:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         found = session.get_credentials()
         frozen = found and found.get_frozen_credentials()
     except ClientError as failure:
         raise _of_sts(failure, "renew the credentials", side) from failure
+    except (ResponseParserError, KeyError) as failure:
+        raise _not_sts("renew the credentials", side) from failure
     except (BotoCoreError, RuntimeError, OSError, ValueError) as failure:
         raise _of_chain(failure, profile, side) from failure
     if not frozen or not frozen.access_key or not frozen.secret_key:
@@ -197,6 +200,7 @@ def _found(session: "Session", profile: str | None, side: Side) -> Credentials:
 def _assume(role_arn: str, profile: str | None, region: str, side: Side) -> Credentials:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     session = new_session(profile, region)
     base = _found(session, profile, side)
@@ -210,15 +214,17 @@ def _assume(role_arn: str, profile: str | None, region: str, side: Side) -> Cred
         )
         try:
             given = sts.assume_role(RoleArn=role_arn, RoleSessionName=ROLE_SESSION_NAME)["Credentials"]
+            return Credentials(
+                given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"].timestamp()
+            )
         finally:
             sts.close()
     except ClientError as failure:
         raise _of_sts(failure, f"assume the role {role_arn}", side) from failure
     except BotoCoreError as failure:
         raise _of_network(failure, f"assume the role {role_arn}", side) from failure
-    return Credentials(
-        given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"].timestamp()
-    )
+    except (ResponseParserError, KeyError) as failure:
+        raise _not_sts(f"assume the role {role_arn}", side) from failure
 
 
 def _none_found(session: "Session", profile: str | None, side: Side) -> Stop:
@@ -271,6 +277,14 @@ def _of_sts(failure: "ClientError", attempt: str, side: Side) -> DynamirrorError
     if status >= 500:
         return Unreachable(side, text)
     return Stop(side, text)
+
+
+def _not_sts(attempt: str, side: Side) -> Unreachable:
+    return Unreachable(
+        side,
+        f"could not {attempt} for the {side.value}: what answered is not STS; check HTTPS_PROXY and "
+        "AWS_ENDPOINT_URL_STS",
+    )
 
 
 def _profile(profile: str | None) -> str:

@@ -21,6 +21,9 @@ COMMANDS = {
     "completion": ("dynamirror.cli.completion:command", "Print the completion script of bash, zsh or fish."),
 }
 
+# Required by replicate: where it is set, no arguments are no call for help.
+GIVEN_BY_VARIABLE = "DYNAMIRROR_SOURCE_TABLE"
+
 HELP = """Copies a DynamoDB table to another Region or account through its stream.
 
 Without a command, the flags of replicate are taken, in the spelling of dynamodb-cross-region-library too.
@@ -43,6 +46,9 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `replicate` before flags that stand without a command."""
+        if not args and os.environ.get(GIVEN_BY_VARIABLE):
+            # Everything by DYNAMIRROR_* variables, as in a container.
+            args = ["replicate"]
         own = {name for param in self.get_params(ctx) for name in param.opts}
         if args and args[0].startswith("--") and args[0] not in own:
             ctx.obj = True

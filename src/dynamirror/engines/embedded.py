@@ -56,7 +56,7 @@ def ministack() -> Program:
     """MiniStack, DynamoDB and its streams only. Raises Refused when the extra is not installed."""
     if importlib.util.find_spec("ministack") is None:
         raise Refused(
-            "the embedded DynamoDB (MiniStack) is not installed: pip install 'dynamirror[demo]', "
+            "the embedded DynamoDB (MiniStack) is not installed: pip install ministack, "
             "or use DynamoDB Local with --dynamodb-local"
         )
     environ = {

@@ -14,6 +14,7 @@ from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
 from dynamirror.errors import AccessDenied, NotFound, Side
 from dynamirror.model.key import KeyAttribute, KeySchema
+from dynamirror.model.shard_graph import RETENTION_MS
 from dynamirror.model.task_name import lease_table_name
 from dynamirror.ports import Clock, StateStore, TableFacts
 from dynamirror.settings.bounds import refuse_unsound
@@ -54,6 +55,8 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Fa
     if source.stream_arn is None:
         source = await _switch_stream_on(reach, settings)
     assert source.stream_arn is not None, "enable_stream returns when the stream is on"
+    if leases is None:
+        _warn_of_old_start(settings, clock)
     leases = await _lease_table(reach, settings.task.lease_table, leases)
     table = await state.open(Incarnation(leases.table_id, source.stream_arn))
     return Facts(source, destination, source.stream_arn, leases, table)
@@ -105,12 +108,22 @@ async def _lease_table(reach: Reach, name: str, found: TableFacts | None) -> Tab
         found = await reach.state_control.create_table(name, LEASE_SCHEMA)
         check_own(name, found.schema, LEASE_SCHEMA)
         log.info(
-            "lease table %s is new: the task starts from its beginning",
+            "lease table %s is new: the task begins",
             name,
             extra={"event": "lease_table_created", "facts": {"table": name}},
         )
     check_in_service(Side.STATE, f"lease table {name}", found)
     return found
+
+
+def _warn_of_old_start(settings: ReplicationSettings, clock: Clock) -> None:
+    start_ms = settings.read.start.at_ms
+    if start_ms is not None and clock.wall_s() * 1000 - start_ms > RETENTION_MS:
+        log.warning(
+            "--start-at is longer ago than a stream keeps changes (24 h): what was changed before that is not in it, "
+            "and has to reach the destination by other means",
+            extra={"event": "start_before_stream", "facts": {"start_ms": start_ms}},
+        )
 
 
 async def _refuse_loop(

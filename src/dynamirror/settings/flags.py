@@ -229,7 +229,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "allow_loop",
         CHECKS,
-        "Start although the reverse task is running: then each change goes round for ever.",
+        "Start although the reverse task (looked for under its default name) is running: then each change goes round "
+        "for ever.",
         kind="switch",
     ),
     Flag(

@@ -259,6 +259,17 @@ async def test_a_role_that_may_not_be_assumed_says_so(aws: Path, monkeypatch: py
             await assumed_role(ROLE, "base", "eu-west-3", Side.SOURCE)()
 
 
+@pytest.mark.parametrize("page", ["<html>Please log in</html>", "welcome", "<a/>", ""])
+async def test_a_page_of_something_else_is_not_sts(aws: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    profile(aws, "base", "AKIDBASE")
+    async with sts(lambda: 0.0, 15.0) as fake:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+        monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+        fake.page = page
+        with pytest.raises(Unreachable, match="is not STS; check HTTPS_PROXY"):
+            await assumed_role(ROLE, "base", "eu-west-3", Side.SOURCE)()
+
+
 async def test_an_sts_that_cannot_be_reached_may_be_reached_later(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile(aws, "base", "AKIDBASE")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1/")

@@ -222,6 +222,13 @@ def test_completion_offers_commands_flags_and_choices() -> None:
     assert "plain,--sourceTable" in completed("dynamirror --sourceRegion x --sourceT")
 
 
+def test_variables_alone_are_a_whole_command_line(engine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("source_region", "source_table", "destination_region", "destination_table"):
+        monkeypatch.setenv("DYNAMIRROR_" + name.upper(), "us-east-1")
+    assert main([]) == 0
+    assert engine.seen[0].destination.table == "us-east-1"
+
+
 def test_the_fastest_loop_runs() -> None:
     async def nothing() -> str:
         return type(asyncio.get_running_loop()).__module__

@@ -216,3 +216,9 @@ async def test_the_state_table_is_encrypted_as_the_destination_is(world: World) 
     other.destination.encrypted["B"] = Encryption("arn:aws:kms:eu-west-1:1:key/k")
     await other.check()
     assert other.state.encrypted == {STATE: Encryption(None)}
+
+
+async def test_a_start_before_the_stream_is_said_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    await world.check(start_at="1970-01-01T00:01:00Z")
+    await world.check(start_at="1970-01-01T00:01:00Z")
+    assert [record.event for record in caplog.records].count("start_before_stream") == 1  # type: ignore[attr-defined]
