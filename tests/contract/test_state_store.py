@@ -3,10 +3,17 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
+from dynamirror.errors import ConditionFailed
+from dynamirror.model.duty import Duty
 from dynamirror.ports import PairAnswer, StateStore
 
 StateOf = Callable[[str], StateStore]
 SOURCE, DESTINATION = "arn:source", "arn:destination"
+# Verbatim: every digit, whatever the spelling.
+DUTY = Duty("id/w1/1", {"pk": {"B": "AAEC/w=="}, "sk": {"N": "-12345678901234567890123456789012345678"}}, "w1")
+OTHER = Duty("id/w1/2", {"pk": {"S": "x"}, "sk": {"N": "1"}}, "w1")
 
 
 async def test_nobody_beats_at_first(state_of: StateOf) -> None:
@@ -52,3 +59,56 @@ async def test_two_that_start_at_once_get_one_pair(state_of: StateOf) -> None:
     )
     assert sorted(answer.ok for answer in answers) == [False, True]
     assert answers[0].source_arn == answers[1].source_arn
+
+
+async def test_a_duty_stays_until_it_is_removed(state_of: StateOf) -> None:
+    state = state_of("one")
+    assert await state.duties() == []
+    for _ in range(2):
+        await state.put_duty(DUTY)
+    await state.put_duty(OTHER)
+    assert sorted(await state_of("one").duties(), key=lambda duty: duty.id) == [DUTY, OTHER]
+    for _ in range(2):
+        await state.remove_duty(DUTY)
+    assert await state.duties() == [OTHER]
+
+
+async def test_a_duty_belongs_to_one_life_of_the_task(state_of: StateOf) -> None:
+    await state_of("one").put_duty(DUTY)
+    assert await state_of("two").duties() == []
+
+
+async def test_a_duty_changes_hands_once(state_of: StateOf) -> None:
+    state = state_of("one")
+    await state.put_duty(DUTY)
+    mine = await state.claim_duty(DUTY, "w2")
+    assert (mine.id, mine.key, mine.worker) == (DUTY.id, DUTY.key, "w2")
+    assert await state.duties() == [mine]
+    for worker in ("w3", "w1"):
+        with pytest.raises(ConditionFailed):
+            await state.claim_duty(DUTY, worker)
+    # Who has lost it cannot remove it either.
+    await state.remove_duty(DUTY)
+    assert await state.duties() == [mine]
+
+
+async def test_claiming_a_duty_again_proves_that_it_is_held(state_of: StateOf) -> None:
+    state = state_of("one")
+    await state.put_duty(DUTY)
+    first = await state.claim_duty(DUTY, "w1")
+    second = await state.claim_duty(first, "w1")
+    assert second.worker == "w1"
+    for before in (DUTY, first):
+        with pytest.raises(ConditionFailed):
+            await state.claim_duty(before, "w1")
+    await state.remove_duty(second)
+    with pytest.raises(ConditionFailed):
+        await state.claim_duty(second, "w1")
+    assert await state.duties() == []
+
+
+async def test_of_two_heirs_one_gets_a_duty(state_of: StateOf) -> None:
+    state = state_of("one")
+    await state.put_duty(DUTY)
+    answers = await asyncio.gather(*(state.claim_duty(DUTY, worker) for worker in "ab"), return_exceptions=True)
+    assert sorted(isinstance(answer, ConditionFailed) for answer in answers) == [False, True]
