@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dynamirror.aws.state_table import Incarnation, StateTable
-from dynamirror.errors import ConditionFailed, Retry, Stop
+from dynamirror.errors import ConditionFailed, Retry, Side, Stop
+from dynamirror.model.duty import Duty
 from dynamirror.ports import PairAnswer
 from tests.support.script import ScriptedCaller
 
@@ -121,3 +122,35 @@ async def test_a_row_that_never_rests_is_left_for_later() -> None:
     _, table = state(*[{}, ConditionFailed("there")] * 3)
     with pytest.raises(Retry):
         await table.remember_pair("arn:S", "arn:D")
+
+
+DUTY = Duty("i", {"pk": {"N": "1E2"}}, "w1", 3)
+
+
+def duty_row(**changes: Any) -> Any:
+    row = {"kind": {"S": "duty"}, "id": {"S": "i"}, "key": {"M": DUTY.key}, "worker": {"S": "w1"}, "claim": {"N": "3"}}
+    return row | MARKS | changes
+
+
+async def test_a_duty_is_one_row_with_the_key_as_it_came() -> None:
+    caller, table = state({}, {"Items": [duty_row()]})
+    await table.put_duty(DUTY)
+    assert caller.asked == [("PutItem", {"TableName": "T-state", "Item": duty_row()})]
+    assert await table.duties() == [DUTY]
+
+
+@pytest.mark.parametrize("wrong", [{"key": {"S": "x"}}, {"worker": {"N": "1"}}, {"claim": {"N": "x"}}])
+async def test_a_duty_that_is_none_is_said_once_and_left_out(wrong: Any, caplog: pytest.LogCaptureFixture) -> None:
+    page = {"Items": [duty_row(**wrong), duty_row()]}
+    _, table = state(page, page)
+    for _ in range(2):
+        assert await table.duties() == [DUTY]
+    assert [line.__dict__["event"] for line in caplog.records] == ["state_row_refused"]
+
+
+async def test_a_removal_that_was_refused_is_done() -> None:
+    caller, table = state(ConditionFailed("gone"), Retry(Side.STATE, "later"))
+    await table.remove_duty(DUTY)
+    with pytest.raises(Retry):
+        await table.remove_duty(DUTY)
+    assert caller.requests[0]["ExpressionAttributeValues"] == {":worker": {"S": "w1"}, ":claim": {"N": "3"}}
