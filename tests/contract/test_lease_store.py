@@ -72,7 +72,7 @@ async def test_the_life_of_a_lease(leases: LeaseStore) -> None:
         assert await leases.get(SHARD) == update.after
         assert was_applied(update, await leases.get(SHARD))
     row = await leases.get(SHARD)
-    assert row == Lease(SHARD, "100000000000000000001", None, 4, 0, (PARENT,))
+    assert row == Lease(SHARD, "100000000000000000001", None, 4, 0, (PARENT,), clean_counter=4)
 
 
 async def test_a_switch_of_owners_is_counted_until_the_next_checkpoint(leases: LeaseStore) -> None:

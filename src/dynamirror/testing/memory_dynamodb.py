@@ -79,6 +79,7 @@ class MemoryDynamoDB:
         return {key: stored.item for key, stored in self.tables[table].rows.items()}
 
     def _carry_out(self, operation: str, content: dict[str, Any], unprocessed: int) -> dict[str, Any]:
+        _check_capacity_wanted(content)
         if operation in _WRITES:
             return self._write(operation, content)
         if operation in _READS:
@@ -99,16 +100,14 @@ class MemoryDynamoDB:
             case _:
                 raise Refusal("UnknownOperationException", f"{operation} is not simulated")
         if _shows_capacity(content):
-            answer["ConsumedCapacity"] = [
-                {"TableName": name, "CapacityUnits": amount} for name, amount in units.items()
-            ]
+            answer["ConsumedCapacity"] = [_capacity(name, amount, content) for name, amount in units.items()]
         return answer
 
     def _write(self, operation: str, content: dict[str, Any]) -> dict[str, Any]:
         table = self._table_of(content)
         answer, units = _WRITES[operation](table, content, self._watch(table.name))
         if _shows_capacity(content):
-            answer["ConsumedCapacity"] = {"TableName": table.name, "CapacityUnits": units}
+            answer["ConsumedCapacity"] = _capacity(table.name, units, content)
         return answer
 
     def _get(self, operation: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +115,7 @@ class MemoryDynamoDB:
         read = _READS[operation](table, content)
         if _shows_capacity(content):
             units = read_units(read.size, consistent(content))
-            read.answer["ConsumedCapacity"] = {"TableName": table.name, "CapacityUnits": units}
+            read.answer["ConsumedCapacity"] = _capacity(table.name, units, content)
         return read.answer
 
     def _create_table(self, content: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +152,15 @@ class MemoryDynamoDB:
 
 
 def _shows_capacity(content: dict[str, Any]) -> bool:
+    return bool(content.get("ReturnConsumedCapacity", "NONE") != "NONE")
+
+
+def _capacity(table: str, units: float, content: dict[str, Any]) -> dict[str, Any]:
+    by_index = {"Table": {"CapacityUnits": units}} if content["ReturnConsumedCapacity"] == "INDEXES" else {}
+    return {"TableName": table, "CapacityUnits": units, **by_index}
+
+
+def _check_capacity_wanted(content: dict[str, Any]) -> None:
     wanted = content.get("ReturnConsumedCapacity", "NONE")
     if wanted not in ("NONE", "TOTAL", "INDEXES"):
         raise invalid(f"1 validation error detected: Value '{wanted}' at 'returnConsumedCapacity'")
-    return bool(wanted != "NONE")

@@ -92,6 +92,7 @@ class _TableRead:
         if not _length(keys):
             raise invalid("1 validation error detected: 'keys' failed to satisfy constraint: length at least 1")
         request = Request(content, "ProjectionExpression")
+        request.check_key_paths(table.key_names)
         paths = request.tree("ProjectionExpression")
         self.content = content
         self.strongly = consistent(content)

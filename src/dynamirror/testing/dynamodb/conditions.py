@@ -56,7 +56,10 @@ class Size:
         if value is None:
             return None
         ((kind, content),) = value.items()
-        if kind == "S" or kind in SETS or kind in ("L", "M"):
+        if kind == "S":
+            # In UTF-16 code units, as DynamoDB Local counts; the documentation says "length of the string".
+            return {"N": str(len(content.encode("utf-16-le")) // 2)}
+        if kind in SETS or kind in ("L", "M"):
             return {"N": str(len(content))}
         return {"N": str(len(binary(content)))} if kind == "B" else None
 
@@ -127,6 +130,21 @@ class Ordered:
             return False
         left, right = sortable(one), sortable(other)
         return left is not None and right is not None and left[0] == right[0] and COMPARE[self.sign](left[1], right[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """`one BETWEEN low AND high`, both included."""
+
+    one: Operand
+    low: Operand
+    high: Operand
+
+    def holds(self, item: Item, scope: Scope) -> bool:
+        """See Condition."""
+        return Ordered(">=", self.one, self.low).holds(item, scope) and Ordered("<=", self.one, self.high).holds(
+            item, scope
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamirror.model.key import Key, KeySchema
-from dynamirror.testing.dynamodb.conditions import And, BeginsWith, Condition, Equal, Given, Ordered
+from dynamirror.testing.dynamodb.conditions import And, BeginsWith, Between, Condition, Equal, Given, Ordered
 from dynamirror.testing.dynamodb.refusal import invalid, wrong_value
 from dynamirror.testing.dynamodb.request import Request
 from dynamirror.testing.dynamodb.tokens import Path, Scope
+
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class KeyCondition:
             raise invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified")
         hash_values: list[str] = []
         of_range: list[Condition] = []
-        for condition in _conjuncts(tree):
+        for condition in map(_path_first, _conjuncts(tree)):
             name = _check(condition, request.scope, schema)
             if name != schema.hash.name:
                 of_range.append(condition)
@@ -38,7 +40,7 @@ class KeyCondition:
                 raise invalid("Query key condition not supported")
         if len(hash_values) != 1:
             raise invalid(f"Query condition missed key schema element: {schema.hash.name}")
-        if len(of_range) > 1 and not _is_between(of_range):
+        if len(of_range) > 1:
             raise invalid("KeyConditionExpressions must only contain one condition per key")
         return cls(hash_values[0], schema, tuple(of_range), request.scope)
 
@@ -58,14 +60,25 @@ def _conjuncts(condition: Condition) -> Iterator[Condition]:
         yield condition
 
 
+def _path_first(condition: Condition) -> Condition:
+    """`:value = path` the other way round."""
+    match condition:
+        case Equal(Given() as given, Path() as path, wanted):
+            return Equal(path, given, wanted)
+        case Ordered(sign, Given() as given, Path() as path):
+            return Ordered(_MIRRORED[sign], path, given)
+        case _:
+            return condition
+
+
 def _check(condition: Condition, scope: Scope, schema: KeySchema) -> str:
     """The key attribute that a part of the condition is for. Raises Refusal."""
     match condition:
         case Equal(Path() as path, Given() as given, True) | Ordered(_, Path() as path, Given() as given):
             pass
-        case BeginsWith(Path() as path, Given() as given):
+        case BeginsWith(Path() as path, Given() as given) | Between(Path() as path, Given() as given, Given()):
             pass
-        case Equal() | Ordered() | BeginsWith():
+        case Equal() | Ordered() | BeginsWith() | Between():
             raise invalid("Invalid KeyConditionExpression: Invalid operand in the key condition")
         case _:
             raise invalid("Invalid KeyConditionExpression: Invalid operator used in KeyConditionExpression")
@@ -86,11 +99,3 @@ def _check(condition: Condition, scope: Scope, schema: KeySchema) -> str:
 def _given(operand: Any) -> Given:
     assert isinstance(operand, Given)
     return operand
-
-
-def _is_between(conditions: list[Condition]) -> bool:
-    match conditions:
-        case [Ordered(">=", one), Ordered("<=", other)]:
-            return one == other
-        case _:
-            return False

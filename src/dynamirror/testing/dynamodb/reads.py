@@ -30,6 +30,7 @@ class Read:
 def get_item(table: Table, content: dict[str, Any]) -> Read:
     """See API reference, GetItem."""
     request = Request(content, "ProjectionExpression")
+    request.check_key_paths(table.key_names)
     shape = _Shape(request)
     stored = table.get(table.key_of(structure(content, "Key")), consistent(content))
     if stored is None:
@@ -40,6 +41,7 @@ def get_item(table: Table, content: dict[str, Any]) -> Read:
 def query(table: Table, content: dict[str, Any]) -> Read:
     """See API reference, Query."""
     request = Request(content, "KeyConditionExpression", "FilterExpression", "ProjectionExpression")
+    request.check_key_paths(table.key_names)
     wanted = KeyCondition.of(request, table.schema)
     after = _start(table, content)
     seen = table.seen(consistent(content))
@@ -53,6 +55,7 @@ def query(table: Table, content: dict[str, Any]) -> Read:
 def scan(table: Table, content: dict[str, Any]) -> Read:
     """See API reference, Scan."""
     request = Request(content, "FilterExpression", "ProjectionExpression")
+    request.check_key_paths(table.key_names)
     segments = whole_number(content, "TotalSegments", 1, _SEGMENTS_MAX)
     segment = whole_number(content, "Segment", 0, _SEGMENTS_MAX - 1)
     if (segment is None) is not (segments is None):

@@ -1,11 +1,11 @@
 """What the parameters of a request say, checked as the service checks them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dynamirror.testing.dynamodb import parse
 from dynamirror.testing.dynamodb.conditions import Condition, Item
-from dynamirror.testing.dynamodb.parse import Expression
+from dynamirror.testing.dynamodb.expression import Expression
 from dynamirror.testing.dynamodb.refusal import Refusal, invalid, unreadable
 from dynamirror.testing.dynamodb.tokens import Path, Scope, Steps
 from dynamirror.testing.dynamodb.updates import overlap
@@ -24,6 +24,9 @@ NOT_SIMULATED = frozenset(
         "ScanFilter",
     }
 )
+
+# Developer Guide, "Service, account, and table quotas": all that placeholders stand for.
+VALUES_BYTES_MAX = 2 * 1024 * 1024
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -67,6 +70,17 @@ class Request:
             )
         return found
 
+    def check_key_paths(self, key_names: Collection[str]) -> None:
+        """Raises Refusal when a path goes into an attribute of the key, or a Query filters by one."""
+        for parameter, expression in self._expressions.items():
+            for path in expression.nested:
+                if path.resolve(self.scope)[0] in key_names:
+                    raise invalid("Key attributes must be scalars; list random access and map lookup are not allowed")
+            if parameter == "FilterExpression" and "KeyConditionExpression" in self._expressions:
+                for path in expression.paths:
+                    if path.resolve(self.scope)[0] in key_names:
+                        raise invalid("Filter Expression can only contain non-primary key attributes")
+
     def choice(self, parameter: str, *allowed: str) -> str:
         """The value of a parameter with few values; the first one when it is not given. Raises Refusal."""
         value = self.content.get(parameter)
@@ -82,8 +96,8 @@ class Request:
         if values is not None:
             if type(values) is not dict:
                 raise unreadable("ExpressionAttributeValues is no structure")
-            for value in values.values():
-                check(value)
+            if sum(map(check, values.values())) > VALUES_BYTES_MAX:
+                raise invalid("ExpressionAttributeValues exceeds max size")
         _check_used("ExpressionAttributeValues", values, frozenset().union(*(one.values for one in used)), used)
         for expression in used:
             self._check_demands(expression)
@@ -95,6 +109,12 @@ class Request:
                 raise invalid(
                     f"Invalid {expression.what}: Incorrect operand type for operator or function; "
                     f"operator or function: {demand.operator}, operand type: {kind}"
+                )
+        for operator, path, another in expression.distinct:
+            if path.resolve(self.scope) == another.resolve(self.scope):
+                raise invalid(
+                    f"Invalid {expression.what}: The first operand must be distinct from the remaining operands for "
+                    f"this operator or function; operator: {operator}"
                 )
         for low, high in expression.bounds:
             one, other = sortable(self.scope.values[low]), sortable(self.scope.values[high])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from dynamirror.model.key import Key, KeySchema
+from dynamirror.model.key import Key, KeyAttribute, KeySchema
 from dynamirror.testing.dynamodb.refusal import Refusal, invalid, unreadable, wrong_value
 from dynamirror.testing.dynamodb.values import Sortable, Value, check, sortable
 
@@ -52,12 +52,18 @@ class Table:
     # Partitions by the hash of their key, as a Scan meets them; within a partition in the order of a Query.
     _order: list[tuple[int, str]] = field(default_factory=list)
     _partitions: dict[str, list[tuple[Sortable, Key]]] = field(default_factory=dict)
+    key_names: tuple[str, ...] = field(init=False)
+    _keys: tuple[KeyAttribute, ...] = field(init=False)
     # When, which row, and what it was before: newest last.
     _past: deque[tuple[float, Key, Stored | None]] = field(default_factory=deque)
 
+    def __post_init__(self) -> None:
+        self._keys = (self.schema.hash,) if self.schema.range is None else (self.schema.hash, self.schema.range)
+        self.key_names = tuple(key.name for key in self._keys)
+
     def key_of_item(self, item: dict[str, Any]) -> Key:
         """The key of an item to be written, whose values were checked. Raises Refusal."""
-        for attribute in self._key_attributes():
+        for attribute in self._keys:
             value = item.get(attribute.name)
             if value is None:
                 raise wrong_value(f"Missing the key {attribute.name} in the item")
@@ -71,7 +77,7 @@ class Table:
         """The key in a request's `Key`. Raises Refusal."""
         if type(attributes) is not dict:
             raise unreadable("Key is no structure")
-        wanted = self._key_attributes()
+        wanted = self._keys
         for value in attributes.values():
             check(value)
         if len(attributes) != len(wanted):
@@ -84,7 +90,7 @@ class Table:
     def key_attributes(self, key: Key) -> dict[str, Value]:
         """The key as a request names it."""
         texts = (key,) if isinstance(key, str) else key
-        return {a.name: {a.type: text} for a, text in zip(self._key_attributes(), texts, strict=True)}
+        return {a.name: {a.type: text} for a, text in zip(self._keys, texts, strict=True)}
 
     def put(self, key: Key, item: dict[str, Value], size: int) -> Stored | None:
         """Store an item; returns what stood there. Raises Refusal when it is too large."""
@@ -141,9 +147,6 @@ class Table:
             entries = entries[bisect_right(entries, entry) :] if forward else entries[: bisect_left(entries, entry)]
         for _, key in entries if forward else reversed(entries):
             yield key, self.rows[key]
-
-    def _key_attributes(self) -> tuple[Any, ...]:
-        return (self.schema.hash,) if self.schema.range is None else (self.schema.hash, self.schema.range)
 
     def _key(self, attributes: Mapping[str, Value]) -> Key:
         hash_text = _key_text(attributes[self.schema.hash.name], self.schema.hash.name, _HASH_BYTES_MAX)
@@ -219,6 +222,7 @@ def _key_text(value: Value, name: str, bytes_max: int) -> str:
     ((kind, content),) = value.items()
     if not content:
         raise wrong_value(f"The AttributeValue for a key attribute cannot contain an empty value. Key: {name}")
-    if len(content) * (3 if kind == "B" else 4) // 4 > bytes_max or check({kind: content}) > bytes_max:
+    # A character has four bytes at most.
+    if len(content) * 4 > bytes_max and check({kind: content}) > bytes_max:
         raise wrong_value(f"Size of the key {name} has exceeded the maximum size limit of {bytes_max} bytes")
     return str(content)

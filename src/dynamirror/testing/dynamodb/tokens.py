@@ -1,19 +1,25 @@
 """Expressions as tokens, with what all expression languages of the service share: paths and their placeholders."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from dynamirror.testing.dynamodb.refusal import Refusal, invalid
 from dynamirror.testing.dynamodb.reserved import RESERVED
 from dynamirror.testing.dynamodb.values import Value
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<name>#[A-Za-z0-9_]+)|(?P<value>:[A-Za-z0-9_]+)"
+    r"\s*(?:(?P<word>[A-Za-z][A-Za-z0-9_]*)|(?P<name>#[A-Za-z0-9_]+)|(?P<value>:[A-Za-z0-9_]+)"
     r"|(?P<index>[0-9]+)|(?P<sign><>|<=|>=|[=<>(),.\[\]+-]))"
 )
 # Words of the languages themselves, in any case.
 _KEYWORDS = frozenset({"AND", "OR", "NOT", "BETWEEN", "IN", "SET", "REMOVE", "ADD", "DELETE"})
+
+# Developer Guide, "Service, account, and table quotas": expression parameters; nested levels.
+_PLACEHOLDER_MAX = 255
+_STEPS_MAX = 32
+
+T = TypeVar("T")
 
 # Attribute names and list positions, from the item inwards.
 Steps: TypeAlias = tuple[str | int, ...]
@@ -72,6 +78,7 @@ class Tokens:
         self.what = what
         self.names: set[str] = set()
         self.values: set[str] = set()
+        self.paths: list[Path] = []
         self.place = 0
         self._tokens = list(self._split(text))
 
@@ -138,7 +145,17 @@ class Tokens:
                 raise self.syntax_error()
             steps.append(int(self.take().text))
             self.expect("]")
-        return Path(tuple(steps))
+        if len(steps) > _STEPS_MAX:
+            raise self.error(f"The document path has too many nesting levels; nesting levels: {len(steps)}")
+        self.paths.append(Path(tuple(steps)))
+        return self.paths[-1]
+
+    def listed(self, one: Callable[[], T]) -> list[T]:
+        """Take things with commas between them."""
+        found = [one()]
+        while self.sign(","):
+            found.append(one())
+        return found
 
     def error(self, why: str) -> Refusal:
         """The expression is not one; why."""
@@ -168,6 +185,9 @@ class Tokens:
             match = _TOKEN.match(text, position)
             if match is None:
                 raise self.error(f'Syntax error; token: "{text[position:].strip()[0]}"')
-            tokens.append(Token(str(match.lastgroup), match[str(match.lastgroup)]))
+            token = Token(str(match.lastgroup), match[str(match.lastgroup)])
+            if token.kind in ("name", "value") and len(token.text) > _PLACEHOLDER_MAX:
+                raise self.error(f"The expression contains a placeholder that is too long: {token.text[:40]}...")
+            tokens.append(token)
             position = match.end()
         return [*tokens, Token("end", "")]

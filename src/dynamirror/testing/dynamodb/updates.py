@@ -156,6 +156,8 @@ def updated(item: Item, actions: Sequence[Action], paths: Sequence[Steps], scope
 
 def overlap(paths: Sequence[Steps]) -> tuple[Steps, Steps] | None:
     """Two paths of which one lies on the other's way, or that need different containers at one place."""
+    if len({path[0] for path in paths}) == len(paths):
+        return None
     for place, one in enumerate(paths):
         for other in paths[place + 1 :]:
             apart = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)

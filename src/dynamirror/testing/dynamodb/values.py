@@ -22,6 +22,7 @@ ORDERED = frozenset({"S", "N", "B"})
 
 # Developer Guide, "Service, account, and table quotas": nested levels.
 DEPTH_MAX = 32
+NAME_BYTES_MAX = 65535
 # Developer Guide, "Data types: Number".
 _DIGITS_MAX = 38
 _LARGEST = 125
@@ -47,6 +48,8 @@ def check(value: Any, depth: int = 1) -> int:
     """
     if type(value) is not dict:
         raise unreadable("an attribute value is no structure")
+    if depth > DEPTH_MAX:
+        raise invalid("Nesting Levels have exceeded supported limits")
     if len(value) != 1:
         how_many = "is empty, must contain exactly one of" if not value else "has more than one datatypes set, must be"
         raise invalid(f"Supplied AttributeValue {how_many} the supported datatypes")
@@ -126,6 +129,15 @@ def sortable(value: Value) -> tuple[str, Sortable] | None:
     return (kind, binary(content)) if kind == "B" else None
 
 
+def _name_size(name: str) -> int:
+    size = len(name) if name.isascii() else len(name.encode())
+    if not 0 < size <= NAME_BYTES_MAX:
+        raise invalid(
+            "Empty attribute name" if not size else "Attribute name is too large, must be less than 65536 bytes"
+        )
+    return size
+
+
 def _string_size(content: Any) -> int:
     if type(content) is not str:
         raise unreadable("a string value is no string")
@@ -181,20 +193,13 @@ def _check_set(value: dict[str, Any], content: Any, depth: int) -> int:
 def _check_list(value: dict[str, Any], content: Any, depth: int) -> int:
     if type(content) is not list:
         raise unreadable("a list value is no list")
-    _check_depth(depth)
     return 3 + sum(check(inner, depth + 1) + 1 for inner in content)
 
 
 def _check_map(value: dict[str, Any], content: Any, depth: int) -> int:
     if type(content) is not dict:
         raise unreadable("a map value is no structure")
-    _check_depth(depth)
-    return 3 + sum(_string_size(name) + check(inner, depth + 1) + 1 for name, inner in content.items())
-
-
-def _check_depth(depth: int) -> None:
-    if depth > DEPTH_MAX:
-        raise invalid("Nesting Levels have exceeded supported limits")
+    return 3 + sum(_name_size(name) + check(inner, depth + 1) + 1 for name, inner in content.items())
 
 
 _CHECKS: dict[str, Callable[[dict[str, Any], Any, int], int]] = {
@@ -215,5 +220,5 @@ def check_item(item: Any) -> int:
         raise unreadable("an item is no structure")
     size = 0
     for name, value in item.items():
-        size += (len(name) if name.isascii() else len(name.encode())) + check(value)
+        size += _name_size(name) + check(value)
     return size

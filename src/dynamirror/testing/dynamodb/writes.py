@@ -26,6 +26,7 @@ _WRITE_UNIT_BYTES = 1024
 def put_item(table: Table, content: dict[str, Any], watch: Watch) -> Written:
     """See API reference, PutItem."""
     request = Request(content, "ConditionExpression")
+    request.check_key_paths(table.key_names)
     wanted = request.choice("ReturnValues", "NONE", "ALL_OLD")
     item = structure(content, "Item")
     size = check_item(item)
@@ -40,6 +41,7 @@ def put_item(table: Table, content: dict[str, Any], watch: Watch) -> Written:
 def delete_item(table: Table, content: dict[str, Any], watch: Watch) -> Written:
     """See API reference, DeleteItem."""
     request = Request(content, "ConditionExpression")
+    request.check_key_paths(table.key_names)
     wanted = request.choice("ReturnValues", "NONE", "ALL_OLD")
     key = table.key_of(structure(content, "Key"))
     old = _checked(table, key, request)
@@ -52,6 +54,7 @@ def delete_item(table: Table, content: dict[str, Any], watch: Watch) -> Written:
 def update_item(table: Table, content: dict[str, Any], watch: Watch) -> Written:
     """See API reference, UpdateItem. An item that is not there is made."""
     request = Request(content, "ConditionExpression", "UpdateExpression")
+    request.check_key_paths(table.key_names)
     wanted = request.choice("ReturnValues", "NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW")
     given = structure(content, "Key")
     actions = request.tree("UpdateExpression") or ()
@@ -61,7 +64,7 @@ def update_item(table: Table, content: dict[str, Any], watch: Watch) -> Written:
     old = _checked(table, key, request)
     before = old.item if old is not None else table.key_attributes(key)
     after = updated(before, actions, paths, request.scope)
-    size = check_item(after)
+    size = _size_after(old.size if old is not None else check_item(before), before, after, paths)
     if size > ITEM_BYTES_MAX:
         raise too_large_to_update()
     table.put(key, after, size)
@@ -88,6 +91,15 @@ def _checked(table: Table, key: Key, request: Request) -> Stored | None:
         more: dict[str, Any] = {"Item": old.item} if show and old is not None else {}
         raise Refusal("ConditionalCheckFailedException", "The conditional request failed", **more)
     return old
+
+
+def _size_after(size: int, before: Item, after: Item, paths: list[Steps]) -> int:
+    """The size of `after`; all but the top-level attributes that the paths begin with is as in `before`."""
+    for name in {str(path[0]) for path in paths}:
+        for item, sign in ((before, -1), (after, 1)):
+            if name in item:
+                size += sign * check_item({name: item[name]})
+    return size
 
 
 def _check_no_key(table: Table, paths: list[Steps]) -> None:
