@@ -9,18 +9,20 @@ from dynamirror.model.key import Key
 
 
 class Case:
-    """One item. Looked at from `ready_at_s` on, by the worker's boot-time clock, once its duty is durable."""
+    """One item. Looked at from `ready_at_s` on, by the worker's boot-time clock, once its reasons are durable."""
 
-    __slots__ = ("attempts", "durable", "duties", "key", "ready_at_s", "version")
+    __slots__ = ("attempts", "duties", "key", "note", "ready_at_s", "version")
 
-    def __init__(self, key: ItemKey, ready_at_s: float, duties: list[Duty], durable: bool) -> None:
+    def __init__(self, key: ItemKey, ready_at_s: float, note: Duty | None = None) -> None:
         self.key = key
         self.ready_at_s = ready_at_s
-        # Its rows in the state table, all claimed by this worker; more than one after a take-over.
-        self.duties = duties
-        self.durable = durable
+        # Its rows in the state table, claimed by this worker when last heard of.
+        self.duties: list[Duty] = []
+        # A row that is still to be written. Each new reason has a row of its own: another worker may have taken the
+        # older rows without this one's knowing, and be done with them already.
+        self.note = note
         self.attempts = 0
-        # Moves whenever it starts over.
+        # Moves whenever it starts over: what was begun before does not settle it.
         self.version = 0
 
     def __repr__(self) -> str:
@@ -31,7 +33,7 @@ class Case:
         self.ready_at_s = max(self.ready_at_s, at_s)
 
     def again(self, ready_at_s: float) -> None:
-        """It starts over: what was begun before does not settle it."""
+        """It starts over."""
         self.not_before(ready_at_s)
         self.version += 1
 
@@ -41,10 +43,10 @@ class Cases:
 
     def __init__(self) -> None:
         self._open: dict[Key, Case] = {}
-        self._closing: set[Case] = set()
+        self._closing: dict[Case, None] = {}
 
     def __len__(self) -> int:
-        """Those included whose rows are just being removed."""
+        """Those included whose rows are still to be removed."""
         return len(self._open) + len(self._closing)
 
     def find(self, key: ItemKey) -> Case | None:
@@ -57,40 +59,36 @@ class Cases:
         self._open[case.key.key] = case
 
     def duty_ids(self) -> set[str]:
-        """The ids of all rows of all cases."""
-        return {duty.id for case in (*self._open.values(), *self._closing) for duty in case.duties}
+        """The ids of all rows of all cases, those included that are just being written."""
+        cases = (*self._open.values(), *self._closing)
+        return {duty.id for case in cases for duty in (*case.duties, *([case.note] if case.note is not None else []))}
 
     def close(self, case: Case) -> None:
-        """Settled; its rows are about to be removed. Added again meanwhile, the item becomes a new case."""
+        """Settled; its rows are to be removed. Added again from now on, the item becomes a new case."""
         del self._open[case.key.key]
-        self._closing.add(case)
+        self._closing[case] = None
+
+    def closing(self) -> list[Case]:
+        """Those whose rows are to be removed."""
+        return list(self._closing)
 
     def closed(self, case: Case) -> None:
         """Its rows are removed."""
-        self._closing.remove(case)
-
-    def reopen(self, case: Case) -> None:
-        """Its rows could not be removed: they remain the worker's task, if need be beside a newer case's."""
-        self._closing.remove(case)
-        newer = self._open.get(case.key.key)
-        if newer is not None:
-            newer.duties += case.duties
-        else:
-            self._open[case.key.key] = case
+        del self._closing[case]
 
     def drop(self, case: Case) -> None:
         """Another worker has taken all of its rows, and sees to it."""
         del self._open[case.key.key]
 
     def unwritten(self) -> list[Case]:
-        """Those whose duty is not durable yet."""
-        return [case for case in self._open.values() if not case.durable]
+        """Those with a row that is still to be written."""
+        return [case for case in self._open.values() if case.note is not None]
 
     def due(self, now_s: float, cases_max: int) -> list[Case]:
         """Some that may be looked at now, longest due first."""
-        due = [case for case in self._open.values() if case.durable and case.ready_at_s <= now_s]
+        due = [case for case in self._open.values() if case.note is None and case.ready_at_s <= now_s]
         return sorted(due, key=lambda case: case.ready_at_s)[:cases_max]
 
     def next_at_s(self) -> float | None:
         """When the next one may be looked at; None: never, as things are."""
-        return min((case.ready_at_s for case in self._open.values() if case.durable), default=None)
+        return min((case.ready_at_s for case in self._open.values() if case.note is None), default=None)

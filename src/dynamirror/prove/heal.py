@@ -11,8 +11,8 @@ is applied; 3 "put B if A" is written. The condition holds, since values repeat 
 
 Why the destination is read first (B-4), with the reads the other way round: 1 source v1 is read; 2 v2 is written there,
 and applied; 3 destination v2 is read, differs, and "put v1 if v2" holds without any value having repeated. A crash
-before step 6 leaves the older image. Read first, the destination can only be older than the source that is compared
-with it, and a newer image that is applied meanwhile fails the condition.
+before step 6 leaves the older image, for ever where the duty is not durable. Read first, the destination can only be
+older than the source that is compared with it, and a newer image that is applied meanwhile fails the condition.
 
 Why an unanswered write waits (B-1): 1 "put B if A" gets no answer; 2 source and destination are A again, equal, done;
 3 the request lands, its condition holds, and B stands there for ever.
@@ -146,12 +146,12 @@ class Healer:
         settings = self._tools.settings
         until_s = claims.beaten_at_s() + claims.silence_s - settings.margin_s
         for duty in list(case.duties):
-            # Heirs may add rows to the case meanwhile.
+            # Rows may be added to the case meanwhile.
             place = case.duties.index(duty)
             try:
                 case.duties[place] = await claims.state.claim_duty(duty, claims.worker)
             except ConditionFailed:
-                case.duties.remove(duty)
+                del case.duties[place]
         if not case.duties:
             return Result.LOST
         return None if self._tools.clock.boottime_s() < until_s else Result.AGAIN

@@ -84,10 +84,10 @@ class Heirs:
             return False
         case = self._cases.find(key)
         if case is None:
-            self._cases.open(Case(key, ready_at_s, [claimed], durable=True))
-        else:
-            case.duties.append(claimed)
-            case.again(ready_at_s)
+            case = Case(key, ready_at_s)
+            self._cases.open(case)
+        case.duties.append(claimed)
+        case.again(ready_at_s)
         return True
 
     def _refuse(self, duty: Duty, error: MsgspecError) -> None:

@@ -12,7 +12,7 @@ Safe beside the appliers, and beside other reconcilers of the same item.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Raw
 
@@ -51,6 +51,7 @@ class Reconciler:
         self._announced = 0
         self._unwritten = asyncio.Event()
         self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"Reconciler(pending={self.pending})"
@@ -77,8 +78,9 @@ class Reconciler:
         try:
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._heal_loop())
+                loops.create_task(self._row_loop(self._settled, self._remove_settled, "removing settled duties"))
                 if self._claims is not None:
-                    loops.create_task(self._write_loop())
+                    loops.create_task(self._row_loop(self._unwritten, self.flush, "noting duties in the state table"))
                     loops.create_task(self._inherit_loop(self._claims))
         finally:
             lost = len(self._cases.unwritten()) if self._claims is not None else self.pending
@@ -94,16 +96,7 @@ class Reconciler:
 
         Rows that are being written by `run` at the same time are written twice, to no harm.
         """
-        claims = self._claims
-        if claims is None:
-            return
-        unwritten = self._cases.unwritten()
-        for start in range(0, len(unwritten), ROWS_AT_ONCE_MAX):
-            batch = unwritten[start : start + ROWS_AT_ONCE_MAX]
-            outcomes = await asyncio.gather(*map(self._write_row, batch), return_exceptions=True)
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+        await _each(self._write_row, self._cases.unwritten())
 
     # --- step 1: durable, and not too early
 
@@ -111,11 +104,11 @@ class Reconciler:
         ready_at_s = since_s + self._tools.settings.settle_s
         for key in keys:
             case = self._cases.find(key)
-            if case is not None:
-                case.again(ready_at_s)
-            else:
-                durable = self._claims is None
-                self._cases.open(Case(key, ready_at_s, [self._new_duty(key)], durable))
+            if case is None:
+                case = Case(key, ready_at_s)
+                self._cases.open(case)
+            case.again(ready_at_s)
+            case.note = case.note or self._new_duty(key)
         self._announced += len(keys)
         self._unwritten.set()
         self._changed.set()
@@ -135,29 +128,23 @@ class Reconciler:
             extra={"event": "reconcile_planned", "facts": {"items": added}},
         )
 
-    def _new_duty(self, key: ItemKey) -> Duty:
+    def _new_duty(self, key: ItemKey) -> Duty | None:
+        if self._claims is None:
+            return None
         self._added += 1
-        worker = self._claims.worker if self._claims is not None else ""
+        worker = self._claims.worker
         return Duty(duty_id(key.key, worker, self._added), key.attributes, worker)
 
-    async def _write_loop(self) -> None:
-        attempt = 0
-        while True:
-            await self._unwritten.wait()
-            self._unwritten.clear()
-            try:
-                await self.flush()
-                attempt = 0
-            except Retry as error:
-                self._unwritten.set()
-                self._report("noting duties in the state table", error)
-                await self._clock.sleep(RETRY.delay_s(attempt, self._tools.random))
-                attempt += 1
-
     async def _write_row(self, case: Case) -> None:
-        assert self._claims is not None
-        await self._claims.state.put_duty(case.duties[0])
-        case.durable = True
+        duty, version = case.note, case.version
+        if self._claims is None or duty is None:
+            return
+        await self._claims.state.put_duty(duty)
+        if case.note is not duty:
+            # Written by another caller at the same time.
+            return
+        case.duties.append(duty)
+        case.note = None if case.version == version else self._new_duty(case.key)
         self._changed.set()
 
     # --- steps 3 to 6, over and over
@@ -181,44 +168,49 @@ class Reconciler:
 
     async def _heal(self, due: list[Case]) -> None:
         versions = {case: case.version for case in due}
-        settled = []
         for case, result in (await self._healer.look(due)).items():
             if case.version != versions[case]:
-                # It starts over, at the time that was put down then; the new reason is nobody else's duty.
-                if result is Result.LOST:
-                    case.duties, case.durable = [self._new_duty(case.key)], False
-                    self._unwritten.set()
+                # It starts over, at the time that was put down then.
+                continue
+            if result is Result.SETTLED:
+                self._cases.close(case)
+                self._settled.set()
             elif result is Result.LOST:
                 self._cases.drop(case)
-            elif result is Result.SETTLED:
-                # At once, so that whoever adds it from now on opens a new one.
-                self._cases.close(case)
-                settled.append(case)
             elif result is not Result.DOUBT:
                 self._put_off(case, result)
-        for start in range(0, len(settled), ROWS_AT_ONCE_MAX):
-            async with asyncio.TaskGroup() as closing:
-                for case in settled[start : start + ROWS_AT_ONCE_MAX]:
-                    closing.create_task(self._close(case))
 
     def _put_off(self, case: Case, result: Result) -> None:
         delay_s = RETRY.delay_s(case.attempts, self._tools.random) if case.attempts or result is Result.AGAIN else 0.0
         case.attempts += 1
         case.not_before(self._clock.boottime_s() + (REFUSED_AGAIN_S if result is Result.REFUSED else delay_s))
 
+    async def _remove_settled(self) -> None:
+        """May be repeated: a row that is gone, or another's, is left as it is."""
+        await _each(self._close, self._cases.closing())
+
     async def _close(self, case: Case) -> None:
-        """Remove its rows. When that cannot be done now, all of it is repeated, to no harm."""
-        try:
-            if self._claims is not None:
-                for duty in case.duties:
-                    await self._claims.state.remove_duty(duty)
-        except Retry as error:
-            self._report("removing a duty from the state table", error)
-            self._cases.reopen(case)
-            self._put_off(case, Result.AGAIN)
-            return
+        if self._claims is not None:
+            for duty in case.duties:
+                await self._claims.state.remove_duty(duty)
         self._cases.closed(case)
         self._tools.metrics.count("reconciled_items")
+
+    # --- rows
+
+    async def _row_loop(self, wake: asyncio.Event, step: Callable[[], Awaitable[None]], doing: str) -> None:
+        attempt = 0
+        while True:
+            await wake.wait()
+            wake.clear()
+            try:
+                await step()
+                attempt = 0
+            except Retry as error:
+                wake.set()
+                self._report(doing, error)
+                await self._clock.sleep(RETRY.delay_s(attempt, self._tools.random))
+                attempt += 1
 
     async def _inherit_loop(self, claims: Claims) -> None:
         heirs = Heirs(claims, self._cases, self._keys, self._clock, self._tools.settings.settle_s)
@@ -236,3 +228,12 @@ class Reconciler:
 
     def _report(self, doing: str, error: Retry) -> None:
         log.warning("%s: %s; trying again", doing, error, extra={"event": "duties_retry", "facts": {"doing": doing}})
+
+
+async def _each(step: Callable[[Case], Awaitable[None]], cases: Sequence[Case]) -> None:
+    """A bounded number at a time. Raises what the first one that failed has raised, after the others beside it."""
+    for start in range(0, len(cases), ROWS_AT_ONCE_MAX):
+        batch = cases[start : start + ROWS_AT_ONCE_MAX]
+        for outcome in await asyncio.gather(*map(step, batch), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome

@@ -103,6 +103,7 @@ def test_an_item_added_again_while_it_is_read_is_looked_at_again(after: str) -> 
         (worker.destination if after == "the destination" else worker.source).after_read.append(late)
         worker.add("k")
         await worker.settled()
+        await asyncio.sleep(2)
         assert not world.differences()
 
     run(steps())

@@ -67,7 +67,8 @@ class World:
         """The application changes an item; the applier follows after the lag, in order."""
         self.set_source(key, value)
         loop = asyncio.get_running_loop()
-        at_s = max(loop.time() + lag_s, self._applied_until_s.get(key, 0.0))
+        # Never two at one moment: the loop does not keep their order.
+        at_s = max(loop.time() + lag_s, self._applied_until_s.get(key, 0.0) + 1e-6)
         self._applied_until_s[key] = at_s
         if at_s <= loop.time():
             self.set_destination(key, value)
@@ -95,14 +96,23 @@ def put(table: dict[Key, Item], key: str, value: str | None) -> None:
         table[key] = new
 
 
-class LossyLine(Line):
-    """A line whose sender may die: what was on its way then lands all the same, `landing_s` later (None: never)."""
+class ProcessLine(Line):
+    """The line of a process that may be frozen, and die: what was on its way then lands all the same, `landing_s`
+    later (None: never)."""
 
-    def __init__(self, faults: Faults, landing_s: Callable[[], float | None]) -> None:
+    def __init__(self, faults: Faults, process: "Process") -> None:
         super().__init__(faults, LATENCY_S)
-        self._landing_s = landing_s
+        self._process = process
 
     async def call(self, operation: str, effect: Callable[[Fault], T]) -> T:
+        """A frozen process sends nothing, and hears the answers when it thaws."""
+        await self._process.thawed()
+        try:
+            return await self._call(operation, effect)
+        finally:
+            await self._process.thawed()
+
+    async def _call(self, operation: str, effect: Callable[[Fault], T]) -> T:
         arrived = False
 
         def once(fault: Fault) -> T:
@@ -113,7 +123,7 @@ class LossyLine(Line):
         try:
             return await super().call(operation, once)
         except asyncio.CancelledError:
-            landing_s = self._landing_s()
+            landing_s = self._process.landing_s()
             if not arrived and landing_s is not None:
                 asyncio.get_running_loop().call_later(landing_s, self._unheard, effect)
             raise
@@ -122,6 +132,23 @@ class LossyLine(Line):
     def _unheard(effect: Callable[[Fault], object]) -> None:
         with suppress(Exception):
             effect(Fault())
+
+
+class Process:
+    """What all lines of a worker share."""
+
+    def __init__(self, landing_s: Callable[[], float | None]) -> None:
+        self.landing_s = landing_s
+        self._thaws_at_s = 0.0
+
+    def freeze(self, for_s: float) -> None:
+        self._thaws_at_s = asyncio.get_running_loop().time() + for_s
+
+    async def thawed(self) -> None:
+        left_s = self._thaws_at_s - asyncio.get_running_loop().time()
+        if left_s > 0:
+            await asyncio.sleep(left_s)
+            await self.thawed()
 
 
 class Switch:
@@ -168,9 +195,10 @@ class Worker:
         self.metrics = Metrics()
         self.clock = VirtualClock(boot_s=boot_s)
         self.source_faults, self.destination_faults, self.state_faults = Switch(), Switch(), Switch()
-        self.source = Hooked(world.source, Line(self.source_faults, LATENCY_S), lambda key, item: None)
-        self.destination = Hooked(world.destination, LossyLine(self.destination_faults, landing_s), self._note)
-        self.state = MemoryState(line=Line(self.state_faults, LATENCY_S), rows=world.state.rows)
+        self.process = Process(landing_s)
+        self.source = Hooked(world.source, ProcessLine(self.source_faults, self.process), lambda key, item: None)
+        self.destination = Hooked(world.destination, ProcessLine(self.destination_faults, self.process), self._note)
+        self.state = MemoryState(line=ProcessLine(self.state_faults, self.process), rows=world.state.rows)
         self.beats = True
         self.beaten_at_s = float("-inf")
         claims = Claims(self.state, name, lambda: self.beaten_at_s, SILENCE_S) if state else None
