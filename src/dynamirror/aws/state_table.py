@@ -99,8 +99,7 @@ class StateTable:
 
     async def put_duty(self, duty: Duty) -> None:
         """See ports.StateStore. The key's attributes stand there verbatim, for operators too."""
-        row = {"key": {"M": duty.key}, "worker": s(duty.worker), "claim": n(duty.claim)}
-        await self._put(_DUTY, duty.id, row)
+        await self._put(_DUTY, duty.id, _duty_row(duty))
 
     async def duties(self) -> list[Duty]:
         """See ports.StateStore. Raises Stop when a newer dynamirror has written there."""
@@ -121,14 +120,7 @@ class StateTable:
     async def claim_duty(self, duty: Duty, worker: str) -> Duty:
         """See ports.StateStore."""
         claimed = replace(duty, worker=worker, claim=duty.claim + 1)
-        request: dict[str, Any] = {
-            "TableName": self._name,
-            "Key": _key(_DUTY, duty.id),
-            "UpdateExpression": "SET #worker = :by, #claim = :next",
-            **_claimed_as(duty),
-        }
-        request["ExpressionAttributeValues"] |= {":by": s(worker), ":next": n(claimed.claim)}
-        await self._caller.call("UpdateItem", encode(request))
+        await self._put(_DUTY, duty.id, _duty_row(claimed), _claimed_as(duty))
         return claimed
 
     async def remove_duty(self, duty: Duty) -> None:
@@ -191,6 +183,10 @@ class StateTable:
 
 def _key(kind: str, row_id: str) -> dict[str, Value]:
     return {"kind": s(kind), "id": s(row_id)}
+
+
+def _duty_row(duty: Duty) -> dict[str, Value]:
+    return {"key": {"M": duty.key}, "worker": s(duty.worker), "claim": n(duty.claim)}
 
 
 def _claimed_as(duty: Duty) -> dict[str, Any]:

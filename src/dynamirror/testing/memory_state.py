@@ -97,7 +97,7 @@ class MemoryState:
     async def claim_duty(self, duty: Duty, worker: str) -> Duty:
         """See ports.StateStore."""
         claimed = replace(duty, worker=worker, claim=duty.claim + 1)
-        await self._line.call("UpdateItem", lambda _: self._claim(duty, claimed))
+        await self._line.call("PutItem", lambda _: self._claim(duty, claimed))
         return claimed
 
     async def remove_duty(self, duty: Duty) -> None:

@@ -154,3 +154,14 @@ async def test_a_removal_that_was_refused_is_done() -> None:
     with pytest.raises(Retry):
         await table.remove_duty(DUTY)
     assert caller.requests[0]["ExpressionAttributeValues"] == {":worker": {"S": "w1"}, ":claim": {"N": "3"}}
+
+
+async def test_a_claim_is_the_whole_row_on_the_condition_of_the_old_one() -> None:
+    """So that the rights to put, query and delete are enough."""
+    caller, table = state({})
+    claimed = await table.claim_duty(DUTY, "w2")
+    assert claimed == Duty(DUTY.id, DUTY.key, "w2", 4)
+    [(operation, request)] = caller.asked
+    assert (operation, request["Item"]) == ("PutItem", duty_row(worker={"S": "w2"}, claim={"N": "4"}))
+    assert request["ConditionExpression"] == "#worker = :worker AND #claim = :claim"
+    assert request["ExpressionAttributeValues"] == {":worker": {"S": "w1"}, ":claim": {"N": "3"}}

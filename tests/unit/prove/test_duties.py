@@ -198,8 +198,10 @@ def test_a_claim_whose_answer_was_lost_is_found_again() -> None:
         world = World()
         world.set_source("k", "A")
         worker = Worker(world).start()
-        worker.state_faults.next["UpdateItem"] = [Fault(Unanswered(Side.STATE, "injected"), lands_after_s=0.0)]
         worker.add("k")
+        # After the row was written, between two heartbeats.
+        await asyncio.sleep(SETTLE_S - 0.3)
+        worker.state_faults.next["PutItem"] = [Fault(Unanswered(Side.STATE, "injected"), lands_after_s=0.0)]
         await worker.settled()
         assert world.differences()
         assert len(await world.state.duties()) == 1

@@ -24,8 +24,8 @@ SETTLE_S = SETTINGS.settle_s
 KEYS = "abcdef"
 VALUES = (None, "A", "B")
 TROUBLE_S = 60.0
-# Long enough for the last heir: a look, silence, settling, back-off.
-REST_S = 140.0
+# Long enough for the last heir twice over: a look, silence, settling, back-off.
+REST_S = 200.0
 CHUNK = 500
 
 
@@ -63,13 +63,12 @@ class Run:
         return wrong
 
     async def rest(self) -> None:
-        """Until nobody has anything to do; then until nothing can be on its way any more."""
-        until_s = asyncio.get_running_loop().time() + REST_S
-        while asyncio.get_running_loop().time() < until_s:
-            if not any(worker.reconciler.pending for worker in self.living()) and not await self.world.state.duties():
-                break
-            await asyncio.sleep(2.0)
-        await asyncio.sleep(SETTLE_S)
+        """Until nobody has anything to do, and nothing that was on its way (a row, too) has changed that."""
+        until_s, quiet_s = asyncio.get_running_loop().time() + REST_S, 0.0
+        while asyncio.get_running_loop().time() < until_s and quiet_s < SETTLE_S:
+            await asyncio.sleep(1.0)
+            busy = any(worker.reconciler.pending for worker in self.living()) or await self.world.state.duties()
+            quiet_s = 0.0 if busy else quiet_s + 1.0
 
     def start(self) -> None:
         worker = Worker(

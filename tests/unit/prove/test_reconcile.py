@@ -340,7 +340,9 @@ def test_what_only_an_operator_can_mend_ends_the_worker(side: str) -> None:
         world = World()
         world.set_source("k", "A")
         worker = Worker(world).start()
-        await asyncio.sleep(1)
+        worker.add("k")
+        # After the row was written, between two heartbeats.
+        await asyncio.sleep(SETTLE_S - 0.3)
         denied = Fault(AccessDenied(Side.SOURCE, "injected"))
         match side:
             case "source":
@@ -348,8 +350,7 @@ def test_what_only_an_operator_can_mend_ends_the_worker(side: str) -> None:
             case "destination":
                 worker.destination_faults.next["PutItem"] = [denied]
             case _:
-                worker.state_faults.next["UpdateItem"] = [denied]
-        worker.add("k")
+                worker.state_faults.next["PutItem"] = [denied]
         assert worker.task is not None
         await asyncio.wait([worker.task], timeout=30)
         error = worker.task.exception()
