@@ -50,6 +50,14 @@ unit: $(STAMP) ## Unit tests only
 integration: $(STAMP) dynamodb-local ## Only the tests that need DynamoDB Local
 	$(BIN)/pytest -m "local and not long"
 
+.PHONY: sim
+sim: $(STAMP) ## One simulated fleet, step by step: make sim SEED=7
+	$(BIN)/python -m tests.sim $(or $(SEED),0)
+
+.PHONY: sim-many
+sim-many: $(STAMP) ## Many simulated fleets: make sim-many N=1000
+	$(BIN)/python -m tests.sim --many $(or $(N),1000) --from $(or $(SEED),0)
+
 .PHONY: dynamodb-local
 dynamodb-local: $(STAMP) # the jars, fetched once into the user's cache
 	@$(BIN)/python scripts/fetch_dynamodb_local.py --optional >/dev/null

@@ -64,6 +64,11 @@ class Applier:
             f"requests={self._requests}, bytes={self._bytes})"
         )
 
+    @property
+    def requests(self) -> int:
+        """Requests in flight."""
+        return self._requests
+
     async def run(self) -> None:
         """Send until cancelled. Raises (in a group) the Stop that ended it; nothing is dropped silently."""
         async with asyncio.TaskGroup() as group:

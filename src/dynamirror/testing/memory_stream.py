@@ -125,6 +125,10 @@ class MemoryStream:
         shards = sorted(self._shards.values(), key=lambda shard: shard.hashes)
         return [shard.id for shard in shards if shard.closed_s is None]
 
+    def shard_of_key(self, key: Key) -> str:
+        """The open shard that takes the key's changes."""
+        return self._shard_of(key).id
+
     def roll(self, shard_id: str) -> list[str]:
         """Close a shard and open its successor, as the service does about every four hours."""
         shard = self._close(shard_id)

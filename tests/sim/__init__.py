@@ -1,0 +1,1 @@
+"""Whole fleets of production code on virtual time, with faults. One seed is one run."""

@@ -1,0 +1,79 @@
+"""Many seeds on all cores, and whether they met enough trouble."""
+
+import logging
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from tests.sim.play import Outcome, run
+
+# Of a run of a thousand seeds and more: a fault that hardly struck has proven nothing.
+FAULTS_MIN = 100
+SITUATIONS_MIN = 20
+FAULTS = (
+    "throttle",
+    "partial",
+    "unreachable",
+    "lost",
+    "applied",
+    "late",
+    "slow",
+    "credentials",
+    "iterator",
+    "partition source",
+    "partition destination",
+    "partition state",
+    "kill",
+    "freeze",
+    "clock step",
+    "listing lags",
+    "empty pages",
+)
+SITUATIONS = (
+    "split",
+    "roll",
+    "take-over",
+    "doubt",
+    "second sending",
+    "clean hand-over",
+    "frozen owner",
+    "frozen at the sending",
+    "late send noticed",
+    "reconciled",
+    "stop",
+)
+
+
+def _quiet() -> None:
+    logging.disable(logging.CRITICAL)
+
+
+def many(
+    seeds: Sequence[int], progress: Callable[[str], None] | None = None, chunk: int = 5
+) -> tuple[list[Outcome], Counter[str]]:
+    """Run all seeds; the failed ones in order, and the counts of all."""
+    failed: list[Outcome] = []
+    counts: Counter[str] = Counter()
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1, _quiet) as pool:
+        for done, outcome in enumerate(pool.imap_unordered(run, seeds, chunk), 1):
+            counts += outcome.counts
+            if outcome.failure is not None:
+                failed.append(outcome)
+            if progress is not None and done % 100 == 0:
+                progress(f"{done} of {len(seeds)} seeds, {len(failed)} failed")
+    return sorted(failed, key=lambda outcome: outcome.seed), counts
+
+
+def shortfalls(counts: Counter[str]) -> list[str]:
+    """Faults and situations that were too rare, one line each."""
+    return [*_short(counts, FAULTS, FAULTS_MIN), *_short(counts, SITUATIONS, SITUATIONS_MIN)]
+
+
+def table(counts: Counter[str]) -> str:
+    """All counts, one a line."""
+    return "\n".join(f"{count:9}  {name}" for name, count in sorted(counts.items()))
+
+
+def _short(counts: Counter[str], names: Iterable[str], least: int) -> list[str]:
+    return [f"only {counts[name]} of {name}, wanted {least}" for name in names if counts[name] < least]

@@ -1,0 +1,26 @@
+"""Fleets of production code under all faults: every seed must keep every promise."""
+
+import pytest
+
+from tests.sim.many import FAULTS, SITUATIONS, many, shortfalls
+from tests.sim.play import run
+
+@pytest.mark.timeout(600)
+def test_300_seeds() -> None:
+    failed, counts = many(range(300))
+    assert failed == []
+    assert not [name for name in (*FAULTS, *SITUATIONS) if counts[name] == 0]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_2000_seeds() -> None:
+    failed, counts = many(range(10_000, 12_000))
+    assert failed == []
+    assert shortfalls(counts) == []
+
+
+def test_one_seed_is_one_run() -> None:
+    first, second = run(7), run(7)
+    assert first.counts == second.counts
+    assert first.counts["applied changes"] > 0

@@ -1,0 +1,40 @@
+"""The checks bite: each mutant of the production code is caught within 200 seeds."""
+
+import logging
+import multiprocessing
+import os
+
+import pytest
+
+from tests.sim.mutants import MUTANTS
+from tests.sim.play import run
+
+SEEDS_MAX = 200
+
+
+def seeds_needed(index: int) -> tuple[str, int | None, str]:
+    """The mutant's name, how many seeds it took to catch it (None: it survived), and what caught it."""
+    logging.disable(logging.CRITICAL)
+    mutant = MUTANTS[index]
+    for seed in range(SEEDS_MAX):
+        with mutant.enter():
+            outcome = run(seed, mutant.profile)
+        if outcome.failure is not None:
+            return mutant.name, seed + 1, outcome.failure
+    return mutant.name, None, ""
+
+
+@pytest.mark.timeout(900)
+def test_every_mutant_is_caught() -> None:
+    assert len(MUTANTS) >= 20
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1) as pool:
+        results = list(pool.imap_unordered(seeds_needed, range(len(MUTANTS)), 1))
+    assert [name for name, seeds, _ in results if seeds is None] == []
+
+
+@pytest.mark.timeout(300)
+def test_the_profiles_of_the_mutants_are_survived_by_the_code_as_it_is() -> None:
+    """Else a mutant would be caught by something else than what it breaks."""
+    profiles = {repr(mutant.profile): mutant.profile for mutant in MUTANTS}
+    outcomes = [run(seed, profile) for profile in profiles.values() for seed in range(3)]
+    assert [(outcome.seed, outcome.failure) for outcome in outcomes if outcome.failure is not None] == []
