@@ -23,7 +23,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
-from dynamirror.errors import ConditionFailed, ItemRefused, Retry, Unanswered
+from dynamirror.errors import AccessDenied, ConditionFailed, ItemRefused, Retry, Unanswered
 from dynamirror.model.as_read import as_read
 from dynamirror.model.diff import Item, first_difference
 from dynamirror.model.key import Key
@@ -63,12 +63,14 @@ class Healer:
         self._logged_at_s = float("-inf")
 
     async def look(self, cases: Sequence[Case]) -> dict[Case, Result]:
-        """One look at each case, at most 100. Raises (in a group) Stop."""
+        """One look at each case, at most 100. Raises (in a group) Stop, but not for missing rights."""
         try:
             there, here = await self._read(cases)
         except Retry as error:
             self._report("reading items on both sides", error, len(cases))
             return dict.fromkeys(cases, Result.AGAIN)
+        except AccessDenied as error:
+            return dict.fromkeys(cases, _denied(error, len(cases)))
         unread = {*there.unprocessed, *here.unprocessed}
         results = {}
         mending: dict[Case, asyncio.Task[Result]] = {}
@@ -101,7 +103,10 @@ class Healer:
             except Retry as error:
                 self._report("proving that a duty is this worker's", error, 1)
                 return Result.AGAIN
-            return hindrance or await self._replace(case, seen, wanted)
+            try:
+                return hindrance or await self._replace(case, seen, wanted)
+            except AccessDenied as error:
+                return _denied(error, 1)
 
     async def _replace(self, case: Case, seen: Item | None, wanted: Item | None) -> Result:
         tools, settings = self._tools, self._tools.settings
@@ -166,6 +171,8 @@ class Healer:
             # Steps 3 and 4 find out as well.
             self._report("reading the source again", error, len(mended))
             return dict.fromkeys(mended, Result.AGAIN)
+        except AccessDenied as error:
+            return dict.fromkeys(mended, _denied(error, len(mended)))
         results = {}
         for case in mended:
             key = case.key.key
@@ -184,6 +191,18 @@ class Healer:
             error,
             extra={"event": "reconcile_retry", "facts": {"items": items, "doing": doing}},
         )
+
+
+def _denied(error: AccessDenied, items: int) -> Result:
+    """Replication itself needs none of these rights, so it goes on; the duties stay."""
+    log.error(
+        "%d items may be out of step and cannot be compared or mended: %s. Tried again every %.0f s",
+        items,
+        error,
+        REFUSED_AGAIN_S,
+        extra={"event": "reconcile_denied", "facts": {"items": items}},
+    )
+    return Result.REFUSED
 
 
 def same(one: Item | None, other: Item | None) -> bool:

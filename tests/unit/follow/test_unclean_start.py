@@ -7,7 +7,8 @@ import pytest
 from dynamirror.errors import LeaseLost
 from dynamirror.follow.settling import Aftermath
 from dynamirror.model.lease import SHARD_END
-from tests.unit.follow.test_shard_task import World, cancelled, ended, run_virtual
+from dynamirror.testing.virtual_time import run_virtual
+from tests.unit.follow.test_shard_task import World, cancelled, ended
 
 SETTLE_S = 35.0
 

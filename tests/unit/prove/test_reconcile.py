@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynamirror.errors import AccessDenied, CredentialsExpired, Side, Throttled, Unanswered, Unreachable
+from dynamirror.errors import AccessDenied, CredentialsExpired, Side, Stop, Throttled, Unanswered, Unreachable
 from dynamirror.model.change import Write
 from dynamirror.prove.heal import REFUSED_AGAIN_S, Healer
 from dynamirror.testing.faults import Fault
@@ -343,23 +343,50 @@ def test_what_only_an_operator_can_mend_ends_the_worker(side: str) -> None:
         worker.add("k")
         # After the row was written, between two heartbeats.
         await asyncio.sleep(SETTLE_S - 0.3)
-        denied = Fault(AccessDenied(Side.SOURCE, "injected"))
+        gone = Fault(Stop(Side.SOURCE, "injected"))
         match side:
             case "source":
-                worker.source_faults.next["BatchGetItem"] = [None, denied]
+                worker.source_faults.next["BatchGetItem"] = [None, gone]
             case "destination":
-                worker.destination_faults.next["PutItem"] = [denied]
+                worker.destination_faults.next["PutItem"] = [gone]
             case _:
-                worker.state_faults.next["PutItem"] = [denied]
+                worker.state_faults.next["PutItem"] = [gone]
         assert worker.task is not None
         await asyncio.wait([worker.task], timeout=30)
         error = worker.task.exception()
         assert error is not None
-        assert [type(leaf) for leaf in leaves(error)] == [AccessDenied]
+        assert [type(leaf) for leaf in leaves(error)] == [Stop]
         # The next start finds it.
         assert len(await world.state.duties()) == 1
 
     run(steps())
+
+
+@pytest.mark.parametrize("operation", ["read", "read again", "mend"])
+def test_missing_rights_leave_the_duty_and_replication_goes_on(
+    operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who has the Java tool's rights may write the destination in batches and read the stream, and no more."""
+
+    async def steps() -> None:
+        world = World()
+        world.set_source("k", "A")
+        worker = Worker(world).start()
+        denied = Fault(AccessDenied(Side.SOURCE, "injected"))
+        if operation == "mend":
+            worker.destination_faults.next["PutItem"] = [denied]
+        else:
+            worker.source_faults.next["BatchGetItem"] = [denied] if operation == "read" else [None, denied]
+        worker.add("k")
+        await asyncio.sleep(SETTLE_S + 5)
+        assert len(await world.state.duties()) == 1
+        [line] = [record for record in caplog.records if record.__dict__.get("event") == "reconcile_denied"]
+        assert "injected" in line.getMessage()
+        await worker.settled(limit_s=REFUSED_AGAIN_S + 5)
+        assert not world.differences()
+
+    with caplog.at_level(logging.INFO, "dynamirror.reconcile"):
+        run(steps())
 
 
 # --- many
