@@ -66,6 +66,10 @@ dynamodb-local: $(STAMP) # the jars, fetched once into the user's cache
 demo: $(STAMP) ## A source, a destination and a live copy on this machine, no account needed
 	$(BIN)/dynamirror demo
 
+.PHONY: chaos
+chaos: $(STAMP) dynamodb-local ## Processes, faults and kills, then equality: SEED, CHANGES, FAULTS, KILLS, CLOSED, ARGS
+	PYTHONPATH=. $(BIN)/python -m tests.bench.chaos $(ARGS)
+
 .PHONY: bench
 bench: $(STAMP) ## Measure against the last figures
 	PYTHONPATH=. $(BIN)/python bench/run.py

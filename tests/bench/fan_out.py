@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from tests.bench.answers import Answer
-from tests.bench.call import hash_of
+from tests.bench.call import STREAMS_API, hash_of
 from tests.bench.shards import SPACING, ManyShards, digits
 from tests.bench.upstream import Upstream
 
@@ -36,10 +36,9 @@ _record = msgspec.json.Decoder(_Record).decode
 class RealStream:
     """A stream of DynamoDB Local, in the database of an access key and Region."""
 
-    def __init__(self, upstream: Upstream, database: str, region: str, arn: str) -> None:
+    def __init__(self, upstream: Upstream, place: tuple[str, str], arn: str) -> None:
         self._upstream = upstream
-        self._database = database
-        self._region = region
+        self._place = place
         self.arn = arn
 
     async def describe(self) -> dict[str, Any]:
@@ -82,7 +81,7 @@ class RealStream:
         return iterator
 
     async def _ask(self, operation: str, **request: str) -> Answer:
-        return await self._upstream.ask_stream(operation, self._database, self._region, json.dumps(request).encode())
+        return await self._upstream.ask(f"{STREAMS_API}.{operation}", self._place, json.dumps(request).encode())
 
 
 def _give_up(got: Answer) -> NoReturn:

@@ -65,7 +65,7 @@ class FaultProxy:
 
         Before anybody reads it through the proxy.
         """
-        real = RealStream(self._upstream, *place, arn)
+        real = RealStream(self._upstream, place, arn)
         description = await real.describe()
         [hash_key] = [one["AttributeName"] for one in description["KeySchema"] if one["KeyType"] == "HASH"]
         stream = ManyShards(arn, shards, seed)
@@ -74,9 +74,9 @@ class FaultProxy:
         self.run(real.feed(stream, hash_key))
         return stream
 
-    def roll(self, stream: ManyShards, plan: RollPlan) -> None:
-        """Roll and split shards of `stream` by a plan from now on."""
-        self.run(rolling(stream, plan))
+    def roll(self, stream: ManyShards, plan: RollPlan) -> "asyncio.Task[None]":
+        """Roll and split shards of `stream` by a plan from now on, until the task is cancelled."""
+        return self.run(rolling(stream, plan))
 
     def run(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run beside the requests, at most until the proxy ends. A failure is raised when it does."""

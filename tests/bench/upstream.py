@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from dynamirror.aws.http import HttpPool, Request
 from dynamirror.errors import Side
 from tests.bench.answers import Answer
-from tests.bench.call import STREAMS_API, Call
+from tests.bench.call import Call
 
 TIMEOUT_S = 60.0
 # What belongs to a connection, not to a message, and what the pool writes itself.
@@ -43,13 +43,16 @@ class Upstream:
         headers["authorization"] = headers["authorization"].replace(f"={call.access_key}/", f"={database}/", 1)
         return await self._send(headers, call.body if body is None else body)
 
-    async def ask_stream(self, operation: str, database: str, region: str, body: bytes) -> Answer:
-        """A request of the bench's own to the Streams API. Raises as `forward`."""
-        scope = f"{database}/20260101/{region}/dynamodb/aws4_request"
+    async def ask(self, target: str, place: tuple[str, str], body: bytes) -> Answer:
+        """A request of the bench's own: `target` as `DynamoDB_20120810.Scan`, `place` access key and Region.
+
+        Raises as `forward`.
+        """
+        scope = f"{place[0]}/20260101/{place[1]}/dynamodb/aws4_request"
         headers = {
             "host": urlsplit(self._url).netloc,
             "content-type": "application/x-amz-json-1.0",
-            "x-amz-target": f"{STREAMS_API}.{operation}",
+            "x-amz-target": target,
             "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none",
         }
         return await self._send(headers, body)

@@ -5,6 +5,7 @@ import pytest
 from tests.sim.many import FAULTS, SITUATIONS, many, shortfalls
 from tests.sim.play import run
 
+
 @pytest.mark.timeout(600)
 def test_300_seeds() -> None:
     failed, counts = many(range(300))
