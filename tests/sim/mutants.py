@@ -24,7 +24,6 @@ from dynamirror.model.lease_plan import Watch
 from dynamirror.model.permit import Fence
 from dynamirror.model.shard_graph import child_leases, missing_leases
 from dynamirror.model.watermark import Watermark
-from dynamirror.settings.groups import WriteSettings
 from tests.sim.play import Profile
 
 _ONE = (1.0,)
@@ -136,7 +135,17 @@ def newer_write_beside_a_retry() -> Iterator[None]:
         for mark in pending.marks:
             mark.outstanding -= 1
 
-    with patch.object(Applier, "submit", submit), patch.object(Applier, "_durable", durable):
+    def land(self: Applier, unwritten: list[Pending]) -> None:
+        for pending in unwritten:
+            self._flying.setdefault(pending.write.key, pending)
+        original_land(self, unwritten)
+
+    original_land = Applier._land
+    with (
+        patch.object(Applier, "submit", submit),
+        patch.object(Applier, "_durable", durable),
+        patch.object(Applier, "_land", land),
+    ):
         yield
 
 
@@ -169,21 +178,25 @@ def first_change_of_a_page_wins() -> Iterator[None]:
 
 @mutant("nothing is sent for an item in doubt (R-5)", LATE)
 def doubt_retried_at_once() -> Iterator[None]:
-    with patch.object(WriteSettings, "settle_s", 0.0), patch.object(WriteSettings, "stray_life_s", -5.0):
+    with patch.object(Sender, "_attempt", _settling_after(0.0)):
         yield
 
 
 @mutant("settling takes T + L, not T (inequality 6)", LATE)
 def settling_for_t_only() -> Iterator[None]:
+    with patch.object(Sender, "_attempt", _settling_after(5.0)):
+        yield
+
+
+def _settling_after(wait_s: float) -> Callable[..., Any]:
     original = Sender._attempt
 
     async def attempt(self: Sender, batch: Any, sent_at_s: float) -> Any:
         outcome = await original(self, batch, sent_at_s)
-        outcome.settled_at_s = sent_at_s + 5.0
+        outcome.settled_at_s = sent_at_s + wait_s
         return outcome
 
-    with patch.object(Sender, "_attempt", attempt):
-        yield
+    return attempt
 
 
 @mutant("the checkpoint stays below a doubtful change", LATE)

@@ -1,0 +1,29 @@
+"""Faults and mutants whose mechanism is not there yet, each with what switches it on.
+
+When the capability is built, its line here fails: then the mutant is written, and the line goes.
+"""
+
+from importlib.util import find_spec
+
+import pytest
+
+LATER = [
+    ("A-1, A-2: the hold ends with the last segment", "dynamirror.copy"),
+    ("A-3: a worker learns late of a copy", "dynamirror.copy"),
+    ("A-4: the hold leaves out L (inequality 1)", "dynamirror.copy"),
+    ("A-5, A-6: coalesced among changes that are not due", "dynamirror.copy"),
+    ("A-7: no age rule", "dynamirror.copy"),
+    ("A-8b: the page's time noted after the segment lease was proven", "dynamirror.copy"),
+    ("inequality 3: the first page before the announcement is known", "dynamirror.copy"),
+    ("inequality 9: pages larger than D/2 can write", "dynamirror.copy"),
+    ("E-1 to E-4: skipping what the copy contains", "dynamirror.copy"),
+    ("B-5, B-6, inequality 8: reconcile before the gap is drained", "dynamirror.prove.gaps"),
+    ("F-1, F-2: un-park without its version, retry by image", "dynamirror.prove.parked"),
+    ("inequality 5, P-24: hand-off shorter than T + L + drain", "dynamirror.fleet.handoff"),
+    ("P-11: no wait after a steal", "dynamirror.fleet.steal"),
+]
+
+
+@pytest.mark.parametrize("what,capability", LATER)
+def test_the_capability_is_not_there_yet(what: str, capability: str) -> None:
+    assert find_spec(capability) is None, f"now write the mutant: {what}"
