@@ -4,6 +4,7 @@ Nothing is retried but two refusals that are cured here, each once a call: a clo
 credentials that expired. Both are answers, so nothing of the first attempt was applied.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from dynamirror.errors import CredentialsExpired, DynamirrorError, Side, Unanswe
 
 TABLES_API = "DynamoDB_20120810"
 STREAMS_API = "DynamoDBStreams_20120810"
+# With less left of its time a call is not repeated: it would only become unanswered.
+TIMEOUT_S_MIN = 0.5
 
 _log = logging.getLogger("dynamirror.aws")
 
@@ -78,25 +81,31 @@ class Service:
         self._timeout_s = timeout_s
 
     async def call(self, operation: str, body: bytes) -> bytes:
-        """The answer's body. `body` is the JSON of the request; it is sent as it is.
+        """The answer's body. `body` is the JSON of the request; it is sent as it is. All is over within the time-out:
+        a repetition after a cure that took long could leave when its caller may not send any more (P-10).
 
         Raises any error of errors.py but Gap and LeaseLost; Unanswered also when the answer's checksum is wrong.
         """
         cured: set[type[DynamirrorError]] = set()
+        timeout_s = self._timeout_s
+        started_s = asyncio.get_running_loop().time()
         while True:
             credentials = self._keys.current()
-            answer = await self._attempt(operation, body, credentials)
+            answer = await self._attempt(operation, body, credentials, timeout_s)
             if answer.status == 200 and answer.body[:1] == b"{":
                 return answer.body
             fault = self._fault(operation, body, answer)
             if type(fault) in cured or not await self._cure(fault, answer, credentials):
                 raise fault
             cured.add(type(fault))
+            timeout_s = started_s + self._timeout_s - asyncio.get_running_loop().time()
+            if timeout_s < TIMEOUT_S_MIN:
+                raise fault
 
-    async def _attempt(self, operation: str, body: bytes, credentials: Credentials) -> Response:
+    async def _attempt(self, operation: str, body: bytes, credentials: Credentials, timeout_s: float) -> Response:
         target = f"{self._api}.{operation}"
         headers = self._signer.headers(self._host, self._path, target, body, credentials, self.clock.now_s())
-        answer = await self._transport(Request(self.url, headers, body), self._timeout_s)
+        answer = await self._transport(Request(self.url, headers, body), timeout_s)
         # Sent with every answer of the service, also with refusals; other implementations may leave it out.
         checksum = answer.headers.get("x-amz-crc32")
         if checksum is not None and checksum != str(crc32(answer.body)):

@@ -1,5 +1,6 @@
 """One call of a service: what is sent, what is cured (a clock, expired keys), and what is passed on at once."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from dynamirror.aws.http import Request, Response
 from dynamirror.aws.service import TABLES_API, Service, ServiceClock, Signing
 from dynamirror.aws.sigv4 import Signer
 from dynamirror.errors import CredentialsExpired, Side, Stop, Throttled, Unanswered
+from dynamirror.testing.virtual_time import run_virtual
 
 URL = "https://dynamodb.us-west-2.amazonaws.com/"
 LOCAL_NOW_S = 1_800_000_000.0
@@ -104,6 +106,32 @@ async def test_expired_keys_are_replaced_and_the_call_goes_on() -> None:
     await script.call()
     assert script.keys.refused == [FIRST]
     assert "AKIDSECOND" in script.sent[1].headers["Authorization"]
+
+
+@pytest.mark.parametrize("takes_s,sent", [(2.0, 2), (4.99, 1), (30.0, 1)])
+def test_a_call_is_over_within_its_time_however_long_keys_take(takes_s: float, sent: int) -> None:
+    """Whoever calls may send only for so long (P-10): what is sent late could land on another owner's write."""
+
+    async def slowly() -> None:
+        script = Scripted(refusal("ExpiredTokenException"), ok())
+        replace = script.keys.refresh
+
+        async def refresh(refused: Credentials) -> None:
+            await asyncio.sleep(takes_s)
+            await replace(refused)
+
+        script.keys.refresh = refresh  # type: ignore[method-assign]
+        if sent == 1:
+            with pytest.raises(CredentialsExpired):
+                await script.call()
+        else:
+            await script.call()
+        assert len(script.sent) == sent
+        assert max(script.timeouts) == 5.0
+        if sent == 2:
+            assert min(script.timeouts) == pytest.approx(5.0 - takes_s)
+
+    run_virtual(slowly())
 
 
 async def test_keys_that_stay_expired_are_an_error() -> None:
