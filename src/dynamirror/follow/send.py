@@ -100,7 +100,9 @@ class Sender:
         try:
             left = await self._tools.table.write([pending.write for pending in batch])
         except Unanswered as error:
-            settled_at_s = sent_at_s + settings.attempt_timeout_s + settings.stray_life_s
+            # The process may have been frozen before the request left: then it is the end of the attempt that counts.
+            failed_at_s = self._tools.clock.boottime_s()
+            settled_at_s = max(sent_at_s + settings.settle_s, failed_at_s + settings.stray_life_s)
             return Outcome(error=error, doubtful=batch, settled_at_s=settled_at_s)
         except Retry as error:
             self._credentials.failed(error)

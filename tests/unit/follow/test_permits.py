@@ -118,3 +118,18 @@ async def test_a_late_write_of_a_lost_lease_is_to_be_reconciled() -> None:
         bench.watermark.abandoned = True
         await asyncio.sleep(60)
     assert [late.key for late in bench.late] == ["a"]
+
+
+@virtually
+async def test_doubt_lasts_as_long_after_a_freeze() -> None:
+    """1 the clock is read; 2 the process is paused for a minute; 3 v1 leaves, without an answer. It may land L later."""
+    answers: list[tuple[float, set[Key] | DynamirrorError]] = [(60.0, Unanswered(Side.DESTINATION, "injected"))]
+    bench = Bench(lambda writes: answers.pop() if answers else (0.01, set()))
+    async with bench.running():
+        bench.submit("a")
+        await asyncio.sleep(60.1)
+        bench.submit("a")
+        await asyncio.sleep(29)
+        assert bench.destination.sent == [[1]]
+        await asyncio.sleep(2)
+        assert bench.destination.sent == [[1], [2]]
