@@ -1,10 +1,14 @@
 """What all machines share: source table with its stream, destination, lease table, state table; and the checks."""
 
+import asyncio
 import random
 from collections import Counter
+from zlib import crc32
 
+from dynamirror.errors import Side, Throttled
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
+from dynamirror.testing.dynamodb.table import EventualReads
 from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource
@@ -14,17 +18,25 @@ from tests.support.memory_caller import create_table
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
 TARGET, LEASES, STATE = "target", "leases", "leases-state"
+METERED_PARTITIONS = 4
 
 
 class Cloud:
     """One account. `counts`: faults by kind and situations by name."""
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, stale_s: float = 0.0, draw: random.Random | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self.stream = MemoryStream(VirtualClock(), shards=shards)
         self.source = MemorySource(CODEC, self.stream)
         self.checks = Checks(self.stream, self.counts)
-        self.database = MemoryDynamoDB(self._written)
+        # Shards that others read too, one call in two of ours is one too many; set by the trouble.
+        self.crowded: set[str] = set()
+        # Writes a second that a partition of the destination takes; None: any number.
+        self.writes_per_s: float | None = None
+        self._tokens = dict.fromkeys(range(METERED_PARTITIONS), (0.0, 0.0))
+        self._draw = draw or random.Random(0)
+        eventual = EventualReads(_now_s, lambda: self._draw.random() * stale_s, stale_s) if stale_s else None
+        self.database = MemoryDynamoDB(self._written, eventual)
         create_table(self.database, TARGET, {"id": "S"})
         create_table(self.database, LEASES, {"leaseKey": "S"})
         create_table(self.database, STATE, {"kind": "S", "id": "S"})
@@ -38,6 +50,8 @@ class Cloud:
     @property
     def target(self) -> dict[Key, Item]:
         return self.database.items(TARGET)
+
+    # --- what the application does
 
     def put(self, key: str, value: str) -> None:
         item: Item = {"id": {"S": key}, "v": {"S": value}}
@@ -53,3 +67,39 @@ class Cloud:
             self.delete(key)
         else:
             self.put(key, str(draw.randint(0, 1)) if repeats else f"{draw.getrandbits(60):x}")
+
+    # --- what the service does
+
+    def roll(self, shard_id: str) -> list[str]:
+        """A shard ends and another one follows it."""
+        return self._born("roll", shard_id, self.stream.roll(shard_id))
+
+    def split(self, shard_id: str) -> list[str]:
+        """A shard ends and two follow it."""
+        return self._born("split", shard_id, self.stream.split(shard_id))
+
+    def _born(self, how: str, parent_id: str, children: list[str]) -> list[str]:
+        self.counts[how] += 1
+        self.checks.born(parent_id, children)
+        return children
+
+    def read_allowed(self, shard_id: str) -> None:
+        """A third reader of a shard at the same time is one too many. Raises Throttled."""
+        if shard_id in self.crowded and self._draw.random() < 0.5:
+            self.counts["reader limit"] += 1
+            raise Throttled(Side.SOURCE, f"injected: too many readers of {shard_id}")
+
+    def write_allowed(self, key: Key) -> bool:
+        """Whether the partition of an item has capacity left for a write now."""
+        if self.writes_per_s is None:
+            return True
+        part = crc32(repr(key).encode()) % METERED_PARTITIONS
+        tokens, at_s = self._tokens[part]
+        tokens = min(self.writes_per_s, tokens + (_now_s() - at_s) * self.writes_per_s)
+        allowed = tokens >= 1
+        self._tokens[part] = (tokens - allowed, _now_s())
+        return allowed
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

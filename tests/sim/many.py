@@ -23,8 +23,12 @@ FAULTS = (
     "iterator",
     "partition source",
     "partition destination",
-    "partition state",
+    "partition leases",
+    "partition heartbeats",
+    "partition of the table throttled",
+    "reader limit",
     "kill",
+    "kill at a request",
     "freeze",
     "clock step",
     "listing lags",
@@ -42,6 +46,7 @@ SITUATIONS = (
     "late send noticed",
     "reconciled",
     "stop",
+    "night",
 )
 
 

@@ -24,7 +24,7 @@ from dynamirror.model.lease_plan import Watch
 from dynamirror.model.permit import Fence
 from dynamirror.model.shard_graph import child_leases, missing_leases
 from dynamirror.model.watermark import Watermark
-from tests.sim.play import Profile
+from tests.sim.profile import Profile
 
 _ONE = (1.0,)
 _THERE = frozenset({Side.DESTINATION})

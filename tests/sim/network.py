@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from dynamirror.errors import (
@@ -21,6 +21,8 @@ from dynamirror.errors import (
     Unreachable,
 )
 from dynamirror.testing.faults import Fault
+from tests.sim.checks import Checks
+from tests.sim.flights import Flight, flight_of
 
 T = TypeVar("T")
 
@@ -45,6 +47,10 @@ KINDS: Mapping[Side, Mapping[str, float]] = {
     Side.STATE: {"throttle": 2, "unreachable": 1, "lost": 2, "applied": 3, "late": 2, "slow": 2, "credentials": 0.5},
 }
 READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem"})
+# An observer that slept takes a lease by what it saw before; a machine that slept may send what it decided before.
+RESTED_S = 30.0
+# Kinds of fault that keep a request from leaving.
+NOT_SENT = frozenset({"partition", "unreachable"})
 
 
 class Machine:
@@ -57,10 +63,20 @@ class Machine:
         self.thawed_at_s = float("-inf")
         # Freeze for so long at the moment the next batch of writes leaves: behind all checks (A-8).
         self.freeze_at_send_s: float | None = None
+        # Die at the moment the next request of this name leaves.
+        self.dies_at: str | None = None
+        self.on_death: Callable[[], None] = lambda: None
+        # When a batch last left that was decided upon before a freeze.
+        self.overslept_at_s = float("-inf")
 
     @property
     def frozen(self) -> bool:
         return self._thawed is not None
+
+    @property
+    def rested_s(self) -> float:
+        """How long it has not been frozen."""
+        return 0.0 if self.frozen else _now_s() - self.thawed_at_s
 
     def freeze(self) -> None:
         if self._thawed is None:
@@ -69,8 +85,14 @@ class Machine:
     def thaw(self) -> None:
         thawed, self._thawed = self._thawed, None
         if thawed is not None:
-            self.thawed_at_s = asyncio.get_running_loop().time()
+            self.thawed_at_s = _now_s()
             thawed.set()
+
+    def die(self) -> None:
+        """As by kill -9, or a power cut."""
+        self.dead = True
+        self.thaw()
+        self.on_death()
 
     async def awake(self) -> None:
         """Goes on when the machine runs. A dead machine goes nowhere."""
@@ -86,19 +108,20 @@ class Weather:
 
     def __init__(self, draw: random.Random, counts: Counter[str]) -> None:
         self.share = 0.0
-        self.partitioned: set[Side] = set()
+        # Places that cannot be reached.
+        self.partitioned: set[str] = set()
         self.sides = frozenset(Side)
         self.kinds: Mapping[str, float] | None = None
         self._draw = draw
         self._counts = counts
 
-    def strike(self, side: Side, operation: str) -> tuple[str, Fault] | None:
-        """The kind of fault and what it does; None: nothing happens."""
-        if side in self.partitioned:
-            self._counts[f"partition {side.name.lower()}"] += 1
+    def strike(self, side: Side, place: str, operation: str) -> tuple[str, Fault]:
+        """The kind of fault and what it does; most often nothing."""
+        if place in self.partitioned:
+            self._counts[f"partition {place}"] += 1
             return "partition", Fault(Unreachable(side, "injected: no route"), delay_s=self._draw.random())
         if self._draw.random() >= self.share or side not in self.sides:
-            return None
+            return "", Fault()
         kinds = self.kinds or KINDS[side]
         [kind] = self._draw.choices(list(kinds), list(kinds.values()))
         if kind == "iterator" and operation != "GetRecords":
@@ -113,6 +136,12 @@ class Weather:
     def count(self, what: str) -> None:
         """Something else happened."""
         self._counts[what] += 1
+
+    def last(self, side: Side) -> Fault:
+        """What becomes of the last request of a machine: nobody hears the answer."""
+        if self._draw.random() < 0.3:
+            return Fault(Unanswered(side, "injected: died"))
+        return Fault(Unanswered(side, "injected: died"), lands_after_s=self._draw.random() * (STRAY_S + ATTEMPT_S))
 
     def _fault(self, kind: str, side: Side) -> Fault:
         draw = self._draw.random
@@ -141,12 +170,17 @@ class Weather:
 
 
 class Wire:
-    """One machine's line to one side; has the interface of `testing.faults.Line`."""
+    """One machine's line to one service; has the interface of `testing.faults.Line`."""
 
-    def __init__(self, machine: Machine, side: Side, weather: Weather) -> None:
+    def __init__(self, machine: Machine, side: Side, place: str, weather: Weather, checks: Checks) -> None:
+        """`place`: what a partition cuts off, e.g. "leases"."""
         self._machine = machine
         self._side = side
+        self._place = place
         self._weather = weather
+        self._checks = checks
+        # Told of each request as it leaves.
+        self.say: Callable[[str], None] | None = None
 
     async def call(self, operation: str, effect: Callable[[Fault], T]) -> T:
         """See Line.call."""
@@ -157,39 +191,70 @@ class Wire:
             machine.freeze()
             self._weather.count("frozen at the sending")
         await machine.awake()
-        loop = asyncio.get_running_loop()
-        struck = self._weather.strike(self._side, operation)
-        kind, fault = struck if struck is not None else ("", Fault())
-        answer: asyncio.Future[T] = loop.create_future()
-
-        def arrive() -> None:
-            try:
-                result = effect(fault)
-            except DynamirrorError as error:
-                if not answer.done():
-                    answer.set_exception(error)
-            else:
-                if not answer.done():
-                    answer.set_result(result)
-
-        def unseen() -> None:
-            with suppress(DynamirrorError):
-                effect(Fault())
-
-        if fault.error is None:
-            loop.call_later(LATENCY_S / 2 + fault.delay_s, arrive)
-        else:
-            if fault.lands_after_s is not None:
-                after_s = LATENCY_S if kind == "applied" else fault.delay_s + fault.lands_after_s
-                loop.call_later(after_s, unseen)
+        kind, fault = self._weather.strike(self._side, self._place, operation)
+        if operation == machine.dies_at and kind not in NOT_SENT and _now_s() - machine.overslept_at_s > RESTED_S:
+            self._weather.count("kill at a request")
+            kind, fault = "died", self._weather.last(self._side)
+        if self.say is not None:
+            self.say(f"{machine.name} {operation} ({self._place}) {kind}")
+        answer = self._send(effect, kind, fault, self._flight(operation, kind))
+        if kind == "died":
+            machine.die()
+        if fault.error is not None:
             await asyncio.sleep(LATENCY_S + fault.delay_s)
-            await self._machine.awake()
+            await machine.awake()
             raise fault.error
         try:
             result = await answer
         except DynamirrorError:
-            await self._machine.awake()
+            await machine.awake()
             raise
         await asyncio.sleep(LATENCY_S / 2)
-        await self._machine.awake()
+        await machine.awake()
         return result
+
+    def _flight(self, operation: str, kind: str) -> Flight | None:
+        if operation != "BatchWriteItem" or kind in NOT_SENT:
+            return None
+        flight = flight_of(self._machine.name)
+        if flight is not None:
+            if flight.overslept:
+                self._machine.overslept_at_s = _now_s()
+            self._checks.departs(flight)
+        return flight
+
+    def _send(self, effect: Callable[[Fault], T], kind: str, fault: Fault, flight: Flight | None) -> asyncio.Future[T]:
+        """Everything from here on happens without the machine."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        prompt = kind == "" and self._machine.rested_s > RESTED_S
+
+        def arrive() -> None:
+            self._checks.prompt = prompt
+            try:
+                result = effect(replace(fault, error=None))
+            except DynamirrorError as error:
+                if not answer.done():
+                    answer.set_exception(error)
+                    # Nobody may be there to hear it.
+                    answer.exception()
+            else:
+                if not answer.done():
+                    answer.set_result(result)
+            finally:
+                if flight is not None:
+                    self._checks.flights.landed(flight)
+
+        if fault.error is None:
+            loop.call_later(LATENCY_S / 2 + fault.delay_s, arrive)
+        elif fault.lands_after_s is not None:
+            loop.call_later(LATENCY_S if kind == "applied" else fault.delay_s + fault.lands_after_s, arrive)
+        else:
+            return answer
+        if flight is not None:
+            self._checks.flights.left(flight)
+        return answer
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

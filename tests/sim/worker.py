@@ -4,12 +4,15 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
 
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.state_table import Incarnation, StateTable
 from dynamirror.aws.tables import BatchWriter
-from dynamirror.errors import Side
+from dynamirror.engines.assemble import READS_AT_ONCE_MAX
+from dynamirror.errors import Side, Throttled
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
@@ -29,14 +32,27 @@ from dynamirror.observe.metrics import Metrics
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.tools import Claims, ReconcileTools
 from dynamirror.settings.bounds import fence_of
-from dynamirror.settings.groups import LeaseSettings, ReadSettings, WriteSettings
+from dynamirror.settings.groups import LeaseSettings
 from dynamirror.testing.faults import Fault
 from dynamirror.testing.memory_items import MemoryItems
-from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.virtual_time import VirtualClock
 from tests.sim.cloud import CODEC, LEASES, STATE, TARGET, Cloud
+from tests.sim.flights import departing
 from tests.sim.network import Machine, Weather, Wire
+from tests.sim.profile import Fleet
 from tests.support.memory_caller import MemoryCaller
+
+_PROCESS: ContextVar["Worker | None"] = ContextVar("process", default=None)
+
+
+def of_its_process(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
+    """A task factory: tasks belong to the worker that makes them."""
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **more)
+    process = _PROCESS.get()
+    if process is not None:
+        process.tasks[task] = None
+        task.add_done_callback(process.tasks.pop)
+    return task
 
 
 class MachineClock(VirtualClock):
@@ -54,53 +70,65 @@ class MachineClock(VirtualClock):
 class Worker:
     """A worker process, from its start to its end; a restart is a new one."""
 
-    def __init__(self, cloud: Cloud, name: str, draw: random.Random, settings: WriteSettings | None = None) -> None:
+    def __init__(self, cloud: Cloud, name: str, draw: random.Random, fleet: Fleet, state: bool = True) -> None:
+        """`state`: it has the rights to a state table, and sends heartbeats."""
         self.name = name
         self.cloud = cloud
         self.machine = Machine(name)
+        self.machine.on_death = self._died
         self.weather = Weather(draw, cloud.counts)
         self.clock = MachineClock(self.machine, draw)
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
         self.settings = LeaseSettings()
-        self.write = settings or WriteSettings()
+        self.write = fleet.write
+        self.read = fleet.read
+        self.budget = Budget(fleet.write.resend_bytes_max)
+        self.wires: list[Wire] = []
         self.task: asyncio.Task[None] | None = None
-        self._assemble(random.Random(draw.random()).random)
+        self.dying: asyncio.Task[None] | None = None
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self._assemble(random.Random(draw.random()).random, state)
 
-    def _wire(self, side: Side) -> Wire:
-        return Wire(self.machine, side, self.weather)
+    def _caller(self, side: Side, place: str) -> MemoryCaller:
+        return MemoryCaller(side, self.cloud.database, self._wire(side, place))  # type: ignore[arg-type]
 
-    def _assemble(self, draw: Callable[[], float]) -> None:
+    def _wire(self, side: Side, place: str) -> Wire:
+        wire = Wire(self.machine, side, place, self.weather, self.cloud.checks)
+        self.wires.append(wire)
+        return wire
+
+    def _assemble(self, draw: Callable[[], float], has_state: bool) -> None:
         cloud, clock = self.cloud, self.clock
-        state_caller = MemoryCaller(Side.STATE, cloud.database, self._wire(Side.STATE))  # type: ignore[arg-type]
-        caller = MemoryCaller(Side.DESTINATION, cloud.database, self._wire(Side.DESTINATION))  # type: ignore[arg-type]
-        state = StateTable(state_caller, STATE, Incarnation("id of leases", cloud.stream.arn))
-        beating = Heartbeat(state, clock, self.name, {}, self.settings.heartbeat_s)
+        incarnation = Incarnation("id of leases", cloud.stream.arn)
+        state = StateTable(self._caller(Side.STATE, "heartbeats"), STATE, incarnation) if has_state else None
+        beating = Heartbeat(state, clock, self.name, {}, self.settings.heartbeat_s) if state is not None else None
 
         def beaten_at_s() -> float:
             return beating.beaten_at_s if beating is not None else NEVER
 
-        claims = Claims(state, self.name, beaten_at_s, self.settings.duration_s)
-        here = MemoryItems(cloud.source.items, self._wire(Side.SOURCE))  # type: ignore[arg-type]
+        claims = Claims(state, self.name, beaten_at_s, self.settings.duration_s) if state is not None else None
+        here = MemoryItems(cloud.source.items, self._wire(Side.SOURCE, "source"))  # type: ignore[arg-type]
+        caller = self._caller(Side.DESTINATION, "destination")
         there = Items(caller, TARGET, CODEC, Side.DESTINATION)
         self.reconciler = Reconciler(ReconcileTools(here, there, CODEC, clock, draw, self.metrics, self.write, claims))
 
         def reconcile(writes: Sequence[Write]) -> None:
             cloud.counts["late send noticed"] += len(writes)
+            cloud.checks.reconciling(writes)
             self.reconciler.add_writes(writes, clock.boottime_s())
 
-        stream = StreamWire(cloud.stream, self._wire(Side.SOURCE))
-        table = WatchedWriter(self, BatchWriter(caller, TARGET, CODEC))
-        read = ReadTools(stream, clock, draw, ReadSettings(), asyncio.Semaphore(16))
+        stream = StreamWire(cloud, self._wire(Side.SOURCE, "source"))
+        table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
+        read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
         self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile))
-        budget = Budget(self.write.resend_bytes_max)
-        follow = FollowTools(read, self.applier, CODEC, self.metrics, self.settings, budget, reconcile)
-        leases = LeaseTable(state_caller, LEASES)
-        fence = fence_of(self.settings, self.write, heartbeat=True)
+        follow = FollowTools(read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile)
+        leases = LeaseTable(self._caller(Side.STATE, "leases"), LEASES)
+        fence = fence_of(self.settings, self.write, heartbeat=beating is not None)
         held = LeaseTools(leases, clock, fence, beaten_at_s)
-        terms = Terms(self.name, int(self.settings.duration_s * 1000), heartbeat=True)
+        terms = Terms(self.name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
         directory = ShardDirectory(stream, leases, clock, draw, Start())
-        tenure = TenureTools(follow, held, self.write, directory, terms, 10.0, Signal())
+        tenure = TenureTools(follow, held, self.write, directory, terms, self.read.parent_poll_s, Signal())
         self.coordinator = Coordinator(FleetTools(tenure, self.settings, beating, state))
 
     @property
@@ -108,7 +136,9 @@ class Worker:
         return not self.machine.dead and self.task is not None and not self.task.done()
 
     def start(self) -> "Worker":
+        token = _PROCESS.set(self)
         self.task = asyncio.create_task(self._run(), name=self.name)
+        _PROCESS.reset(token)
         return self
 
     async def _run(self) -> None:
@@ -120,33 +150,51 @@ class Worker:
             for side in sides:
                 side.cancel()
 
+    def _died(self) -> None:
+        # Not one of its own tasks, though one of them may be calling.
+        token = _PROCESS.set(None)
+        self.dying = asyncio.create_task(self.kill(), name=f"end of {self.name}")
+        _PROCESS.reset(token)
+
     async def kill(self) -> None:
         """As kill -9: no last word; what has left goes on by itself."""
-        self.machine.dead = True
-        self.machine.thaw()
-        if self.task is not None:
+        if not self.machine.dead:
+            self.machine.die()
+        if self.dying is not None and self.dying is not asyncio.current_task():
+            await self.dying
+        elif self.task is not None:
             self.task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await self.task
+            # A process takes with it whatever would have outlived its main task.
+            for task in list(self.tasks):
+                task.cancel()
 
 
 class WatchedWriter:
-    """`ports.DestinationTable` that tells the checks what leaves, and when."""
+    """`ports.DestinationTable` over the production one: says what leaves, and meters partitions as the service does."""
 
-    def __init__(self, worker: Worker, table: BatchWriter) -> None:
-        self._worker = worker
+    def __init__(self, cloud: Cloud, table: BatchWriter) -> None:
+        self._cloud = cloud
         self._table = table
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Write]:
-        self._worker.cloud.checks.departs(self._worker.name, writes)
-        return await self._table.write(writes)
+        allowed = [write for write in writes if self._cloud.write_allowed(write.key)]
+        refused = [write for write in writes if write not in allowed]
+        if refused:
+            self._cloud.counts["partition of the table throttled"] += 1
+        if not allowed:
+            raise Throttled(Side.DESTINATION, "injected: the partition's capacity is used up")
+        with departing(allowed):
+            return [*await self._table.write(allowed), *refused]
 
 
 class StreamWire:
     """A machine's own way to the stream that all share."""
 
-    def __init__(self, stream: MemoryStream, wire: Wire) -> None:
-        self._stream = stream
+    def __init__(self, cloud: Cloud, wire: Wire) -> None:
+        self._cloud = cloud
+        self._stream = cloud.stream
         self._wire = wire
 
     async def list_shards(self) -> Listing:
@@ -162,7 +210,7 @@ class StreamWire:
         return await self._stream.iterator_at(shard_id, checkpoint)
 
     async def read(self, iterator: str, records_max: int) -> Page:
-        await self._wire.call("GetRecords", _nothing)
+        await self._wire.call("GetRecords", lambda _: self._cloud.read_allowed(iterator.partition("|")[0]))
         return await self._stream.read(iterator, records_max)
 
 
