@@ -1,7 +1,8 @@
 """A fleet of real processes through the fault proxy: live traffic, faults, kills, shards that end; then equality.
 
-`python -m tests.bench.chaos [--late-writes] [--freezes N]`; SEED, CHANGES, FAULTS, KILLS and CLOSED come from the
-environment. Exit code 0: the tables are equal, the workers never ended by themselves, and as much happened as asked.
+`python -m tests.bench.chaos [--late-writes] [--freezes N] [-- FLAGS OF THE WORKERS]`; SEED, CHANGES, FAULTS, KILLS
+and CLOSED come from the environment. Exit code 0: the tables are equal, the workers did not end by themselves, and as
+much happened as was asked for.
 
 Late writes (`--late-writes`): 1 % of BatchWriteItem is answered with a reset and carried out 3 to 20 s later, which
 only a fleet survives that waits before it sends for the same keys again. They are off without the flag.
@@ -15,13 +16,11 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser
-from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 
 from tests.bench.chaos_faults import Partitions, add_faults
+from tests.bench.chaos_result import ROOTS, Plan, Result
 from tests.bench.fleet import Worker
 from tests.bench.proxy import FaultProxy
 from tests.bench.rolling import RollPlan
@@ -35,100 +34,8 @@ from tests.support.dynamodb_local import SECRET_KEY, DynamoDBLocal, new_access_k
 SOURCE_REGION, DESTINATION_REGION = "us-east-1", "eu-west-1"
 SOURCE, DESTINATION = "Orders", "Copy"
 WORKERS = 2
-ROOTS = 4
-# On average from one kill to the next, the restart included.
-KILL_EVERY_S = 9.0
-CHANGES_PER_S_MAX = 700.0
 # What is asked for must have happened by then, as a multiple of the time that it is meant to take.
 PATIENCE = 2.5
-# A shard's end waits 35 s after a doubt or an unclean start, and its child waits for that: a lineage that has fallen
-# behind catches up one generation after the other.
-SETTLE_S = 90.0
-GENERATION_S = 40.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run is made of; the least of each."""
-
-    seed: int
-    changes: int = 20_000
-    faults: int = 200
-    kills: int = 5
-    closed: int = 12
-    freezes: int = 0
-    late_writes: bool = False
-
-    @property
-    def planned_s(self) -> float:
-        """How long the traffic goes on."""
-        return max(20.0 + (self.kills + self.freezes) * KILL_EVERY_S, self.changes / CHANGES_PER_S_MAX)
-
-    @property
-    def settle_s_max(self) -> float:
-        """How long after the last change the tables may differ."""
-        return SETTLE_S + GENERATION_S * self.closed / ROOTS
-
-
-@dataclass(slots=True)
-class Result:
-    """What has happened, and how it ended."""
-
-    plan: Plan
-    changes: int = 0
-    faults: dict[str, int] = field(default_factory=dict)
-    requests: dict[str, int] = field(default_factory=dict)
-    kills: int = 0
-    freezes: int = 0
-    # Exit codes of workers that ended by themselves, with their last words.
-    quits: list[tuple[int, str]] = field(default_factory=list)
-    shards: Counter[str] = field(default_factory=Counter)
-    items: int = 0
-    differences: list[str] = field(default_factory=list)
-    lags_s: list[float] = field(default_factory=list)
-    traffic_s: float = 0.0
-    settled_s: float = 0.0
-    # Of the workers at the end, after SIGTERM.
-    exit_codes: list[int] = field(default_factory=list)
-
-    @property
-    def struck(self) -> int:
-        """Faults by lot: a partition's refusals are not counted."""
-        return sum(count for kind, count in self.faults.items() if kind != "partition")
-
-    @property
-    def enough(self) -> bool:
-        """As much has happened as the plan asks for."""
-        plan = self.plan
-        asked = (plan.changes, plan.faults, plan.kills, plan.closed, plan.freezes)
-        done = (self.changes, self.struck, self.kills, self.shards["closed"], self.freezes)
-        return all(one >= other for one, other in zip(done, asked, strict=True))
-
-    @property
-    def good(self) -> bool:
-        """Equal, nothing else wrong, and enough has happened."""
-        return self.enough and not self.differences and not self.quits and not any(self.exit_codes)
-
-    def __str__(self) -> str:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.faults.items()))
-        lines = [
-            f"seed                {self.plan.seed}{', late writes' if self.plan.late_writes else ''}",
-            f"changes applied     {self.changes} over {self.items} items in {self.traffic_s:.0f} s",
-            f"faults injected     {self.struck} and partitions: {kinds}",
-            f"requests            {', '.join(f'{name} {count}' for name, count in self.requests.items())}",
-            f"restarts            {self.kills} after kill -9; frozen {self.freezes} times",
-            f"shards              {', '.join(f'{name} {count}' for name, count in sorted(self.shards.items()))}",
-            f"worst lag           {max(self.lags_s):.1f} s, median {median(self.lags_s):.1f} s",
-            f"equal               {self.settled_s:.1f} s after the last change",
-            f"differences         {len(self.differences)}",
-            *(f"  {line}" for line in self.differences[:20]),
-            *(f"worker ended by itself with {code}:\n{words}" for code, words in self.quits),
-        ]
-        if any(self.exit_codes):
-            lines.append(f"exit codes          {self.exit_codes}")
-        if not self.enough:
-            lines.append(f"not enough happened: {self.plan}")
-        return "\n".join(lines)
 
 
 class Chaos:
@@ -173,6 +80,7 @@ class Chaos:
         flags += ["--source-region", SOURCE_REGION, "--source-table", SOURCE, "--source-endpoint", url]
         flags += ["--destination-region", DESTINATION_REGION, "--destination-table", DESTINATION]
         flags += ["--destination-endpoint", url]
+        flags += self._plan.worker_flags
         for number in range(WORKERS):
             worker = Worker(flags, self._key, self._folder / f"worker{number}.log")
             await worker.start()
@@ -232,11 +140,15 @@ class Chaos:
         self._down.discard(worker)
 
     async def _watch(self) -> None:
-        """A worker that has ended by itself is a failure; the run goes on with a new one."""
+        """A worker that has ended by itself is a failure, unless it never began; the run goes on with a new one."""
         for worker in self._workers:
-            if worker not in self._down and worker.ended is not None:
-                self._result.quits.append((worker.ended, worker.last_words()))
-                await worker.start()
+            if worker in self._down or worker.ended is None:
+                continue
+            if worker.started:
+                self._result.quits.append((worker.ended, worker.output[-1500:]))
+            else:
+                self._result.failed_starts.append(f"exit code {worker.ended}: {worker.output[-300:]}")
+            await worker.start()
 
     async def _settle(self, proxy: FaultProxy, source: DirectTable, destination: DirectTable) -> None:
         """Wait for equality, and that it stays."""
@@ -271,6 +183,7 @@ def main() -> int:
     parser = ArgumentParser(prog="chaos")
     parser.add_argument("--late-writes", action="store_true")
     parser.add_argument("--freezes", type=int, default=0)
+    parser.add_argument("worker_flags", nargs="*", help="after --: more flags of dynamirror replicate")
     flags = parser.parse_args()
     environ = os.environ
     plan = Plan(
@@ -281,6 +194,7 @@ def main() -> int:
         closed=int(environ.get("CLOSED") or 12),
         freezes=flags.freezes,
         late_writes=flags.late_writes,
+        worker_flags=tuple(flags.worker_flags),
     )
     print(plan, flush=True)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))

@@ -19,12 +19,13 @@ class Worker:
         self._environ = bare_environ(access_key)
         self._log = log
         self._process: Process | None = None
-        self.starts = 0
+        # Where in the log the present process began.
+        self._log_begin = 0
 
     async def start(self) -> None:
         """Start it anew."""
-        self.starts += 1
         with self._log.open("ab") as output:
+            self._log_begin = output.tell()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "dynamirror", *self._arguments, env=self._environ, stdout=output, stderr=output
             )
@@ -34,6 +35,16 @@ class Worker:
         """The exit code of a process that has ended, None while it runs."""
         assert self._process is not None
         return self._process.returncode
+
+    @property
+    def started(self) -> bool:
+        """Whether the present process got as far as replicating."""
+        return "event=started" in self.output
+
+    @property
+    def output(self) -> str:
+        """What the present process has printed."""
+        return self._log.read_bytes()[self._log_begin :].decode(errors="replace")
 
     async def kill(self) -> None:
         """kill -9, and wait until it is gone."""
@@ -58,7 +69,3 @@ class Worker:
             self._process.terminate()
         async with asyncio.timeout(STOP_S_MAX):
             return await self._process.wait()
-
-    def last_words(self, characters: int = 1500) -> str:
-        """The end of what was printed."""
-        return self._log.read_text(errors="replace")[-characters:]

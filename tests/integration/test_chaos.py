@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench.chaos import Chaos, Plan, Result
+from tests.bench.chaos import Chaos
+from tests.bench.chaos_result import Plan, Result
 from tests.bench.tables import differences
 from tests.support.dynamodb_local import DynamoDBLocal
 
