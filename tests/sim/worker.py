@@ -19,6 +19,7 @@ from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
@@ -85,6 +86,8 @@ class Worker:
         self.read = fleet.read
         self.budget = Budget(fleet.write.resend_bytes_max)
         self.wires: list[Wire] = []
+        # What it followed when that was last asked.
+        self.followed: set[tuple[str, str]] = set()
         self.task: asyncio.Task[None] | None = None
         self.dying: asyncio.Task[None] | None = None
         self.tasks: dict[asyncio.Task[Any], None] = {}
@@ -122,7 +125,9 @@ class Worker:
         table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
         read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
         self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile))
-        follow = FollowTools(read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile)
+        follow = FollowTools(
+            read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, LogLimit(clock, 10)
+        )
         leases = LeaseTable(self._caller(Side.STATE, "leases"), LEASES)
         fence = fence_of(self.settings, self.write, heartbeat=beating is not None)
         held = LeaseTools(leases, clock, fence, beaten_at_s)
@@ -134,6 +139,10 @@ class Worker:
     @property
     def alive(self) -> bool:
         return not self.machine.dead and self.task is not None and not self.task.done()
+
+    def follows(self) -> set[tuple[str, str]]:
+        """Its name, with each shard that it follows, or did until it began to stop."""
+        return {(self.name, shard_id) for shard_id in self.coordinator.tenures}
 
     def start(self) -> "Worker":
         token = _PROCESS.set(self)

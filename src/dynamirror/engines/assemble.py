@@ -23,10 +23,11 @@ from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
-from dynamirror.follow.shard_task import FollowTools
+from dynamirror.follow.shard_task import PROOF_LOG_EVERY_S, FollowTools
 from dynamirror.follow.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.key import KeyCodec
@@ -113,8 +114,9 @@ def assemble_worker(
 
     read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
     applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile))
+    log_limit = LogLimit(clock, PROOF_LOG_EVERY_S)
     budget = Budget(settings.write.resend_bytes_max)
-    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile)
+    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit)
     fence = fence_of(settings.lease, settings.write, heartbeat=beating is not None)
     held = LeaseTools(leases, clock, fence, beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)

@@ -85,9 +85,9 @@ class HeldLease:
 
     async def release(self) -> None:
         """Give the lease up; it is free for anyone at once. Raises LeaseLost (nothing to give up any more), Retry."""
-        self.permit.until_s = NEVER
         await self._write(decide.release)
         self.lost = True
+        self.permit.until_s = NEVER
 
     async def _write(self, update_of: Callable[[Lease], Update | None]) -> None:
         async with self._lock:
@@ -123,6 +123,9 @@ class HeldLease:
         return True
 
     def _proven(self, sent_at_s: float) -> None:
+        if self.lease.owner is None:
+            self.permit.until_s = NEVER
+            return
         beaten_at_s = self._tools.beaten_at_s()
         self.permit.until_s = self._tools.fence.until_s(sent_at_s, self.written_at_s, beaten_at_s)
 

@@ -124,7 +124,8 @@ class ShardDirectory:
 
     async def _create(self, lease: Lease) -> bool:
         if lease.owner is not None:
-            self.in_doubt[lease.shard_id] = Predecessor.NOBODY
+            # Not over what an earlier take, whose answer was lost, has left there.
+            self.in_doubt.setdefault(lease.shard_id, Predecessor.NOBODY)
         if not await self._leases.create(lease):
             return False
         if lease.checkpoint == LATEST:

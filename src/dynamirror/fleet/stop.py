@@ -76,7 +76,13 @@ async def within(limit_s: float, what: str, steps: Iterable[Callable[[], Awaitab
     tasks = [asyncio.ensure_future(one(step)) for step in steps]
     if not tasks:
         return
-    done, late = await asyncio.wait(tasks, timeout=limit_s)
+    try:
+        done, late = await asyncio.wait(tasks, timeout=limit_s)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
     for task in late:
         task.cancel()
     if late:

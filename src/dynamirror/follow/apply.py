@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from dynamirror.errors import ItemRefused, Retry, Side, Stop, Throttled
+from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.send import ApplyTools, Outcome, Pending, Sender
 from dynamirror.follow.signal import Signal
 from dynamirror.model.backoff import Backoff
@@ -56,7 +57,7 @@ class Applier:
         self._group: asyncio.TaskGroup | None = None
         self._progress = Signal()
         self._sender = Sender(tools)
-        self._logged_at_s = float("-inf")
+        self._log_limit = LogLimit(tools.clock, RETRY_LOG_EVERY_S)
 
     def __repr__(self) -> str:
         return (
@@ -90,11 +91,11 @@ class Applier:
         size = superseded = 0
         for write in writes:
             key = write.key
-            size += len(write.request)
+            size += write.weight_bytes
             older = waiting.get(key)
             if older is not None:
                 older.marks.append(mark)
-                self._bytes -= len(older.write.request)
+                self._bytes -= older.write.weight_bytes
                 older.write = write
                 superseded += 1
                 continue
@@ -144,7 +145,7 @@ class Applier:
             del self._waiting[key]
             if tenure.abandoned:
                 size -= len(pending.write.request)
-                self._bytes -= len(pending.write.request)
+                self._bytes -= pending.write.weight_bytes
                 continue
             self._flying[key] = pending
             batch.append(pending)
@@ -187,7 +188,7 @@ class Applier:
     def _durable(self, pending: Pending) -> None:
         key = pending.write.key
         del self._flying[key]
-        self._bytes -= len(pending.write.request)
+        self._bytes -= pending.write.weight_bytes
         now_s = None
         for mark in pending.marks:
             mark.outstanding -= 1
@@ -213,7 +214,7 @@ class Applier:
             return
         self._tools.metrics.count("changes_doubtful", len(outcome.doubtful))
         wait_s = outcome.settled_at_s - self._tools.clock.boottime_s()
-        if self._may_log():
+        if self._log_limit.allows():
             log.warning(
                 "%d changes may have been written or not: %s; their items wait %.0f s for the request to land or not",
                 len(outcome.doubtful),
@@ -234,7 +235,7 @@ class Applier:
             if newer is not None:
                 newer.marks = pending.marks + newer.marks
                 newer.attempts = pending.attempts
-                self._bytes -= len(pending.write.request)
+                self._bytes -= pending.write.weight_bytes
                 self._tools.metrics.count("changes_superseded")
             else:
                 self._waiting[key] = pending
@@ -245,7 +246,7 @@ class Applier:
         self._tools.metrics.count("write_retries", len(failed))
         if error is None or isinstance(error, Throttled):
             self._tools.metrics.count("throttles")
-        if not self._may_log():
+        if not self._log_limit.allows():
             return
         log.warning(
             "%d changes not written yet: %s; trying again",
@@ -256,13 +257,6 @@ class Applier:
                 "facts": {"changes": len(failed), "attempt": attempt, "delay_s": round(delay_s, 3)},
             },
         )
-
-    def _may_log(self) -> bool:
-        now_s = self._tools.clock.boottime_s()
-        if now_s - self._logged_at_s < RETRY_LOG_EVERY_S:
-            return False
-        self._logged_at_s = now_s
-        return True
 
 
 def _cannot_write(refused: list[tuple[Pending, ItemRefused]]) -> Stop:

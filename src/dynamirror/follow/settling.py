@@ -46,12 +46,12 @@ class Aftermath:
         newest = self._newest
         for write in writes:
             older = newest.get(write.key)
-            self._budget.used += len(write.request) - (len(older.request) if older is not None else 0)
+            self._budget.used += write.weight_bytes - (older.weight_bytes if older is not None else 0)
             newest[write.key] = write
 
     def forget(self) -> list[Write]:
         """What was remembered, no key twice; the budget is free again. Idempotent."""
         writes = list(self._newest.values())
         self._newest.clear()
-        self._budget.used -= sum(len(write.request) for write in writes)
+        self._budget.used -= sum(write.weight_bytes for write in writes)
         return writes

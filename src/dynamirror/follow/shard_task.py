@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.read import ReadTools, ShardReader
 from dynamirror.follow.settling import Aftermath, Budget
 from dynamirror.follow.signal import Signal
@@ -24,6 +25,8 @@ from dynamirror.ports import Clock, MetricSink
 from dynamirror.settings.groups import LeaseSettings
 
 RETRY = Backoff(first_s=0.1, most_s=5.0)
+PROOF_RETRY = Backoff(first_s=0.1, most_s=2.0)
+PROOF_LOG_EVERY_S = 10.0
 # The permit is extended when so much of a proof's time is left.
 PROOF_LEFT = 0.4
 # A timer may fire a little early.
@@ -57,6 +60,8 @@ class FollowTools:
     # Of the second sending after unclean starts.
     budget: Budget
     reconcile: Callable[[Sequence[Write]], None]
+    # Of failing proofs, which are many when the lease table is out of reach.
+    log_limit: LogLimit
 
     @property
     def clock(self) -> Clock:
@@ -179,28 +184,33 @@ class ShardTask:
     async def _keep_proven(self) -> None:
         """While writes are on their way, keep the permit alive; after a rest, get a new one."""
         proof_s = self._tools.lease.proof_s
+        failures = 0
         while True:
             if not self.watermark.on_their_way(self._barrier if self._aftermath is not None else None):
                 await self._submitted.wait()
             left_s = self._held.permit.until_s - self._tools.clock.boottime_s()
             pause_s = left_s - proof_s * PROOF_LEFT
             if pause_s <= 0:
-                await self._prove()
+                failures = 0 if await self._prove() else failures + 1
+                pause_s = PROOF_RETRY.delay_s(failures - 1, self._tools.read.random) if failures else 0.0
             # At least so long, also when a proof does not help, because the heartbeats fail.
             await self._tools.clock.sleep(max(pause_s, proof_s / 20))
 
-    async def _prove(self) -> None:
+    async def _prove(self) -> bool:
         # Of writes noted while the proof is under way it proves nothing.
         late, self.watermark.late = self.watermark.late, []
         try:
             await self._held.prove()
         except Retry as error:
             self.watermark.late[:0] = late
-            self._report("proof of the lease", error)
+            if self._tools.log_limit.allows():
+                self._report("proof of the lease", error)
+            return False
         except BaseException:
             self.watermark.late[:0] = late
             raise
         self._tools.applier.resume(self.watermark)
+        return True
 
     async def _settled(self) -> None:
         while not self.watermark.settled:

@@ -49,12 +49,21 @@ class Page(msgspec.Struct):
 decode_page = msgspec.json.Decoder(Page).decode
 
 
+# Measured: objects and dictionary entries of one small write on its way.
+WRITE_BYTES_BESIDE = 350
+
+
 class Write(msgspec.Struct, gc=False):
     """One element of a BatchWriteItem request: `request` is its JSON, PutRequest or DeleteRequest."""
 
     key: Key
     request: bytes
     sequence_number: str = ""
+
+    @property
+    def weight_bytes(self) -> int:
+        """What it takes in memory, with what is kept beside it while it waits."""
+        return len(self.request) + WRITE_BYTES_BESIDE
 
 
 def write_of(record: Record, key: Key) -> Write:

@@ -78,7 +78,9 @@ def believable(listing: Listing, now_ms: int) -> Listing:
 def _parent_missing(shard: Shard, listed: Collection[str], now_ms: int) -> bool:
     if shard.parent_id is None or shard.parent_id in listed:
         return False
-    created = shard_created_ms(shard.parent_id)
+    # The parent ended when its child was created: until that is a day ago it has changes that can be read. Its own
+    # age says nothing, a shard may be written for days.
+    created = shard_created_ms(shard.id)
     return created is not None and now_ms - created < RETENTION_MS
 
 

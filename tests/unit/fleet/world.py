@@ -15,6 +15,7 @@ from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
@@ -133,7 +134,9 @@ class Worker:
         self.applier = Applier(ApplyTools(table, self.clock, draw, self.metrics, write, self.late.extend))
         read = ReadTools(stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(32))
         budget = Budget(write.resend_bytes_max)
-        follow = FollowTools(read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend)
+        follow = FollowTools(
+            read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend, LogLimit(self.clock, 10)
+        )
         beating = Heartbeat(self.state, self.clock, name, {}, self.settings.heartbeat_s) if self.state else None
         terms = Terms(name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
         self.directory = ShardDirectory(stream, self.leases, self.clock, draw, start)

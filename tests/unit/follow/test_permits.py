@@ -122,7 +122,7 @@ async def test_a_late_write_of_a_lost_lease_is_to_be_reconciled() -> None:
 
 @virtually
 async def test_doubt_lasts_as_long_after_a_freeze() -> None:
-    """1 the clock is read; 2 the process is paused for a minute; 3 v1 leaves, without an answer. It may land L later."""
+    """1 the clock is read; 2 the process is paused for a minute; 3 v1 leaves, without an answer."""
     answers: list[tuple[float, set[Key] | DynamirrorError]] = [(60.0, Unanswered(Side.DESTINATION, "injected"))]
     bench = Bench(lambda writes: answers.pop() if answers else (0.01, set()))
     async with bench.running():

@@ -10,6 +10,7 @@ import pytest
 
 from dynamirror.errors import Gap, LeaseLost, Side, Stop, Throttled
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Aftermath, Budget
@@ -77,7 +78,14 @@ class World:
         self.budget = Budget(10_000)
         read = ReadTools(self.stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(4))
         self.tools = FollowTools(
-            read, self.applier, CODEC, self.metrics, LeaseSettings(), self.budget, self.late.extend
+            read,
+            self.applier,
+            CODEC,
+            self.metrics,
+            LeaseSettings(),
+            self.budget,
+            self.late.extend,
+            LogLimit(self.clock, 10),
         )
         self.held = Held(self.clock)
         [self.shard_id] = self.stream.open_shards()

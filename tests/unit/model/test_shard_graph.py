@@ -109,8 +109,9 @@ def test_doubts(found: Listing, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("age_ms,doubtful", [(RETENTION_MS - 1, True), (RETENTION_MS, False)])
-def test_only_a_parent_young_enough_to_be_listed_is_missed(age_ms: int, doubtful: bool) -> None:
-    child = Shard(shard_id("c"), shard_id("p", age_ms))
+def test_a_parent_is_missed_until_its_child_is_a_day_old(age_ms: int, doubtful: bool) -> None:
+    """However old the parent itself is: it was written until its child was created."""
+    child = Shard(shard_id("c", age_ms), shard_id("p", 5 * RETENTION_MS))
     assert bool(doubts_about(listing(child), NOW_MS)) is doubtful
     assert bool(believable(listing(child), NOW_MS).shards) is not doubtful
 
