@@ -1,11 +1,12 @@
 """A fleet of real processes through the fault proxy: live traffic, faults, kills, shards that end; then equality.
 
-`python -m tests.bench.chaos [--late-writes] [--freezes N] [-- FLAGS OF THE WORKERS]`; SEED, CHANGES, FAULTS, KILLS
+`python -m tests.bench.chaos [--no-late-writes] [--freezes N] [-- FLAGS OF THE WORKERS]`; SEED, CHANGES, FAULTS, KILLS
 and CLOSED come from the environment. Exit code 0: the tables are equal, the workers did not end by themselves, and as
 much happened as was asked for.
 
-Late writes (`--late-writes`): 1 % of BatchWriteItem is answered with a reset and carried out 3 to 20 s later, which
-only a fleet survives that waits before it sends for the same keys again. They are off without the flag.
+Late writes: 1 % of BatchWriteItem is answered with a reset and carried out 3 to 20 s later, which only a fleet survives
+that waits before it sends for the same keys again (`late_writes` shows that by itself). Workers are given
+`--stray-life 20s`.
 One seed gives one plan of traffic and faults, not one run: processes and their timing are real.
 """
 
@@ -20,7 +21,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.bench.chaos_faults import Partitions, add_faults
-from tests.bench.chaos_result import ROOTS, Plan, Result
+from tests.bench.chaos_result import ROOTS, STAY_S, STRAY_LIFE, Plan, Result
 from tests.bench.fleet import Worker
 from tests.bench.proxy import FaultProxy
 from tests.bench.rolling import RollPlan
@@ -79,8 +80,7 @@ class Chaos:
         flags = ["replicate", "--dont-publish-cloudwatch", "--task-name", "chaos"]
         flags += ["--source-region", SOURCE_REGION, "--source-table", SOURCE, "--source-endpoint", url]
         flags += ["--destination-region", DESTINATION_REGION, "--destination-table", DESTINATION]
-        flags += ["--destination-endpoint", url]
-        flags += self._plan.worker_flags
+        flags += ["--destination-endpoint", url, "--stray-life", STRAY_LIFE, *self._plan.worker_flags]
         for number in range(WORKERS):
             worker = Worker(flags, self._key, self._folder / f"worker{number}.log")
             await worker.start()
@@ -151,20 +151,22 @@ class Chaos:
             await worker.start()
 
     async def _settle(self, proxy: FaultProxy, source: DirectTable, destination: DirectTable) -> None:
-        """Wait for equality, and that it stays."""
+        """Wait for equality, and that it stays. A replay after a crash may pass through older images: then again."""
         begun_s = time.monotonic()
-        equal = 0
-        while equal < 2 and time.monotonic() - begun_s < self._plan.settle_s_max:
-            await asyncio.sleep(2.0)
-            await self._watch()
-            if proxy.late_pending:
-                continue
+        equal_since_s: float | None = None
+        while (now_s := time.monotonic()) - begun_s < self._plan.settle_s_max:
             items = await source.items()
             self._result.items = len(items)
             self._result.differences = differences(items, await destination.items())
-            equal = 0 if self._result.differences else equal + 1
-            if equal == 1:
-                self._result.settled_s = time.monotonic() - begun_s
+            if self._result.differences or proxy.late_pending:
+                equal_since_s = None
+            elif equal_since_s is None:
+                equal_since_s = now_s
+            elif now_s - equal_since_s >= STAY_S:
+                self._result.settled_s = equal_since_s - begun_s
+                return
+            await asyncio.sleep(2.0)
+            await self._watch()
 
     async def _kill_all(self) -> None:
         for worker in self._workers:
@@ -181,7 +183,7 @@ def _trouble(stream: ManyShards) -> None:
 def main() -> int:
     """The run that the environment and the flags ask for."""
     parser = ArgumentParser(prog="chaos")
-    parser.add_argument("--late-writes", action="store_true")
+    parser.add_argument("--no-late-writes", action="store_true")
     parser.add_argument("--freezes", type=int, default=0)
     parser.add_argument("worker_flags", nargs="*", help="after --: more flags of dynamirror replicate")
     flags = parser.parse_args()
@@ -193,7 +195,7 @@ def main() -> int:
         kills=int(environ.get("KILLS") or 5),
         closed=int(environ.get("CLOSED") or 12),
         freezes=flags.freezes,
-        late_writes=flags.late_writes,
+        late_writes=not flags.no_late_writes,
         worker_flags=tuple(flags.worker_flags),
     )
     print(plan, flush=True)

@@ -65,11 +65,14 @@ def test_the_same_item_written_otherwise_is_none() -> None:
         ("differences", ["a: missing at the destination"], False),
         ("quits", [(3, "last words")], False),
         ("exit_codes", [0, 4], False),
+        ("settled_s", None, False),
+        ("lags_s", [], True),
     ],
 )
 def test_a_run_is_good_only_when_all_is_well_and_enough_has_happened(name: str, value: Any, good: bool) -> None:
     plan = Plan(seed=1, changes=10, faults=2, kills=1, closed=1)
-    result = Result(plan, changes=10, faults={"hang": 2}, kills=1, lags_s=[1.0], shards=Counter(closed=1))
+    shards = Counter(closed=1)
+    result = Result(plan, changes=10, faults={"hang": 2}, kills=1, lags_s=[1.0], shards=shards, settled_s=1.0)
     setattr(result, name, value)
     assert result.good is good
     assert "seed                1" in str(result)
