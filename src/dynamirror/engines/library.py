@@ -15,8 +15,11 @@ from dynamirror.aws.connect import connect
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.preflight import check
 from dynamirror.errors import DynamirrorError, Gap, Stop
+from dynamirror.fleet.coordinator import Coordinator
 from dynamirror.fleet.stop import within
+from dynamirror.model.lease import LATEST
 from dynamirror.observe.metrics import Metrics
+from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.settings.parse import Value, settings_from
 
@@ -61,12 +64,19 @@ class Replication:
 
     async def __aenter__(self) -> Self:
         """Check, then start. Raises the DynamirrorError that forbids it; nothing is left behind."""
-        self._ended = asyncio.create_task(self._run())
+        ended = self._ended = asyncio.create_task(self._run())
         started = asyncio.create_task(self._started.wait())
-        await asyncio.wait({self._ended, started}, return_when=asyncio.FIRST_COMPLETED)
-        started.cancel()
-        if self._ended.done():
-            await self._ended
+        try:
+            await asyncio.wait({ended, started}, return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            # Nobody will leave a context that was never entered.
+            ended.cancel()
+            await asyncio.wait({ended})
+            raise
+        finally:
+            started.cancel()
+        if ended.done():
+            await ended
         return self
 
     async def __aexit__(
@@ -81,8 +91,15 @@ class Replication:
                 await self.wait()
 
     def stop(self) -> None:
-        """Ask for an orderly stop; `wait` returns when it is done. Idempotent."""
+        """Ask for an orderly stop; `wait` returns when it is done. Idempotent. What has not started is given up."""
         self._stopping.set()
+        if self._ended is not None and not self._started.is_set():
+            self._ended.cancel()
+
+    @property
+    def started(self) -> bool:
+        """The checks were passed, and every change from now on will be applied."""
+        return self._started.is_set()
 
     async def wait(self) -> None:
         """Until stopped. Raises the DynamirrorError that ended the replication."""
@@ -113,14 +130,26 @@ class Replication:
                         group.create_task(connections.keep_fresh()),
                         group.create_task(worker.applier.run()),
                         group.create_task(worker.reconciler.run()),
+                        group.create_task(self._announce(worker.coordinator, clock)),
                     ]
-                    self._started.set()
-                    await worker.coordinator.run(self._stopping)
-                    await within(DUTIES_S, "duties", [worker.reconciler.flush])
+                    try:
+                        await worker.coordinator.run(self._stopping)
+                    finally:
+                        # Also when something else ends it: what the last steps have added is durable then.
+                        await within(DUTIES_S, "duties", [worker.reconciler.flush])
                     for task in side_tasks:
                         task.cancel()
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
         except BaseExceptionGroup as errors:
             raise root_cause(errors) from errors
+
+    async def _announce(self, coordinator: Coordinator, clock: Clock) -> None:
+        """`latest` means: from when this is started. So its iterators are there first."""
+        while self._settings.read.start.checkpoint == LATEST and not coordinator.reading:
+            await clock.sleep(0.02)
+        self._started.set()
 
 
 def root_cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:

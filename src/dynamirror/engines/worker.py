@@ -30,6 +30,9 @@ async def run_worker(settings: ReplicationSettings, environ: Mapping[str, str], 
         loop.add_signal_handler(number, stop, number.name)
     source, destination = settings.source, settings.destination
     async with replication:
+        if not replication.started:
+            log.info("stopped before the start", extra={"event": "stopped", "facts": {"applied": 0}})
+            return int(ExitCode.OK)
         log.info(
             "replicating %s/%s -> %s/%s",
             source.region,

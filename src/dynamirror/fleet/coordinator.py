@@ -60,6 +60,7 @@ class Coordinator:
         self._scanned_at_s = float("-inf")
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
+        self._looked = False
         self._alive = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -68,6 +69,11 @@ class Coordinator:
     @property
     def _me(self) -> str:
         return self._tools.tenure.terms.worker
+
+    @property
+    def reading(self) -> bool:
+        """The first look at the leases is over, and every shard held is being read."""
+        return self._looked and all(tenure.reading for tenure in self._tenures.values())
 
     @property
     def tenures(self) -> Mapping[str, Tenure]:
@@ -183,6 +189,7 @@ class Coordinator:
             for outcome in await asyncio.gather(*map(self._take, batch), return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
+        self._looked = True
 
     async def _take(self, row: Lease) -> None:
         for lease in await self._directory.taken(row, self._tools.tenure.terms):

@@ -86,6 +86,11 @@ class Tenure:
             return self._tools.follow.clock.boottime_s() >= self._ends_at_s
         return self._shard.watermark.settled
 
+    @property
+    def reading(self) -> bool:
+        """The shard's place was found once; what comes from now on will be read."""
+        return self.held.lease.finished or (self._shard is not None and self._shard.reader.opened)
+
     async def finish(self) -> None:
         """Drain and save, after `halt`. Raises LeaseLost, Retry."""
         if self._shard is not None:

@@ -66,6 +66,8 @@ class ShardReader:
         self.shard_id = shard_id
         # The listing says that the shard has ended; set by whoever lists.
         self.closed = False
+        # An iterator was got; nothing older than LATEST, as it was then, will be read.
+        self.opened = self.at_latest = False
         self._tools = tools
         self._position = checkpoint
         self._iterator: str | None = None
@@ -125,11 +127,15 @@ class ShardReader:
         return page
 
     async def _open(self) -> str:
-        iterator = await self._tools.stream.iterator_at(self.shard_id, self._position)
-        if self._position == LATEST:
-            # LATEST means something else each time it is asked. From here on only the shard's beginning is sure
-            # to contain what comes next; what is older than the start is skipped by time (--start-at).
+        position = self._position
+        if position == LATEST:
+            # LATEST means something else each time it is asked, so it is asked once. Whatever comes of it, from here on
+            # only the shard's beginning is sure to contain what comes next; what is older than the start is skipped
+            # by time (--start-at).
             self._position = TRIM_HORIZON
+        iterator = await self._tools.stream.iterator_at(self.shard_id, position)
+        self.at_latest = position == LATEST or (self.at_latest and position != TRIM_HORIZON)
+        self.opened = True
         return iterator
 
     def _begin_afresh(self, error: Trimmed) -> None:

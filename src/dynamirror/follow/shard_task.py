@@ -114,7 +114,7 @@ class ShardTask:
         finally:
             if self._aftermath is not None:
                 self._aftermath.forget()
-        await self._until_saved(lambda: self._held.checkpoint(SHARD_END, self._skip.in_force))
+        await self._until_saved(lambda: self._held.checkpoint(SHARD_END, self._skipped_all))
 
     async def finish(self) -> None:
         """After `run` was cancelled: wait for what is on its way, save the checkpoint. Raises LeaseLost, Retry."""
@@ -141,6 +141,10 @@ class ShardTask:
             self.watermark.late = []
         self._tools.applier.resume(self.watermark)
 
+    @property
+    def _skipped_all(self) -> bool:
+        return self._skip.in_force and not self.reader.at_latest
+
     def _room(self) -> asyncio.Future[None] | None:
         if self._aftermath is not None and self._aftermath.full:
             return self._aftermath_over.wait()
@@ -152,7 +156,8 @@ class ShardTask:
         if not page.records:
             return
         last = page.records[-1].change
-        wanted = self._skip.wanted(page.records)
+        # Behind LATEST nothing is older than the start, whatever the clocks say.
+        wanted = page.records if self.reader.at_latest else self._skip.wanted(page.records)
         if not wanted:
             return
         writes = coalesce(wanted, self._tools.codec.of)

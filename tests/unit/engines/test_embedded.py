@@ -110,7 +110,7 @@ def test_ministack_is_bound_to_this_machine_and_knows_nothing_of_the_user() -> N
 
 def test_a_missing_ministack_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(Refused, match=r"pip install 'dynamirror\[demo\]'"):
+    with pytest.raises(Refused, match=r"pip install ministack"):
         ministack()
 
 

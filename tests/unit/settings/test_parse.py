@@ -44,7 +44,7 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "task_name": ("mine", "task.lease_table", "DynamoDBCrossRegionReplicationmine"),
     "kcl_region": ("eu-central-1", "task.region", "eu-central-1"),
     "kcl_endpoint": ("http://l:1", "task.endpoint", "http://l:1"),
-    "start_at": ("latest", "read.start", Start("LATEST", NOW_MS)),
+    "start_at": ("latest", "read.start", Start("LATEST", NOW_MS - 900_000)),
     "batch_size": ("17", "read.batch_size", 17),
     "max_idle_poll": ("250ms", "read.idle_poll_max_s", 0.25),
     "parent_shard_poll_interval_ms": ("1500", "read.parent_poll_s", 1.5),
