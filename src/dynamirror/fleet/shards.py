@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from dynamirror.errors import ConditionFailed
+from dynamirror.errors import ConditionFailed, Side, Stop
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import LATEST, Lease, Predecessor, Taken, Terms, adopted, predecessor, take, was_applied
 from dynamirror.model.permit import NEVER
@@ -48,13 +48,17 @@ class ShardDirectory:
         self.in_doubt: dict[str, Predecessor] = {}
         # Rows that this process created at LATEST: it may take that literally once.
         self.created_at_latest: set[str] = set()
+        self._said_disabled = False
 
     def is_closed(self, shard_id: str) -> bool:
         """Whether the last listing says that the shard has ended."""
         return shard_id in self._closed
 
     async def sync(self) -> int:
-        """List, then create the missing rows, ancestors first; returns how many. Raises Retry, NotFound."""
+        """List, then create the missing rows, ancestors first; returns how many.
+
+        Raises Retry, NotFound; Stop when the stream was switched off and nothing of it is left to apply.
+        """
         listing = await self._sound_listing()
         self._listed = {shard.id for shard in listing.shards}
         self._closed = {shard.id for shard in listing.shards if not shard.open}
@@ -63,7 +67,28 @@ class ShardDirectory:
         created = 0
         for lease in missing_leases(listing, rows, self._start):
             created += await self._create(lease)
+        if not listing.enabled:
+            # One without a row, and for which none was made, was completed before (P-19).
+            left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]
+            self._refuse_to_idle(drained=not left and not created)
         return created
+
+    def _refuse_to_idle(self, drained: bool) -> None:
+        """A stream that is off brings nothing any more, and one switched on again is another stream."""
+        if drained:
+            raise Stop(
+                Side.SOURCE,
+                "the source's stream was switched off, or its table made anew, and all of it has been applied. Switch "
+                "the stream on and start again: a new stream is followed from its beginning; what was changed in "
+                "between is in no stream, so copy or compare the tables",
+            )
+        if not self._said_disabled:
+            self._said_disabled = True
+            log.warning(
+                "the source's stream was switched off, or its table made anew: what it still has is applied, then "
+                "this worker ends",
+                extra={"event": "stream_disabled", "facts": {}},
+            )
 
     def lists(self, shard_id: str) -> bool:
         """Whether the last listing has the shard."""

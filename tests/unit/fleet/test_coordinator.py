@@ -629,3 +629,17 @@ async def test_earlier_processes_that_finished_shards_do_not_delay_a_restart() -
         await asyncio.sleep(5)
         await worker.stop()
     await world.end()
+
+
+@virtually
+async def test_a_stream_that_was_switched_off_is_applied_to_its_end_and_then_ends_the_worker() -> None:
+    world = World(shards=2)
+    worker = world.worker("w").start()
+    world.put_many(20)
+    world.stream.disable()
+    errors = await worker.ended(200)
+    assert world.destination.items == world.source.items
+    assert [type(error) for error in errors] == [Stop]
+    assert "was switched off" in str(errors[0])
+    assert world.owners() == []
+    await world.end()
