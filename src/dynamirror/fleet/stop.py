@@ -30,6 +30,8 @@ async def wind_down(tools: TenureTools, held: Mapping[str, Tenure], drain: bool)
     tenures = list(held.values())
     if drain:
         await within(DRAIN_S, "drain", [tenure.finish for tenure in tenures])
+    for tenure in tenures:
+        tenure.drop()
     # A request that is still on its way could land behind the first writes of the next owner, and a Java worker does
     # not wait. Such a lease is kept until it expires by itself; the next owner sees no clean mark.
     free = [tenure for tenure in tenures if tenure.settled]

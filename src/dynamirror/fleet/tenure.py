@@ -81,10 +81,15 @@ class Tenure:
 
     @property
     def settled(self) -> bool:
-        """Nothing of the shard, of this owner or of the one before, may still reach the destination (R-7)."""
+        """Nothing that was sent for the shard, by this owner or the one before, may still land (R-7)."""
         if self._shard is None:
             return self._tools.follow.clock.boottime_s() >= self._ends_at_s
-        return self._shard.watermark.settled
+        return self._shard.quiet
+
+    def drop(self) -> None:
+        """After `halt`: send nothing more. What waits is the next owner's, behind the checkpoint."""
+        if self._shard is not None:
+            self._shard.abandon()
 
     @property
     def reading(self) -> bool:
@@ -99,7 +104,6 @@ class Tenure:
     async def save_now(self) -> None:
         """Save what is durable, waiting for nothing else, after `halt`. Raises LeaseLost, Retry."""
         if self._shard is not None:
-            self._shard.abandon()
             await self._shard.save_now()
 
     def note_closed(self) -> None:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from dynamirror.errors import ItemRefused, Retry, Side, Unanswered
 from dynamirror.follow.patience import CredentialsPatience
 from dynamirror.model.change import Write
+from dynamirror.model.permit import NEVER
 from dynamirror.model.watermark import PageMark, Watermark
 from dynamirror.ports import Clock, DestinationTable, MetricSink
 from dynamirror.settings.groups import WriteSettings
+
+EVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,14 @@ class ApplyTools:
 class Pending:
     """A write that was accepted and is not durable yet, with the pages that wait for it."""
 
-    __slots__ = ("attempts", "marks", "write")
+    __slots__ = ("attempts", "lands_until_s", "marks", "write")
 
     def __init__(self, write: Write, marks: list[PageMark]) -> None:
         self.write = write
         self.marks = marks
         self.attempts = 0
+        # Boot time until which a request with it may still land; -inf: none is under way.
+        self.lands_until_s = NEVER
 
     @property
     def tenure(self) -> Watermark:
@@ -97,17 +102,23 @@ class Sender:
     async def _attempt(self, batch: list[Pending], sent_at_s: float) -> Outcome:
         settings = self._tools.settings
         permits_s = [pending.tenure.permit.until_s for pending in batch]
+        for pending in batch:
+            pending.lands_until_s = EVER
         try:
             left = await self._tools.table.write([pending.write for pending in batch])
         except Unanswered as error:
             # The process may have been frozen before the request left: then it is the end of the attempt that counts.
             failed_at_s = self._tools.clock.boottime_s()
             settled_at_s = max(sent_at_s + settings.settle_s, failed_at_s + settings.stray_life_s)
+            for pending in batch:
+                pending.lands_until_s = settled_at_s
             return Outcome(error=error, doubtful=batch, settled_at_s=settled_at_s)
         except Retry as error:
+            _answered(batch)
             self._credentials.failed(error)
             return Outcome(batch, error)
         except ItemRefused as error:
+            _answered(batch)
             if len(batch) == 1:
                 return Outcome(refused=[(batch[0], error)])
             half = len(batch) // 2
@@ -116,6 +127,7 @@ class Sender:
             return outcome
         finally:
             self._note_late(batch, permits_s)
+        _answered(batch)
         self._credentials.answered()
         self._tools.metrics.count("batches_sent")
         if not left:
@@ -138,3 +150,8 @@ class Sender:
                 self._tools.reconcile([pending.write])
             else:
                 pending.tenure.late.append(pending.write)
+
+
+def _answered(batch: Sequence[Pending]) -> None:
+    for pending in batch:
+        pending.lands_until_s = NEVER

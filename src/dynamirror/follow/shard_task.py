@@ -133,8 +133,15 @@ class ShardTask:
         """Save what is durable now, waiting for nothing. Raises LeaseLost, Retry."""
         await self._save()
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing that was sent for the shard, by this owner or the one before, may still land."""
+        now_s = self._tools.clock.boottime_s()
+        over = self._aftermath is None or now_s >= self._aftermath.ends_at_s
+        return over and not self._tools.applier.may_land(self.watermark)
+
     def abandon(self) -> None:
-        """The lease is lost: nothing that is not already on the wire may be sent (P-25)."""
+        """The lease is lost, or given up: nothing that is not already on the wire may be sent (P-25)."""
         self.watermark.abandoned = True
         if self.watermark.late:
             self._tools.reconcile(self.watermark.late)

@@ -643,3 +643,32 @@ async def test_a_stream_that_was_switched_off_is_applied_to_its_end_and_then_end
     assert "was switched off" in str(errors[0])
     assert world.owners() == []
     await world.end()
+
+
+@virtually
+async def test_what_a_throttled_destination_has_not_taken_does_not_keep_the_lease() -> None:
+    """A throttled request is answered: nothing can land any more, and the next owner may start at once."""
+    world = World()
+    worker = world.worker("w").start()
+    world.put_many(20)
+    await world.until_equal()
+    worker.write_faults.fault = Fault(Throttled(Side.DESTINATION, "injected"))
+    world.put_many(20, value=1)
+    await asyncio.sleep(10)
+    await worker.stop()
+    assert world.owners() == [None]
+    world.worker("next").start()
+    assert await world.until_equal() < 3
+    await world.end()
+
+
+@virtually
+async def test_a_write_in_doubt_keeps_the_lease_at_a_stop() -> None:
+    world = World()
+    worker = world.worker("w").start()
+    worker.write_faults.then = Scripted("BatchWriteItem", [unanswered(Side.DESTINATION, 20.0)])
+    world.put_many(1)
+    await asyncio.sleep(5)
+    await worker.stop()
+    assert world.owners() == ["w"]
+    await world.end()

@@ -148,8 +148,10 @@ class Worker:
 
     @property
     def settled(self) -> bool:
-        """Nothing of it, or of those before it, is on its way to the destination."""
-        return all(tenure.settled for tenure in self.coordinator.tenures.values())
+        """Nothing of it, or of those before it, is on its way to the destination, or waits for its way."""
+        return "waiting=0, flying=0" in repr(self.applier) and all(
+            tenure.settled for tenure in self.coordinator.tenures.values()
+        )
 
     def _note(self, write: Write) -> None:
         self.world.writes.append((self.world.now_s, self.name, write.key, int(write.sequence_number)))
