@@ -26,6 +26,7 @@ from dynamirror.errors import ItemRefused, Retry, Side, Stop, Throttled
 from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.send import ApplyTools, Outcome, Pending, Sender
 from dynamirror.follow.signal import Signal
+from dynamirror.follow.window import Window
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
 from dynamirror.model.key import Key
@@ -54,6 +55,7 @@ class Applier:
         self._aside: dict[Watermark, list[Key]] = {}
         self._bytes = 0
         self._requests = 0
+        self._window = Window(tools.settings.requests_in_flight_max * BATCH_BYTES_MAX)
         self._group: asyncio.TaskGroup | None = None
         self._progress = Signal()
         self._sender = Sender(tools)
@@ -125,11 +127,14 @@ class Applier:
     def _pump(self) -> None:
         if self._group is None:
             return
-        while self._ready and self._requests < self._tools.settings.requests_in_flight_max:
+        requests_max = self._tools.settings.requests_in_flight_max
+        while self._ready and self._requests < requests_max and (self._window.room_bytes > 0 or not self._requests):
             batch = self._next_batch()
             if batch:
                 self._requests += 1
-                self._group.create_task(self._carry(batch))
+                size = sum([len(pending.write.request) for pending in batch])
+                self._window.sent(size)
+                self._group.create_task(self._carry(batch, size))
             else:
                 # All were dropped or set aside: dropping makes room too, and no answer will come to say so.
                 self._progress.notify()
@@ -138,11 +143,12 @@ class Applier:
         now_s = self._tools.clock.boottime_s()
         batch: list[Pending] = []
         size = 0
+        size_max = min(BATCH_BYTES_MAX, self._window.room_bytes)
         while self._ready and len(batch) < BATCH_WRITES_MAX:
             key = self._ready[0]
             pending = self._waiting[key]
             size += len(pending.write.request)
-            if batch and size > BATCH_BYTES_MAX:
+            if batch and size > size_max:
                 break
             self._ready.popleft()
             tenure = pending.tenure
@@ -159,13 +165,18 @@ class Applier:
             batch.append(pending)
         return batch
 
-    async def _carry(self, batch: list[Pending]) -> None:
+    async def _carry(self, batch: list[Pending], size: int) -> None:
         """One batch to its answer; what failed comes back later, by itself."""
+        sent_at_s = self._tools.clock.boottime_s()
         try:
             try:
                 outcome = await self._sender.send(batch)
             finally:
                 self._requests -= 1
+            if outcome.doubtful:
+                self._window.unanswered(size, sent_at_s, self._tools.clock.boottime_s())
+            else:
+                self._window.answered(size)
             self._answered(batch, outcome)
             if outcome.failed or outcome.doubtful:
                 await asyncio.gather(self._again(outcome.failed, outcome.error), self._settle(outcome))
