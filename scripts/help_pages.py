@@ -30,9 +30,18 @@ EXIT_CODES = {
     ExitCode.OK: ("as asked; `replicate` was stopped in order", "nothing"),
     ExitCode.DIFFERS: ("the tables differ (`demo`)", "look at what was printed"),
     ExitCode.USAGE: ("arguments or configuration; nothing was changed", "mend the command line"),
-    ExitCode.SOURCE: ("the source table or its stream: missing, access denied, stream off", "mend, start again"),
-    ExitCode.DESTINATION: ("the destination table: missing, access denied, other key schema", "mend, start again"),
-    ExitCode.STATE: ("the lease or state table: access denied, foreign schema", "mend, start again"),
+    ExitCode.SOURCE: (
+        "the source table or its stream: missing, access denied, off; at the start also out of reach",
+        "mend, start again",
+    ),
+    ExitCode.DESTINATION: (
+        "the destination table: missing, access denied, other key; at the start also out of reach",
+        "mend, start again",
+    ),
+    ExitCode.STATE: (
+        "the lease or state table: access denied, foreign; at the start also out of reach",
+        "mend, start again",
+    ),
     ExitCode.GAP: ("changes were trimmed from the stream before they were read", "the copy may differ: verify it"),
     ExitCode.PARKED: ("reserved: more parked changes than allowed", "look at the parked changes"),
     ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
