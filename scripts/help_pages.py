@@ -25,22 +25,23 @@ A duration is a number and its unit: `500ms`, `1s`, `2m`.
 Without the word `replicate` the same flags mean the same, with one leniency: where the credentials may not create the
 state table, one warning is given and replication goes on without it."""
 
+MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
     ExitCode.OK: ("as asked; `replicate` was stopped in order", "nothing"),
     ExitCode.DIFFERS: ("the tables differ (`demo`)", "look at what was printed"),
     ExitCode.USAGE: ("arguments or configuration; nothing was changed", "mend the command line"),
     ExitCode.SOURCE: (
-        "the source table or its stream: missing, access denied, off; at the start also out of reach",
-        "mend, start again",
+        "the source table or its stream: missing, access denied, stream off",
+        MEND,
     ),
     ExitCode.DESTINATION: (
-        "the destination table: missing, access denied, other key; at the start also out of reach",
-        "mend, start again",
+        "the destination table: missing, access denied, other key schema",
+        MEND,
     ),
     ExitCode.STATE: (
-        "the lease or state table: access denied, foreign; at the start also out of reach",
-        "mend, start again",
+        "the lease or state table: access denied, foreign schema",
+        MEND,
     ),
     ExitCode.GAP: ("changes were trimmed from the stream before they were read", "the copy may differ: verify it"),
     ExitCode.PARKED: ("reserved: more parked changes than allowed", "look at the parked changes"),

@@ -152,7 +152,8 @@ class Tenure:
         write = self._tools.write
         waits_s = {
             Predecessor.NOBODY: 0.0,
-            Predecessor.DYNAMIRROR: write.settle_s,
+            # It may have been alive again when the take was applied: its last proof then allowed sending once more.
+            Predecessor.DYNAMIRROR: write.settle_s + self._tools.follow.lease.proof_s + write.clock_drift_s,
             Predecessor.UNKNOWN: max(write.settle_s, SIGNATURE_LIFE_S),
         }
         return self.held.taken_at_s + waits_s[self.held.predecessor]
