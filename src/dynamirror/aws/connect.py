@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dynamirror.aws.control_plane import ControlPlane
-from dynamirror.aws.credentials import CredentialSource, assumed_role, chain, new_session
+from dynamirror.aws.credential_chain import assumed_role, chain, new_session
+from dynamirror.aws.credentials import CredentialSource
 from dynamirror.aws.endpoints import STREAMS, TABLES, endpoint_url, is_regional
 from dynamirror.aws.http import HttpPool, tls_context
+from dynamirror.aws.proxies import Proxies
 from dynamirror.aws.service import STREAMS_API, TABLES_API, Service, ServiceClock, Signing
 from dynamirror.aws.sigv4 import Signer
 from dynamirror.errors import Side
@@ -98,11 +100,14 @@ async def connect(
 ) -> AsyncIterator[Connections]:
     """Resolve endpoints, find credentials, open the pools; no request to DynamoDB is made.
 
-    Raises Refused (Region, endpoint, profile, certificates), Stop (no credentials) or Retry (the credentials
+    Raises Refused (Region, endpoint, proxy, profile, certificates), Stop (no credentials) or Retry (the credentials
     could not be fetched now). botocore reads the process's own environment; `environ` is for proxies and
     REQUESTS_CA_BUNDLE.
     """
     places, streams_url = await asyncio.to_thread(_places, settings, environ)
+    proxies = Proxies(environ)
+    for url in (*(place.url for place in places), streams_url):
+        proxies.of(url)
     timeout_s = settings.write.attempt_timeout_s
     connections_max = settings.write.requests_in_flight_max + _CONNECTIONS_SPARE
     around = _Surroundings(environ, clock, random, timeout_s, connections_max)

@@ -18,7 +18,8 @@ TABLES = "dynamodb"
 STREAMS = "dynamodbstreams"
 
 _REGION = re.compile(r"[a-z0-9-]+")
-_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9a-fA-F:.]+")
+# Names as the resolver takes them (labels of 1 to 63 characters), addresses included.
+_HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
 # What needs no escaping, so that the path is its own canonical form (Signature Version 4).
 _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*/?")
 _DEFAULT_PORT = {"http": 80, "https": 443}
@@ -60,7 +61,7 @@ def checked_url(url: str) -> str:
         raise Refused(f"the endpoint {_shown(parts)} must start with https:// or http://")
     if parts.username is not None or parts.password is not None:
         raise Refused(f"the endpoint {_shown(parts)} must not hold a user name or password")
-    if not parts.hostname or not _HOST.fullmatch(parts.hostname) or not _has_good_port(parts):
+    if not names_a_host(parts.hostname) or not _has_good_port(parts):
         raise Refused(
             f"the endpoint {_shown(parts)} names no host that can be called; it must look like https://host:port"
         )
@@ -76,6 +77,11 @@ def host_of(url: str) -> str:
     if ":" in host:
         host = f"[{host}]"
     return host if parts.port in (None, _DEFAULT_PORT.get(parts.scheme)) else f"{host}:{parts.port}"
+
+
+def names_a_host(name: str | None) -> bool:
+    """Whether a connection to `name` (without brackets) can be tried at all."""
+    return name is not None and _HOST.fullmatch(name) is not None
 
 
 def path_of(url: str) -> str:

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from dynamirror import __version__
 from dynamirror.aws.http_connection import Connection, Lost, Route, dial, reason_of
 from dynamirror.aws.http_wire import NotHttp, Request, Response, request_bytes
+from dynamirror.aws.proxies import Proxies
 from dynamirror.errors import Refused, Side, Stop, Unanswered, Unreachable
 
 __all__ = ["HttpPool", "Request", "Response", "Transport", "tls_context"]
@@ -85,7 +85,7 @@ class HttpPool:
     ) -> None:
         """`unacknowledged_s`: the kernel gives a connection up after sent bytes were not acknowledged so long."""
         self._side = side
-        self._proxies = _proxies(environ)
+        self._proxies = Proxies(environ)
         self._tls = tls
         self._unacknowledged_s = unacknowledged_s
         self._free = asyncio.Semaphore(connections_max)
@@ -180,12 +180,9 @@ class HttpPool:
         return Stop(self._side, f"{route} answered, but not in HTTP; check host, port and scheme of the endpoint")
 
     def _lane(self, url: str) -> _Lane:
-        """Made once a URL, of which there are as many as endpoints."""
+        """Made once a URL, of which there are as many as endpoints. Raises Refused (a proxy that cannot be used)."""
         parts = urlsplit(url)
-        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
-        if proxy and proxy_bypass_environment(parts.netloc, self._proxies):
-            proxy = None
-        route = Route(parts, urlsplit(proxy) if proxy else None, self._tls, self._unacknowledged_s)
+        route = Route(parts, self._proxies.of(url), self._tls, self._unacknowledged_s)
         lane = self._lanes[url] = _Lane(route)
         return lane
 
@@ -193,23 +190,6 @@ class HttpPool:
 def _expire(answer: "asyncio.Future[Response]") -> None:
     if not answer.done():
         answer.set_exception(TimeoutError())
-
-
-def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """Proxies by scheme, as urllib reads them: lower-case names win, `no` holds the exceptions."""
-    found = {}
-    for lower in (False, True):
-        for name, value in environ.items():
-            if name[-6:].lower() == "_proxy" and name.islower() is lower:
-                found[name[:-6].lower()] = value.strip()
-    # A CGI script's HTTP_PROXY is set by the request's sender (CVE-2016-1000110).
-    if "REQUEST_METHOD" in environ:
-        found.pop("http", None)
-    return {
-        scheme: value if scheme == "no" or "://" in value else f"http://{value}"
-        for scheme, value in found.items()
-        if value
-    }
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:

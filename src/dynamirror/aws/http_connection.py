@@ -12,10 +12,11 @@ import ssl
 import struct
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import SplitResult, unquote
 
+from dynamirror.aws.endpoints import host_of
 from dynamirror.aws.http_wire import NotHttp, Response, ResponseReader, request_bytes
 
 # How long one address of several may take before the next is tried.
@@ -144,7 +145,8 @@ class Route:
     """How an endpoint is reached: its URL, the proxy if any, and what the sockets need."""
 
     url: SplitResult
-    proxy: SplitResult | None
+    # Not shown: it may hold a password.
+    proxy: SplitResult | None = field(repr=False)
     tls: ssl.SSLContext
     # The kernel gives a connection up after sent bytes were not acknowledged so long.
     unacknowledged_s: float
@@ -160,7 +162,7 @@ class Route:
     def __str__(self) -> str:
         if self.proxy is None:
             return self.url.geturl()
-        return f"{self.url.geturl()} through the proxy {self.proxy.scheme}://{self.proxy.netloc.rpartition('@')[2]}"
+        return f"{self.url.geturl()} through the proxy {self.proxy.scheme}://{host_of(self.proxy.geturl())}"
 
     @property
     def proxy_authorization(self) -> dict[str, str]:
@@ -168,7 +170,7 @@ class Route:
         if self.proxy is None or self.proxy.username is None:
             return {}
         pair = f"{unquote(self.proxy.username)}:{unquote(self.proxy.password or '')}"
-        return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+        return {"Proxy-Authorization": f"Basic {b64encode(pair.encode('utf-8', 'surrogateescape')).decode()}"}
 
 
 async def dial(route: Route, on_lost: Callable[[Connection], None]) -> Connection:

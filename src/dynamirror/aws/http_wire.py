@@ -6,7 +6,7 @@ It knows only what a POST to a JSON service needs; RFC 9112 is the rule.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _HEAD_BYTES_MAX = 64 * 1024
 # The largest answer is a BatchWriteItem that returns all of its 16 MB (GetRecords: 1 MB), escaped as JSON.
@@ -20,11 +20,11 @@ class NotHttp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A POST, complete but for Content-Length: `headers` are sent as they are."""
+    """A POST, complete but for Content-Length: `headers` are sent as they are. They hold the session token."""
 
     url: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dynamirror.aws.credentials import Credentials, CredentialSource, assumed_role, chain
+from dynamirror.aws.credential_chain import assumed_role, chain
+from dynamirror.aws.credentials import Credentials, CredentialSource
 from dynamirror.aws.http import Request, Response
 from dynamirror.aws.service import TABLES_API, Service, ServiceClock, Signing
 from dynamirror.aws.sigv4 import Signer
