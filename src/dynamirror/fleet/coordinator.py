@@ -22,6 +22,7 @@ from dynamirror.follow.signal import done_within
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import Lease, Taken
 from dynamirror.model.lease_plan import Patience, Watch, expired, left_s, takes
+from dynamirror.model.shard_graph import untouched
 from dynamirror.ports import StateStore
 from dynamirror.settings.groups import LeaseSettings
 
@@ -113,11 +114,13 @@ class Coordinator:
             await heartbeat.run()
 
     async def _work(self) -> None:
-        """First the heartbeat, else others see no life; then the rows of all shards; then the loops."""
+        """First the heartbeat, else others see no life; then the loops. A task that nobody has begun gets all its rows
+        before; else nothing that was begun waits for a listing, which may take minutes."""
         try:
             if self._tools.heartbeat is not None:
                 await self._alive.wait()
-            finished = await self._sync()
+            await self._persist("reading the lease table", self._first_look)
+            finished = await self._sync() if untouched(self._rows) else None
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._watch_loop())
                 loops.create_task(self._renew_loop())
@@ -153,6 +156,9 @@ class Coordinator:
 
     def _count_held(self) -> None:
         self._tools.tenure.follow.metrics.gauge("leases_held", len(self._tenures))
+
+    async def _first_look(self) -> None:
+        self._rows = await self._tools.tenure.leases.store.scan()
 
     # --- watch: who lives, what is free
 
@@ -244,7 +250,9 @@ class Coordinator:
 
     # --- sync: rows for new shards
 
-    async def _sync_loop(self, finished: asyncio.Future[None]) -> None:
+    async def _sync_loop(self, finished: asyncio.Future[None] | None) -> None:
+        """`finished`: of the first listing; None when there was none yet."""
+        finished = finished or await self._sync()
         pause_s = self._tools.settings.shard_sync_s
         while True:
             ended = await done_within(finished, pause_s)

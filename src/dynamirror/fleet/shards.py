@@ -1,5 +1,6 @@
 """The stream's shards, turned into lease rows: at the start, every minute, and when a shard ends."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -48,6 +49,8 @@ class ShardDirectory:
         self.in_doubt: dict[str, Predecessor] = {}
         # Rows that this process created at LATEST: it may take that literally once.
         self.created_at_latest: set[str] = set()
+        # Once a listing was believed and each shard of it that needs a row has got one.
+        self.synced = asyncio.Event()
         self._said_disabled = False
 
     def is_closed(self, shard_id: str) -> bool:
@@ -67,6 +70,7 @@ class ShardDirectory:
         created = 0
         for lease in missing_leases(listing, rows, self._start):
             created += await self._create(lease)
+        self.synced.set()
         if not listing.enabled:
             # One without a row, and for which none was made, was completed before (P-19).
             left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]

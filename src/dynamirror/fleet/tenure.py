@@ -177,14 +177,20 @@ class Tenure:
         """Wait until every parent is finished; returns whether changes before the start may still be skipped.
 
         An absent row means that the parent was completed and cleaned up, or was too old to be listed. Skipping
-        goes on into a child only when all of the parent was skipped, or the parent was never read (E-4).
+        goes on into a child only when all of the parent was skipped, or the parent was never read (E-4). Before the
+        first listing an absent row means nothing yet, unless the child itself proves its parent completed.
         """
+        synced = self._tools.directory.synced
+        proven = lease.started and lease.start_at_ms is None
         may_skip = True
         for parent_id in lease.parent_ids:
             while True:
                 # Asked for before the row is read: a parent that ends in between is not missed.
                 finished = self._tools.finished.wait()
                 row = await self._row(parent_id)
+                if row is None and not proven and not synced.is_set():
+                    await synced.wait()
+                    continue
                 if row is None or row.finished:
                     break
                 await done_within(finished, self._tools.parent_poll_s)

@@ -109,6 +109,11 @@ class Start:
     at_ms: int | None = None
 
 
+def untouched(leases: Iterable[Lease]) -> bool:
+    """No worker ever had one of these leases: a task that is being created, or whose creation was cut off."""
+    return all(lease.owner is None and lease.counter == 0 and not lease.started for lease in leases)
+
+
 def missing_leases(listing: Listing, leases: Mapping[str, Lease], start: Start) -> list[Lease]:
     """The rows to create, ancestors first, none of them owned.
 

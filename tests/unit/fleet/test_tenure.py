@@ -36,6 +36,13 @@ class Bench:
         tenure.begin(runner)
         return tenure, runner
 
+    async def listed(self, parent: bool = True) -> None:
+        """The first listing is over; the parent's row is gone, or (not `parent`) it is older than the stream."""
+        if not parent:
+            self.world.stream.hidden.add(self.parent)
+        await self.worker.directory.sync()
+        self.world.leases.rows.clear()
+
     async def applying(self) -> None:
         self.worker.task = asyncio.create_task(self.worker.applier.run())
 
@@ -102,6 +109,7 @@ def test_a_parent_without_a_row_is_not_waited_for() -> None:
     async def scenario() -> None:
         bench = Bench()
         await bench.applying()
+        await bench.listed()
         tenure, _ = await bench.begin()
         assert await put_and_wait(bench)
         await tenure.halt()
@@ -145,9 +153,7 @@ def test_skipping_goes_on_only_below_a_parent_that_was_skipped_whole(
     async def scenario() -> None:
         bench = Bench()
         await bench.applying()
-        if listed:
-            await bench.worker.directory.sync()
-        bench.world.leases.rows.clear()
+        await bench.listed(listed)
         if parent_row is not None:
             bench.world.leases.rows[bench.parent] = replace(parent_row, shard_id=bench.parent)
         start_ms = int(bench.world.clock.wall_s() * 1000) + 3_600_000
@@ -163,6 +169,7 @@ def test_a_lost_tenure_ends_quietly_and_starts_no_children() -> None:
     async def scenario() -> None:
         bench = Bench()
         await bench.applying()
+        await bench.listed()
         tenure, runner = await bench.begin()
         await put_and_wait(bench)
         bench.world.leases.rows[bench.child] = replace(bench.world.leases.rows[bench.child], owner="java", counter=90)
@@ -182,6 +189,7 @@ def test_at_its_end_it_starts_the_children_it_got_each_time_it_finds_some() -> N
     async def scenario() -> None:
         bench = Bench()
         await bench.applying()
+        await bench.listed()
         # The children's rows are created; the answers for both are lost one after the other.
         lost = [unanswered(Side.STATE, 0.0), None, unanswered(Side.STATE, 0.0)]
         bench.worker.lease_faults.then = Scripted("PutItem", lost)
@@ -199,6 +207,7 @@ def test_children_that_are_never_listed_do_not_keep_it() -> None:
     async def scenario() -> None:
         bench = Bench()
         await bench.applying()
+        await bench.listed()
         _, runner = await bench.begin()
         bench.world.stream.hidden.update(bench.world.stream.roll(bench.child))
         await asyncio.wait([runner], timeout=60)
