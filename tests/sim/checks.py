@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 from dynamirror.model.change import Write
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key
-from dynamirror.model.lease import SENTINELS, SHARD_END
+from dynamirror.model.lease import SENTINELS, SHARD_END, may_advance
 from dynamirror.testing.memory_stream import MemoryStream
 from tests.sim.flights import Flight, Flights
+from tests.sim.life import Life
 
 # A proof allows sending for a second after it was sent; clocks drift a little.
 PROOF_S = 1.0 + 0.05
+# T + L on a clock that drifts.
+SETTLE_S = 34.9
 # Of the inequality "sending stops T + drift before anybody may take the lease": six seconds, and clocks drift.
 CUT_OFF_S = 5.9
 
@@ -40,7 +43,10 @@ class Checks:
 
     def __init__(self, stream: MemoryStream, counts: Counter[str]) -> None:
         self.flights = Flights()
+        self.life = Life()
         self.wrong: str | None = None
+        # After an unclean start nothing may be written before T + L (--cautious-takeover).
+        self.cautious = False
         # The request that is being applied came at once, from a machine that was not frozen lately.
         self.prompt = True
         self._stream = stream
@@ -54,6 +60,8 @@ class Checks:
         self._parents: dict[str, str] = {}
         self._rows: dict[str, dict[str, Any]] = {}
         self._left_at_s: dict[tuple[str, str], float] = {}
+        self._owned_at_s: dict[str, float] = {}
+        self._unclean_at_s: dict[str, float] = {}
         self._sent_at_s: dict[tuple[str, str], float] = {}
         # Items that reconcile sees to: what stands there may be older for a while.
         self._excused: set[Key] = set()
@@ -99,6 +107,9 @@ class Checks:
                 continue
             if not self._had(flight.worker, change.shard_id):
                 self.fail(f"{flight.worker} sends {write.key} without the lease of {change.shard_id}")
+            unclean_s = self._now_s - self._unclean_at_s.get(change.shard_id, float("-inf"))
+            if self.cautious and unclean_s < SETTLE_S and self.owner(change.shard_id) == flight.worker:
+                self.fail(f"{flight.worker} sends {write.key} only {unclean_s:.2f} s after it took {change.shard_id}")
             self._sent_at_s[flight.worker, change.shard_id] = self._now_s
 
     def applied(self, key: Key, item: Item | None) -> None:
@@ -130,9 +141,10 @@ class Checks:
         if before and int(row["leaseCounter"]["N"]) != int(before["leaseCounter"]["N"]) + 1:
             self.fail(f"the counter of {shard_id} went from {before['leaseCounter']} to {row['leaseCounter']}")
         self._note_owner(shard_id, before, row)
+        self.life.moved(shard_id, self._now_s)
         checkpoint = row["checkpoint"]["S"]
-        if before and before["checkpoint"]["S"] == SHARD_END and checkpoint != SHARD_END:
-            self.fail(f"{shard_id} was finished and is at {checkpoint} again")
+        if before and not may_advance(before["checkpoint"]["S"], checkpoint):
+            self.fail(f"{shard_id} was at {before['checkpoint']['S']} and is at {checkpoint} again")
         if checkpoint not in SENTINELS or checkpoint == SHARD_END:
             self._check_checkpoint(shard_id, checkpoint)
 
@@ -141,9 +153,13 @@ class Checks:
         owner: str | None = self._rows.get(shard_id, {}).get("leaseOwner", {}).get("S")
         return owner
 
-    def owners(self) -> set[str | None]:
-        """Owners of the shards that are not finished."""
-        return {self.owner(shard_id) for shard_id in self._rows if not self._finished(shard_id)}
+    def owned_for_s(self, shard_id: str) -> float:
+        """How long the lease has had the owner that it has."""
+        return self._now_s - self._owned_at_s.get(shard_id, self._now_s)
+
+    def unfinished(self) -> list[str]:
+        """The shards that somebody has to follow."""
+        return [shard_id for shard_id in self._rows if not self._finished(shard_id)]
 
     def _finished(self, shard_id: str) -> bool:
         return bool(self._rows.get(shard_id, {}).get("checkpoint", {}).get("S") == SHARD_END)
@@ -151,15 +167,28 @@ class Checks:
     def _note_owner(self, shard_id: str, before: dict[str, Any], row: Item) -> None:
         old = before.get("leaseOwner", {}).get("S")
         new = row.get("leaseOwner", {}).get("S")
+        if new != old:
+            self._owned_at_s[shard_id] = self._now_s
         if old is not None and new != old:
             self._left_at_s[old, shard_id] = self._now_s
         if old is not None and new is not None and old != new:
             self._counts["take-over"] += 1
-            silent_s = self._now_s - self._sent_at_s.get((old, shard_id), float("-inf"))
-            if self.prompt and silent_s < CUT_OFF_S:
-                self.fail(f"{new} takes {shard_id} only {silent_s:.2f} s after {old} sent changes of it")
+            self._unclean_at_s[shard_id] = self._now_s
+            self._check_take(shard_id, old, new)
         if before and old is None and new is not None and "xr_clean" in before:
             self._counts["clean hand-over"] += 1
+
+    def _check_take(self, shard_id: str, old: str, new: str) -> None:
+        if not self.prompt:
+            return
+        if not self.life.may_be_dead(old, shard_id, self._now_s):
+            self.fail(f"{new} takes {shard_id}, and {old} lives")
+        if self.life.is_back(old, shard_id, self._now_s):
+            self._counts["take from one that is back"] += 1
+            return
+        silent_s = self._now_s - self._sent_at_s.get((old, shard_id), float("-inf"))
+        if silent_s < CUT_OFF_S:
+            self.fail(f"{new} takes {shard_id} only {silent_s:.2f} s after {old} sent changes of it")
 
     def _check_checkpoint(self, shard_id: str, checkpoint: str) -> None:
         if checkpoint == SHARD_END and shard_id in self._stream.open_shards():

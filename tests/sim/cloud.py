@@ -46,6 +46,8 @@ class Cloud:
             self.checks.applied(key, item)
         elif table == LEASES:
             self.checks.lease_row(str(key), item)
+        elif item is not None and "beat" in item:
+            self.checks.life.beat(str(item["id"]["S"]), _now_s())
 
     @property
     def target(self) -> dict[Key, Item]:

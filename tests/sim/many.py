@@ -19,6 +19,7 @@ FAULTS = (
     "applied",
     "late",
     "slow",
+    "slow answer",
     "credentials",
     "iterator",
     "partition source",

@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dynamirror.errors import (
     CredentialsExpired,
@@ -33,7 +33,15 @@ STRAY_S = 30.0
 
 # Kind of fault -> weight, by side. `late` is the dangerous one: it is applied after its client gave up.
 KINDS: Mapping[Side, Mapping[str, float]] = {
-    Side.SOURCE: {"throttle": 3, "unreachable": 1, "lost": 2, "slow": 1, "iterator": 2, "credentials": 0.5},
+    Side.SOURCE: {
+        "throttle": 3,
+        "unreachable": 1,
+        "lost": 2,
+        "slow": 1,
+        "slow answer": 1,
+        "iterator": 2,
+        "credentials": 0.5,
+    },
     Side.DESTINATION: {
         "throttle": 3,
         "partial": 3,
@@ -41,10 +49,20 @@ KINDS: Mapping[Side, Mapping[str, float]] = {
         "lost": 2,
         "applied": 3,
         "late": 3,
-        "slow": 2,
+        "slow": 1,
+        "slow answer": 1,
         "credentials": 0.5,
     },
-    Side.STATE: {"throttle": 2, "unreachable": 1, "lost": 2, "applied": 3, "late": 2, "slow": 2, "credentials": 0.5},
+    Side.STATE: {
+        "throttle": 2,
+        "unreachable": 1,
+        "lost": 2,
+        "applied": 3,
+        "late": 2,
+        "slow": 1,
+        "slow answer": 1,
+        "credentials": 0.5,
+    },
 }
 READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem"})
 # An observer that slept takes a lease by what it saw before; a machine that slept may send what it decided before.
@@ -108,7 +126,7 @@ class Weather:
 
     def __init__(self, draw: random.Random, counts: Counter[str]) -> None:
         self.share = 0.0
-        # Places that cannot be reached.
+        # Places that cannot be reached; with "writes" behind, those that can only be read.
         self.partitioned: set[str] = set()
         self.sides = frozenset(Side)
         self.kinds: Mapping[str, float] | None = None
@@ -117,7 +135,7 @@ class Weather:
 
     def strike(self, side: Side, place: str, operation: str) -> tuple[str, Fault]:
         """The kind of fault and what it does; most often nothing."""
-        if place in self.partitioned:
+        if place in self.partitioned or (f"{place} writes" in self.partitioned and operation not in READS):
             self._counts[f"partition {place}"] += 1
             return "partition", Fault(Unreachable(side, "injected: no route"), delay_s=self._draw.random())
         if self._draw.random() >= self.share or side not in self.sides:
@@ -158,7 +176,7 @@ class Weather:
                 return Fault(IteratorExpired("injected: iterator expired"))
             case "partial":
                 return Fault(unprocessed=1 + int(draw() * 5))
-            case "slow":
+            case "slow" | "slow answer":
                 return Fault(delay_s=draw() * ATTEMPT_S * 0.9)
             case "applied":
                 return Fault(lost, lands_after_s=0.0, delay_s=gives_up_s)
@@ -228,25 +246,21 @@ class Wire:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         prompt = kind == "" and self._machine.rested_s > RESTED_S
+        back_s = fault.delay_s if kind == "slow answer" else 0.0
 
         def arrive() -> None:
             self._checks.prompt = prompt
             try:
                 result = effect(replace(fault, error=None))
+                loop.call_later(back_s, _tell, answer, result, None)
             except DynamirrorError as error:
-                if not answer.done():
-                    answer.set_exception(error)
-                    # Nobody may be there to hear it.
-                    answer.exception()
-            else:
-                if not answer.done():
-                    answer.set_result(result)
+                loop.call_later(back_s, _tell, answer, None, error)
             finally:
                 if flight is not None:
                     self._checks.flights.landed(flight)
 
         if fault.error is None:
-            loop.call_later(LATENCY_S / 2 + fault.delay_s, arrive)
+            loop.call_later(LATENCY_S / 2 + fault.delay_s - back_s, arrive)
         elif fault.lands_after_s is not None:
             loop.call_later(LATENCY_S if kind == "applied" else fault.delay_s + fault.lands_after_s, arrive)
         else:
@@ -254,6 +268,17 @@ class Wire:
         if flight is not None:
             self._checks.flights.left(flight)
         return answer
+
+
+def _tell(answer: asyncio.Future[Any], result: Any, error: DynamirrorError | None) -> None:
+    """Somebody may be there to hear it, or not."""
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)
+        answer.exception()
 
 
 def _now_s() -> float:

@@ -10,7 +10,7 @@ from dynamirror.engines.assemble import READS_AT_ONCE_MAX
 from dynamirror.errors import DynamirrorError
 from dynamirror.model.diff import first_difference
 from dynamirror.testing.virtual_time import Standstill, run_virtual
-from tests.sim.checks import Violated
+from tests.sim.checks import Checks, Violated
 from tests.sim.cloud import Cloud
 from tests.sim.network import ATTEMPT_S, STRAY_S
 from tests.sim.profile import Profile, drawn_fleet
@@ -23,6 +23,8 @@ SETTLED_S = 2 * (ATTEMPT_S + STRAY_S) + 20
 CALM_MAX_S = 200.0
 OWNED_MAX_S = 130.0
 STOPPED_MAX_S = 6.0
+# A lease that has changed hands since may have been lost and come back.
+KEPT_S = 5.0
 # A write request of the simulated load, as bytes.
 WRITE_BYTES_MAX = 100
 
@@ -49,6 +51,7 @@ class Play:
         self.workers: list[Worker] = []
         self._repeats = profile.repeats if profile.repeats is not None else self._draw.random() < 0.3
         self._share = profile.share * self._draw.choice(profile.share_factors)
+        self.cloud.checks.cautious = self._fleet.write.cautious
         self._trouble = Trouble(self.cloud, self._draw, profile, self._tell)
 
     async def run(self) -> None:
@@ -89,7 +92,7 @@ class Play:
         await self._sleep(SETTLED_S)
         if not self._equal():
             raise Violated(f"not equal at rest: {self._difference()}")
-        await self._until(self._all_owned, OWNED_MAX_S, "every shard owned by a living worker")
+        await self._until(self._all_followed, OWNED_MAX_S, "every shard followed by a living worker")
         self._count_metrics()
         for worker in self.workers:
             worker.stopping.set()
@@ -118,6 +121,7 @@ class Play:
                     raise Violated(f"{worker.name} ended: {sorted(map(repr, _leaves(error)))[:3]}")
             if worker.alive:
                 _check_bounds(worker)
+                _check_kept(worker, self.cloud.checks)
 
     def _check_nothing_left(self) -> None:
         self._check()
@@ -141,9 +145,11 @@ class Play:
                 return f"{key}: {here[key]} != {there[key]}"
         return None
 
-    def _all_owned(self) -> bool:
-        names = {worker.name for worker in self.workers if worker.alive}
-        return self.cloud.checks.owners() <= names
+    def _all_followed(self) -> bool:
+        """Every shard has an owner that lives, and that knows it."""
+        followed = {(name, shard_id) for worker in self.workers if worker.alive for name, shard_id in worker.follows()}
+        checks = self.cloud.checks
+        return all((checks.owner(shard_id), shard_id) in followed for shard_id in checks.unfinished())
 
     def _count_metrics(self) -> None:
         counts = self.cloud.counts
@@ -156,6 +162,14 @@ class Play:
     def _tell(self, what: str) -> None:
         if self._say is not None:
             self._say(f"{asyncio.get_running_loop().time():8.2f} s  {what}")
+
+
+def _check_kept(worker: Worker, checks: Checks) -> None:
+    """No lease is given up that nobody has taken."""
+    before, worker.followed = worker.followed, worker.follows()
+    for name, shard_id in before - worker.followed:
+        if checks.owner(shard_id) == name and checks.owned_for_s(shard_id) > KEPT_S and shard_id in checks.unfinished():
+            raise Violated(f"{name} no longer follows {shard_id}, and nobody has taken it")
 
 
 def _check_bounds(worker: Worker) -> None:

@@ -45,7 +45,7 @@ class Profile:
     at_send: float = 0.3
     partition: float = 0.04
     # From what; each but the first two is a part of the state side.
-    partitions: tuple[str, ...] = ("source", "destination", "state", "leases", "heartbeats")
+    partitions: tuple[str, ...] = ("source", "destination", "state", "leases", "leases writes", "heartbeats")
     step_clock: float = 0.02
     hide: float = 0.04
     empty: float = 0.05
