@@ -170,7 +170,8 @@ class Checks:
         if new != old:
             self._owned_at_s[shard_id] = self._now_s
         if old is not None and new != old:
-            self._left_at_s[old, shard_id] = self._now_s
+            # One that is robbed may not know it for a proof's time; one that releases knows it before.
+            self._left_at_s[old, shard_id] = self._now_s if new is not None else float("-inf")
         if old is not None and new is not None and old != new:
             self._counts["take-over"] += 1
             self._unclean_at_s[shard_id] = self._now_s

@@ -128,7 +128,7 @@ class Weather:
         self.share = 0.0
         # Places that cannot be reached; with "writes" behind, those that can only be read.
         self.partitioned: set[str] = set()
-        self.sides = frozenset(Side)
+        self.places: frozenset[str] | None = None
         self.kinds: Mapping[str, float] | None = None
         self._draw = draw
         self._counts = counts
@@ -138,7 +138,7 @@ class Weather:
         if place in self.partitioned or (f"{place} writes" in self.partitioned and operation not in READS):
             self._counts[f"partition {place}"] += 1
             return "partition", Fault(Unreachable(side, "injected: no route"), delay_s=self._draw.random())
-        if self._draw.random() >= self.share or side not in self.sides:
+        if self._draw.random() >= self.share or (self.places is not None and place not in self.places):
             return "", Fault()
         kinds = self.kinds or KINDS[side]
         [kind] = self._draw.choices(list(kinds), list(kinds.values()))
@@ -210,12 +210,14 @@ class Wire:
             self._weather.count("frozen at the sending")
         await machine.awake()
         kind, fault = self._weather.strike(self._side, self._place, operation)
+        flight = self._flight(operation, kind)
+        # What sends when it wakes, and dies at once, nobody can mend.
         if operation == machine.dies_at and kind not in NOT_SENT and _now_s() - machine.overslept_at_s > RESTED_S:
             self._weather.count("kill at a request")
             kind, fault = "died", self._weather.last(self._side)
         if self.say is not None:
             self.say(f"{machine.name} {operation} ({self._place}) {kind}")
-        answer = self._send(effect, kind, fault, self._flight(operation, kind))
+        answer = self._send(effect, kind, fault, flight)
         if kind == "died":
             machine.die()
         if fault.error is not None:

@@ -73,7 +73,7 @@ class Play:
         draw = random.Random(self._draw.random())
         worker = Worker(self.cloud, name, draw, self._fleet, self._draw.random() >= self._fleet.without_state)
         worker.weather.share = self._share
-        worker.weather.sides = self._profile.sides
+        worker.weather.places = self._profile.places
         worker.weather.kinds = self._profile.kinds
         for wire in worker.wires:
             wire.say = self._tell if self._say is not None else None

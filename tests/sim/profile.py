@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from dynamirror.errors import Side
 from dynamirror.settings.groups import ReadSettings, WriteSettings
 
 
@@ -28,8 +27,8 @@ class Profile:
     share: float = 0.08
     # One is drawn for the run.
     share_factors: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
-    # Calls to these fail, in ways of these weights (None: as network.KINDS says).
-    sides: frozenset[Side] = frozenset(Side)
+    # Calls to these fail (None: to all), in ways of these weights (None: as network.KINDS says).
+    places: frozenset[str] | None = None
     kinds: Mapping[str, float] | None = None
     keys: int = 40
     roll: float = 0.05

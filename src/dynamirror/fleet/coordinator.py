@@ -55,6 +55,8 @@ class Coordinator:
         self._clock = tools.tenure.follow.clock
         self._directory = tools.tenure.directory
         self._tenures: dict[str, Tenure] = {}
+        # Counters at which tenures ended here, by shard.
+        self._ended_at: dict[str, int] = {}
         self._watch = Watch()
         self._patience = Patience(tools.settings.duration_s, tools.settings.java_patience_s)
         self._rows: list[Lease] = []
@@ -114,10 +116,10 @@ class Coordinator:
             await heartbeat.run()
 
     async def _work(self) -> None:
-        """First the heartbeat, else others see no life; then the loops. A task that nobody has begun gets all its rows
-        before; else nothing that was begun waits for a listing, which may take minutes."""
+        """First the heartbeat, else others see no life. A task that nobody has begun gets all its rows before the loops
+        begin; else nothing that was begun waits for a listing, which may take minutes."""
         try:
-            if self._tools.heartbeat is not None:
+            if self._tools.heartbeat:
                 await self._alive.wait()
             await self._persist("reading the lease table", self._first_look)
             finished = await self._sync() if untouched(self._rows) else None
@@ -130,12 +132,19 @@ class Coordinator:
             self._stopping = True
 
     def _start(self, taken: Taken) -> None:
+        """Begin a tenure that is neither begun nor over.
+
+        1 a lease is got, the answer is slow; 2 another path finds the row its own, and begins; 3 the shard is read to
+        its end, its children too; 4 the answer is there. The row is still this worker's: no condition stops it.
+        """
         shard_id = taken.lease.shard_id
         if shard_id in self._tenures or self._group is None:
             return
+        self._directory.in_doubt.pop(shard_id, None)
+        if taken.lease.counter <= self._ended_at.get(shard_id, -1):
+            return
         tenure = Tenure(self._tools.tenure, HeldLease(taken, self._tools.tenure.leases), self._start)
         self._tenures[shard_id] = tenure
-        self._directory.in_doubt.pop(shard_id, None)
         # Taken while the worker stops: not begun, but released with the others.
         if not self._stopping:
             self._count_held()
@@ -150,6 +159,7 @@ class Coordinator:
             # Of a tenure that was cut short (the worker stops, or fails) the lease is still held, and released later.
             if ended or tenure.held.lost:
                 self._tenures.pop(tenure.shard_id, None)
+                self._ended_at[tenure.shard_id] = tenure.held.lease.counter
                 self._count_held()
             else:
                 self._stopping = True
@@ -157,10 +167,10 @@ class Coordinator:
     def _count_held(self) -> None:
         self._tools.tenure.follow.metrics.gauge("leases_held", len(self._tenures))
 
+    # --- watch: who lives, what is free
+
     async def _first_look(self) -> None:
         self._rows = await self._tools.tenure.leases.store.scan()
-
-    # --- watch: who lives, what is free
 
     async def _watch_loop(self) -> None:
         attempt = 0
@@ -177,8 +187,7 @@ class Coordinator:
         if self._tools.state is not None:
             asked_at_s = self._clock.boottime_s()
             beats = await self._tools.state.beats()
-            if not self._watch.beats.keys() <= beats.keys():
-                # A worker has retired; what it released is free.
+            if not self._watch.beats.keys() <= beats.keys():  # A worker has retired; what it released is free.
                 self._scanned_at_s = float("-inf")
             self._watch.see_beats(beats, asked_at_s, self._clock.boottime_s())
         asked_at_s = self._clock.boottime_s()
@@ -191,8 +200,8 @@ class Coordinator:
         for start in range(0, len(wanted), REQUESTS_AT_ONCE_MAX):
             # What is taken here must not look free in the next pass, also when a take fails.
             self._scanned_at_s = float("-inf")
-            batch = wanted[start : start + REQUESTS_AT_ONCE_MAX]
-            for outcome in await asyncio.gather(*map(self._take, batch), return_exceptions=True):
+            takes_now = map(self._take, wanted[start : start + REQUESTS_AT_ONCE_MAX])
+            for outcome in await asyncio.gather(*takes_now, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
         self._looked = True
@@ -228,9 +237,8 @@ class Coordinator:
     # --- renew: keep what is held
 
     async def _renew_loop(self) -> None:
-        every_s = self._tools.settings.renew_s
-        if self._tools.heartbeat is None:
-            every_s = min(every_s, self._tools.settings.duration_s / 3)
+        settings = self._tools.settings
+        every_s = settings.renew_s if self._tools.heartbeat else min(settings.renew_s, settings.duration_s / 3)
         while True:
             await self._clock.sleep(min(1.0, every_s / 3))
             now_s = self._clock.boottime_s()
@@ -278,12 +286,11 @@ class Coordinator:
     def _random(self) -> Callable[[], float]:
         return self._tools.tenure.follow.read.random
 
-    async def _persist(self, doing: str, step: Callable[[], Awaitable[object]]) -> None:
+    async def _persist(self, doing: str, step: Callable[[], Awaitable[None]]) -> None:
         attempt = 0
         while True:
             try:
-                await step()
-                return
+                return await step()
             except Retry as error:
                 self._report(doing, error)
                 await self._clock.sleep(RETRY.delay_s(attempt, self._random))

@@ -5,22 +5,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dynamirror.errors import Side
 from tests.sim.profile import Profile
 
 ONE = (1.0,)
-THERE = frozenset({Side.DESTINATION})
+THERE = frozenset({"destination"})
+HERE = frozenset({"source"})
+ROWS = frozenset({"leases", "heartbeats"})
 QUIET = Profile(turns=40, share_factors=ONE, roll=0.02, split=0.0, kill=0.0, stop=0.0, freeze=0.0, partition=0.0)
 BUSY = Profile(turns=40, share=0.25, share_factors=ONE, partition=0.02)
-LATE = replace(QUIET, share=0.3, sides=THERE, kinds={"late": 1}, keys=5)
-PARTIAL = replace(QUIET, share=0.5, sides=THERE, kinds={"partial": 1, "throttle": 1}, keys=5)
+LATE = replace(QUIET, share=0.3, places=THERE, kinds={"late": 1}, keys=5)
+PARTIAL = replace(QUIET, share=0.5, places=THERE, kinds={"partial": 1, "throttle": 1}, keys=5)
 CRASHES = replace(LATE, kill=0.15, start=0.4)
 STOPS = replace(LATE, stop=0.15, start=0.4)
 FROZEN = replace(BUSY, freeze=0.25, kill=0.0, share=0.1, partition=0.1, start=0.4)
 LATE_SENDS = replace(QUIET, freeze=0.06, freezes_s=(50.0, 60.0), at_send=1.0, share=0.0, start=0.6, keys=400, turns=90)
 ROLLS = replace(BUSY, roll=0.4, split=0.1, share=0.15)
-READS = replace(QUIET, share=0.3, sides=frozenset({Side.SOURCE}), kinds={"iterator": 1}, kill=0.02)
-STATE = replace(QUIET, share=0.3, sides=frozenset({Side.STATE}), roll=0.2, kill=0.05, stop=0.05)
+READS = replace(QUIET, share=0.3, places=HERE, kinds={"iterator": 1}, kill=0.02)
+STATE = replace(QUIET, share=0.3, places=ROWS, roll=0.2, kill=0.05, stop=0.05)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from dynamirror.errors import LeaseLost, Side, Throttled
+from dynamirror.errors import LeaseLost, Throttled
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.settling import Aftermath
 from dynamirror.follow.shard_task import ShardTask
 from dynamirror.model.lease import Lease
 from dynamirror.model.lease_plan import Watch, takes
-from tests.sim.mutants.base import CRASHES, PARTIAL, QUIET, STATE, mutant
+from tests.sim.mutants.base import CRASHES, PARTIAL, QUIET, ROWS, STATE, mutant
 from tests.sim.profile import SMALL, Fleet
 
 # Much is read while the destination takes nothing.
 STUCK = replace(QUIET, keys=3000, meter=0.3, partition=0.3, partitions=("destination",), fleet=SMALL, workers_max=1)
-UNSURE = replace(QUIET, share=0.3, sides=frozenset({Side.STATE}), kinds={"applied": 1}, start=0.3, fleet=Fleet())
+UNSURE = replace(QUIET, share=0.3, places=ROWS, kinds={"applied": 1}, start=0.3, fleet=Fleet())
 TAKES = replace(UNSURE, kill=0.1, roll=0.1)
 
 

@@ -16,6 +16,18 @@ from dynamirror.model.lease_plan import Watch
 from dynamirror.model.permit import Fence
 from tests.sim.mutants.base import CRASHES, FROZEN, LATE_SENDS, PARTIAL, STATE, STOPS, mutant
 
+# A throttled destination leaves much to give up; a slow goodbye leaves time to send it.
+SLOW_STOPS = replace(
+    PARTIAL,
+    places=frozenset({"destination", "heartbeats"}),
+    turns=120,
+    share=0.8,
+    kinds={"throttle": 3, "slow answer": 1},
+    keys=40,
+    stop=0.2,
+    start=0.5,
+)
+
 # --- taking over
 
 
@@ -165,7 +177,7 @@ def last_page_saved_by_a_stop() -> Iterator[None]:
         yield
 
 
-@mutant("what a stop gives up is not sent behind the release", replace(PARTIAL, stop=0.15, start=0.4))
+@mutant("what a stop gives up is not sent behind the release", SLOW_STOPS)
 def released_and_sent_on() -> Iterator[None]:
     with patch.object(Tenure, "drop", lambda self: None), patch.object(HeldLease, "release", _released_with_permit):
         yield

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from dynamirror.errors import Side
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.follow.send import Sender
@@ -13,14 +12,18 @@ from dynamirror.follow.settling import Aftermath
 from dynamirror.model.lease_plan import Watch
 from dynamirror.model.permit import Fence
 from dynamirror.settings.groups import WriteSettings
-from tests.sim.mutants.base import CRASHES, FROZEN, LATE, QUIET, mutant
+from tests.sim.mutants.base import CRASHES, FROZEN, LATE, QUIET, ROWS, mutant
 from tests.sim.profile import Fleet
 
 # Heartbeats fail while proofs succeed: then only the margin keeps two owners apart.
 BEATLESS = replace(QUIET, partition=0.15, partitions=("heartbeats",), start=0.4, fleet=Fleet())
 ROWS_ONLY = replace(QUIET, partition=0.15, partitions=("leases writes",), start=0.4, fleet=Fleet(without_state=1.0))
-SLOW = replace(BEATLESS, share=0.6, partition=0.08, sides=frozenset({Side.STATE}), kinds={"slow": 1, "slow answer": 1})
+SLOW = replace(BEATLESS, share=0.6, partition=0.08, places=ROWS, kinds={"slow": 1, "slow answer": 1})
 OVERSLEPT = replace(LATE, share=0.6, freeze=0.2, freezes_s=(20.0, 30.0), at_send=1.0, workers_max=1, start=0.0)
+# Heartbeats are answered late, and then not at all, while everything else is prompt.
+SLOW_BEATS = replace(
+    BEATLESS, share=0.5, partition=0.3, places=frozenset({"heartbeats"}), kinds={"slow answer": 1}, turns=60
+)
 RETAKEN = replace(
     CRASHES, turns=100, kill=0.05, kill_at_send=0.0, start=0.1, workers_max=2, freeze=0.1, freezes_s=(15.0,)
 )
@@ -61,7 +64,7 @@ def stillness_from_the_question() -> Iterator[None]:
         yield
 
 
-@mutant("a permit counts from before the heartbeat was sent (P-9)", SLOW)
+@mutant("a permit counts from before the heartbeat was sent (P-9)", SLOW_BEATS)
 def heartbeat_dated_by_its_answer() -> Iterator[None]:
     original = Heartbeat.beat
 

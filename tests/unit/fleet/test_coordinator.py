@@ -8,7 +8,7 @@ import pytest
 
 from dynamirror.errors import Gap, Side, Stop, Throttled, Unreachable
 from dynamirror.fleet.stop import CHECKPOINT_S, DRAIN_S, RELEASE_S, RETIRE_S
-from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease
+from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease, Taken, Terms
 from dynamirror.model.shard_graph import Start
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
@@ -374,6 +374,44 @@ async def test_a_row_that_names_this_worker_and_that_it_does_not_know_of_is_foll
 
 
 # --- stopping
+
+
+@virtually
+async def test_a_child_that_was_adopted_after_it_has_ended_is_not_begun_again() -> None:
+    """1 a child's lease is taken by the watch; 2 the parent ends, finds the row its own, and waits for the answer about
+    another child; 3 the child is read to its end, and its child after it; 4 the answer is there: begun again from
+    where the row was in step 2, the child's images would stand over newer ones."""
+    world = World()
+    worker = world.worker("w").start()
+    world.put("a")
+    await world.until_equal()
+    worker.write_faults.fault = Fault(Throttled(Side.DESTINATION, "injected"))
+    world.put("a", value=1)
+    [root] = world.stream.open_shards()
+    adopt_children = worker.directory.adopt_children
+
+    async def answered_late(parent: Lease, terms: Terms) -> tuple[int, list[Taken]]:
+        found = await adopt_children(parent, terms)
+        if parent.shard_id == root:
+            await asyncio.sleep(20)
+        return found
+
+    worker.directory.adopt_children = answered_late  # type: ignore[method-assign]
+    [child] = world.stream.roll(root)
+    world.put("a", value=2)
+    await worker.directory.sync()
+    await world.until(lambda: world.owner(child) == "w", 5)
+    world.stream.roll(child)
+    world.put("a", value=3)
+    worker.write_faults.fault = None
+    await world.until_equal(15)
+    wrote = len(world.writes)
+    await asyncio.sleep(30)
+    assert world.writes[wrote:] == []
+    assert world.destination.items == world.source.items
+    await worker.stop()
+    assert world.state.rows == {}
+    await world.end()
 
 
 def test_the_steps_of_a_stop_fit_into_five_seconds() -> None:
