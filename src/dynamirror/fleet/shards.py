@@ -43,6 +43,8 @@ class ShardDirectory:
         self._random = random
         self._start = start
         self._listed: set[str] = set()
+        # Listed, but not believed: their young parents were not.
+        self._barred: set[str] = set()
         self._closed: set[str] = set()
         # Shards whose row this worker has got, or may have got (the answer was lost), and that no tenure holds yet;
         # whoever begins the tenure takes them out. With whom it was got from.
@@ -62,7 +64,9 @@ class ShardDirectory:
 
         Raises Retry, NotFound; Stop when the stream was switched off and nothing of it is left to apply.
         """
-        listing = await self._sound_listing()
+        found = await self._patient_listing()
+        listing = believable(found, int(self._clock.wall_s() * 1000))
+        self._barred = {shard.id for shard in found.shards} - {shard.id for shard in listing.shards}
         self._listed = {shard.id for shard in listing.shards}
         self._closed = {shard.id for shard in listing.shards if not shard.open}
         self._closed |= {shard.parent_id for shard in listing.shards if shard.parent_id}
@@ -97,6 +101,10 @@ class ShardDirectory:
     def lists(self, shard_id: str) -> bool:
         """Whether the last listing has the shard."""
         return shard_id in self._listed
+
+    def bars(self, shard_id: str) -> bool:
+        """Whether the last listing left out a young ancestor of the shard: that an ancestor has no row says nothing."""
+        return shard_id in self._barred
 
     async def adopt_children(self, parent: Lease, terms: Terms) -> tuple[int, list[Taken]]:
         """Make the children of a finished shard this worker's own, also beyond its fair share (P-18).
@@ -167,7 +175,8 @@ class ShardDirectory:
         )
         return True
 
-    async def _sound_listing(self) -> Listing:
+    async def _patient_listing(self) -> Listing:
+        """Sound, or, when it does not become so in about a minute, as it is."""
         listing = await self._stream.list_shards()
         for attempt in range(RELIST_ATTEMPTS_MAX):
             doubts = doubts_about(listing, int(self._clock.wall_s() * 1000))
@@ -180,4 +189,4 @@ class ShardDirectory:
             )
             await self._clock.sleep(RELIST.delay_s(attempt, self._random))
             listing = await self._stream.list_shards()
-        return believable(listing, int(self._clock.wall_s() * 1000))
+        return listing

@@ -191,7 +191,8 @@ class Tenure:
                 if row is None and not proven and not synced.is_set():
                     await synced.wait()
                     continue
-                if row is None or row.finished:
+                hidden = row is None and not proven and self._tools.directory.bars(lease.shard_id)
+                if (row is None and not hidden) or (row is not None and row.finished):
                     break
                 await done_within(finished, self._tools.parent_poll_s)
             if row is None:

@@ -40,6 +40,7 @@ class Bench:
         """The first listing is over; the parent's row is gone, or (not `parent`) it is older than the stream."""
         if not parent:
             self.world.stream.hidden.add(self.parent)
+            await asyncio.sleep(25 * 3600)
         await self.worker.directory.sync()
         self.world.leases.rows.clear()
 
