@@ -111,8 +111,9 @@ def not_dynamodb(side: Side, url: str, status: int) -> Stop:
 
 def _unnamed(fault: Fault) -> DynamirrorError:
     """An answer without an error name: a proxy or balancer before the service, or another service."""
-    if fault.status >= 500:
-        return Unanswered(fault.side, str(fault))
+    # 501, 505: what answered carries out no POST at all.
+    if fault.status >= 500 and fault.status not in (501, 505):
+        return Unanswered(fault.side, f"{fault}, without a word of DynamoDB's own; a proxy before {fault.url}?")
     if fault.status == 429:
         return Throttled(fault.side, str(fault))
     if fault.status == 413 and _writes_an_item(fault):

@@ -97,6 +97,7 @@ def test_a_denied_action_is_named() -> None:
     [
         (500, b"", Unanswered),
         (503, b"<html>busy</html>", Unanswered),
+        (501, b"<html>Unsupported method</html>", Stop),
         (502, b'{"message": "Bad gateway"}', Unanswered),
         (429, b"slow down", Throttled),
         (413, b"<html>too large</html>", ItemRefused),
