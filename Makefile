@@ -39,8 +39,15 @@ test: lint dynamodb-local ## check and the whole suite, without the long tests
 	$(BIN)/pytest
 
 .PHONY: test-long
-test-long: lint dynamodb-local ## Only the tests that take minutes
-	$(BIN)/pytest -m long
+test-long: lint dynamodb-local ## Only the tests that take minutes, with what they measured
+	$(BIN)/pytest -m "long and not real" -rP
+
+.PHONY: test-real
+test-real: $(STAMP) ## The contract and replication tests on an AWS account, on small tables of their own: REAL=1
+	@test "$(REAL)" = 1 || { echo "This creates on-demand tables named dynamirror-test-* on the AWS account of your credentials," \
+	  "in REAL_SOURCE_REGION (us-east-1) and REAL_DESTINATION_REGION (eu-west-1), makes some 10,000 requests and deletes" \
+	  "them again: some cents. To start it: make test-real REAL=1" >&2; exit 2; }
+	REAL=1 $(BIN)/pytest -m real -p no:randomly
 
 .PHONY: unit
 unit: $(STAMP) ## Unit tests only
@@ -48,7 +55,7 @@ unit: $(STAMP) ## Unit tests only
 
 .PHONY: integration
 integration: $(STAMP) dynamodb-local ## Only the tests that need DynamoDB Local
-	$(BIN)/pytest -m "local and not long"
+	$(BIN)/pytest -m "local and not long and not real"
 
 .PHONY: sim
 sim: $(STAMP) ## One simulated fleet, step by step: make sim SEED=7

@@ -1,15 +1,20 @@
-"""Every port, in memory and over HTTP on DynamoDB Local; those of tables also as the production adapters see them on a
-DynamoDB in memory. What a test wants to see behind a port, it gets too.
+"""Every port, in memory and over HTTP on DynamoDB Local, on request on an AWS account; those of tables also as the
+production adapters see them on a DynamoDB in memory. What a test wants to see behind a port, it gets too.
 """
 
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 import pytest
 
+from dynamirror.aws.credential_chain import chain, new_session
 from dynamirror.aws.credentials import Credentials
+from dynamirror.aws.endpoints import STREAMS, TABLES, endpoint_url
 from dynamirror.aws.http import HttpPool, tls_context
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.service import STREAMS_API, TABLES_API, Service, ServiceClock, Signing
@@ -27,6 +32,7 @@ from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
+from tests.support import account
 from tests.support.dynamodb_local import SECRET_KEY, DynamoDBLocal
 from tests.support.memory_caller import MemoryCaller, create_table
 
@@ -47,12 +53,12 @@ class Tables(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """DynamoDB Local, as this test may use it."""
+    """A service, as this test may use it."""
 
-    server: DynamoDBLocal
-    access_key: str
-    services: Mapping[Side, Service]
-    streams: Service
+    services: Mapping[Side, Caller]
+    streams: Caller
+    # Creates a table of that name and keys, with its stream on or not; returns the stream's ARN.
+    make: Callable[[str, dict[str, str], bool], str]
 
     def caller(self, side: Side) -> Caller:
         """For an adapter of that side."""
@@ -60,11 +66,11 @@ class Local:
 
     def create(self, table: str, keys: dict[str, str]) -> None:
         """Create a table."""
-        self.server.create_table(self.access_key, table, REGION, keys, stream=None)
+        self.make(table, keys, False)
 
     def create_streaming(self, table: str, keys: dict[str, str]) -> str:
         """Create a table; returns its stream's ARN."""
-        return self.server.create_table(self.access_key, table, REGION, keys)
+        return self.make(table, keys, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +98,21 @@ async def call(tables: Tables, operation: str, **request: Any) -> dict[str, Any]
 class _Keys:
     """Credentials that never change."""
 
-    def __init__(self, access_key: str) -> None:
-        self._credentials = Credentials(access_key, SECRET_KEY)
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
 
     def current(self) -> Credentials:
         return self._credentials
 
     async def refresh(self, refused: Credentials) -> None:
-        raise AssertionError("DynamoDB Local refuses no credentials")
+        raise AssertionError("these credentials were refused")
 
 
 LOCAL = pytest.param("dynamodb-local", marks=pytest.mark.local)
+AWS = pytest.param("aws", marks=pytest.mark.real)
 
 
-@pytest.fixture(params=["ports-in-memory", "dynamodb-in-memory", LOCAL])
+@pytest.fixture(params=["ports-in-memory", "dynamodb-in-memory", LOCAL, AWS])
 def backend(request: pytest.FixtureRequest) -> str:
     """What stands behind the ports."""
     return str(request.param)
@@ -119,16 +126,43 @@ def server(backend: str, request: pytest.FixtureRequest) -> DynamoDBLocal | None
 
 
 @pytest.fixture
-async def local(server: DynamoDBLocal | None, access_key: str) -> AsyncIterator[Local | None]:
+async def local(backend: str, server: DynamoDBLocal | None, access_key: str) -> AsyncIterator[Local | None]:
     """The services of a database of this test's own."""
-    if server is None:
-        yield None
-        return
-    signing = Signing(Signer(REGION), _Keys(access_key), ServiceClock(lambda: 1_700_000_000.0))
-    async with HttpPool(Side.STATE, {}, tls_context(None)) as pool:
-        services = {side: Service(TABLES_API, side, server.url, signing, pool.send, 10.0) for side in Side}
-        streams = Service(STREAMS_API, Side.SOURCE, server.url, signing, pool.send, 10.0)
-        yield Local(server, access_key, services, streams)
+    async with AsyncExitStack() as stack:
+        if backend == "aws":
+            yield await _account(stack)
+        elif server is not None:
+            yield await _server(stack, server, access_key)
+        else:
+            yield None
+
+
+async def _server(stack: AsyncExitStack, server: DynamoDBLocal, access_key: str) -> Local:
+    keys = _Keys(Credentials(access_key, SECRET_KEY))
+    signing = Signing(Signer(REGION), keys, ServiceClock(lambda: 1_700_000_000.0))
+    pool = await stack.enter_async_context(HttpPool(Side.STATE, {}, tls_context(None)))
+    services = {side: Service(TABLES_API, side, server.url, signing, pool.send, 10.0) for side in Side}
+
+    def make(table: str, attributes: dict[str, str], streaming: bool) -> str:
+        view: Any = "NEW_AND_OLD_IMAGES" if streaming else None
+        return server.create_table(access_key, table, REGION, attributes, view)
+
+    return Local(services, Service(STREAMS_API, Side.SOURCE, server.url, signing, pool.send, 10.0), make)
+
+
+async def _account(stack: AsyncExitStack) -> Local:
+    region, session = account.SOURCE, new_session(None, account.SOURCE)
+    tables_url = endpoint_url(session, TABLES, region, account.ENDPOINT)
+    streams_url = endpoint_url(session, STREAMS, region, account.ENDPOINT)
+    there = stack.enter_context(account.Account(region))
+    keys = _Keys(await chain(None, region, Side.STATE)())
+    signing = Signing(Signer(region), keys, ServiceClock(time.time))
+    pool = await stack.enter_async_context(HttpPool(Side.STATE, os.environ, tls_context(None)))
+    services = {
+        side: account.Renamed(Service(TABLES_API, side, tables_url, signing, pool.send, 10.0), there.prefix)
+        for side in Side
+    }
+    return Local(services, Service(STREAMS_API, Side.SOURCE, streams_url, signing, pool.send, 10.0), there.create)
 
 
 @pytest.fixture
