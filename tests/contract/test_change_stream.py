@@ -11,8 +11,8 @@ from dynamirror.model.diff import Item
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
 from tests.contract.conftest import LOCAL, Source
 
-# DynamoDB in memory has no streams. On an account records come after a while, and a table may begin with several shards:
-# there tests/real follows one.
+# DynamoDB in memory has no streams. On an account records come after a while, and a table may begin with several
+# shards: there tests/real follows one.
 pytestmark = pytest.mark.parametrize("backend", ["ports-in-memory", LOCAL], indirect=True)
 
 
