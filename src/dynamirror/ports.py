@@ -107,8 +107,11 @@ class ItemTable(ItemReader, Protocol):
 class LeaseStore(Protocol):
     """The lease table of the task."""
 
-    async def scan(self) -> list[Lease]:
-        """All lease rows, eventually consistent. Rows that are no leases are reported once and left out (P-5)."""
+    async def scan(self, consistent: bool = False) -> list[Lease]:
+        """All lease rows, eventually consistent unless asked otherwise.
+
+        Rows that are no leases are reported once and left out (P-5).
+        """
 
     async def get(self, shard_id: str) -> Lease | None:
         """One row, read consistently. Raises Retry for a row that is no lease: it is not the same as no row."""

@@ -28,9 +28,9 @@ class LeaseTable:
         # Rows that are no leases, by key, with what is wrong; each is reported once.
         self._reported: dict[str, str] = {}
 
-    async def scan(self) -> list[Lease]:
+    async def scan(self, consistent: bool = False) -> list[Lease]:
         """See ports.LeaseStore. Raises Stop when the pages never end."""
-        request = {"TableName": self._name}
+        request = {"TableName": self._name, **({"ConsistentRead": True} if consistent else {})}
         rows = [row async for row in all_rows(self._caller, "Scan", request, f"Scan of the lease table {self._name}")]
         return self._leases(rows)
 

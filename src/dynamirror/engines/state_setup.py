@@ -44,7 +44,9 @@ class StateSetup:
         `incarnation` may still lack what is made later; the row is then written once more by `open`.
         """
         try:
-            if await self._found() is not None:
+            facts = await self._found()
+            # While another worker creates it, it answers nothing; `open` waits for it.
+            if facts is not None and facts.status != "CREATING":
                 await self._remember(incarnation)
         except AccessDenied as error:
             self._do_without(error)

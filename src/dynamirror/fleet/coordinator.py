@@ -55,7 +55,7 @@ class Coordinator:
         self._clock = tools.tenure.follow.clock
         self._directory = tools.tenure.directory
         self._tenures: dict[str, Tenure] = {}
-        # Counters at which tenures ended here, by shard.
+        # Counters at which shards were finished here.
         self._ended_at: dict[str, int] = {}
         self._watch = Watch()
         self._patience = Patience(tools.settings.duration_s, tools.settings.java_patience_s)
@@ -128,8 +128,7 @@ class Coordinator:
                 loops.create_task(self._renew_loop())
                 loops.create_task(self._sync_loop(finished))
         finally:
-            # It ends with the worker only; nothing may begin in a group that is about to end.
-            self._stopping = True
+            self._stopping = True  # Nothing may begin in a group that is about to end.
 
     def _start(self, taken: Taken) -> None:
         """Begin a tenure that is neither begun nor over.
@@ -138,10 +137,10 @@ class Coordinator:
         its end, its children too; 4 the answer is there. The row is still this worker's: no condition stops it.
         """
         shard_id = taken.lease.shard_id
-        if shard_id in self._tenures or self._group is None:
+        if self._group is None:
             return
         self._directory.in_doubt.pop(shard_id, None)
-        if taken.lease.counter <= self._ended_at.get(shard_id, -1):
+        if shard_id in self._tenures or taken.lease.counter <= self._ended_at.get(shard_id, -1):
             return
         tenure = Tenure(self._tools.tenure, HeldLease(taken, self._tools.tenure.leases), self._start)
         self._tenures[shard_id] = tenure
@@ -159,7 +158,8 @@ class Coordinator:
             # Of a tenure that was cut short (the worker stops, or fails) the lease is still held, and released later.
             if ended or tenure.held.lost:
                 self._tenures.pop(tenure.shard_id, None)
-                self._ended_at[tenure.shard_id] = tenure.held.lease.counter
+                if tenure.held.lease.finished:  # A lost one's row may be made anew, and count from 0.
+                    self._ended_at[tenure.shard_id] = tenure.held.lease.counter
                 self._count_held()
             else:
                 self._stopping = True

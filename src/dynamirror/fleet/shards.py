@@ -70,7 +70,8 @@ class ShardDirectory:
         self._listed = {shard.id for shard in listing.shards}
         self._closed = {shard.id for shard in listing.shards if not shard.open}
         self._closed |= {shard.parent_id for shard in listing.shards if shard.parent_id}
-        rows = {row.shard_id: row for row in await self._leases.scan()}
+        # Consistently: which shards are completed is judged by which rows are there (P-19).
+        rows = {row.shard_id: row for row in await self._leases.scan(consistent=True)}
         created = 0
         for lease in missing_leases(listing, rows, self._start):
             created += await self._create(lease)
@@ -78,7 +79,7 @@ class ShardDirectory:
         if not listing.enabled:
             # One without a row, and for which none was made, was completed before (P-19).
             left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]
-            self._refuse_to_idle(drained=not left and not created)
+            self._refuse_to_idle(drained=not left and not created and not self._barred)
         return created
 
     def _refuse_to_idle(self, drained: bool) -> None:

@@ -12,7 +12,7 @@ from dynamirror.follow.settling import Aftermath
 from dynamirror.follow.shard_task import Entry, FollowTools, ShardTask
 from dynamirror.follow.signal import Signal, done_within
 from dynamirror.model.backoff import Backoff
-from dynamirror.model.lease import Lease, Predecessor, Taken, Terms
+from dynamirror.model.lease import LATEST, Lease, Predecessor, Taken, Terms
 from dynamirror.model.skip import Skip
 from dynamirror.settings.bounds import SIGNATURE_LIFE_S
 from dynamirror.settings.groups import WriteSettings
@@ -196,7 +196,8 @@ class Tenure:
                     break
                 await done_within(finished, self._tools.parent_poll_s)
             if row is None:
-                may_skip = may_skip and not self._tools.directory.lists(parent_id)
+                # At LATEST the parents were left out on purpose.
+                may_skip = may_skip and (lease.checkpoint == LATEST or not self._tools.directory.lists(parent_id))
             else:
                 may_skip = may_skip and row.start_at_ms is not None
         return may_skip

@@ -118,10 +118,11 @@ def missing_leases(listing: Listing, leases: Mapping[str, Lease], start: Start) 
     """The rows to create, ancestors first, none of them owned.
 
     A shard that was completed and whose row is gone must not come back: it would be replayed over newer
-    images (P-19). The sign is a descendant's row that is not at TRIM_HORIZON. `start` counts only for a task
-    without any lease; a shard that appears later is read from its beginning.
+    images (P-19). The sign is a descendant's row that is not at TRIM_HORIZON. `start` counts only for a task that
+    nobody has begun, so also for the worker that finds its creation half done, by itself or by another; a shard that
+    appears later is read from its beginning.
     """
-    fresh = not leases
+    fresh = untouched(leases.values())
     completed = _completed(listing.shards, leases.values())
     parents = {shard.parent_id for shard in listing.shards}
     missing: list[Lease] = []
@@ -132,7 +133,7 @@ def missing_leases(listing: Listing, leases: Mapping[str, Lease], start: Start) 
         if fresh and start.checkpoint == LATEST and shard.id in parents:
             continue
         position = start.checkpoint if fresh else TRIM_HORIZON
-        at_ms = start.at_ms if fresh else _inherited_start(shard, leases)
+        at_ms = start.at_ms if fresh and start.at_ms is not None else _inherited_start(shard, leases)
         missing.append(new_lease(shard.id, _parents(shard), position, at_ms))
     return missing
 

@@ -18,7 +18,7 @@ class MemoryLeases:
         self.rows: dict[str, Lease] = {}
         self._line = line or Line()
 
-    async def scan(self) -> list[Lease]:
+    async def scan(self, consistent: bool = False) -> list[Lease]:
         """See ports.LeaseStore."""
         return await self._line.call("Scan", lambda _: list(self.rows.values()))
 

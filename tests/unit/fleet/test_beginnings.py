@@ -1,0 +1,142 @@
+"""Beginnings that go half wrong: a start that is cut off or doubled, rows made anew."""
+
+import asyncio
+
+import pytest
+
+from dynamirror.errors import Side, Throttled
+from dynamirror.model.lease import LATEST
+from dynamirror.model.shard_graph import Start
+from dynamirror.testing.faults import Fault, Scripted
+from dynamirror.testing.virtual_time import run_virtual
+from tests.unit.fleet.world import World
+
+
+def now(world: World) -> Start:
+    """--start-at latest, by a clock that may be 15 min off."""
+    return Start(LATEST, int((world.clock.wall_s() - 900) * 1000))
+
+
+def test_two_workers_that_begin_at_latest_bring_no_old_image_back() -> None:
+    """1 one worker creates the rows; 2 the other one's look at them falls in between; 3 were the lineages without a row
+    yet read from their beginning by it, old images would land on what the first one has applied."""
+
+    async def scenario() -> None:
+        world = World(shards=60)
+        world.put_many(600, value=1)
+        for shard_id in world.stream.open_shards():
+            world.stream.roll(shard_id)
+        await asyncio.sleep(7200)
+        world.destination.items.update(world.source.items)
+        world.worker("a", start=now(world)).start()
+        await asyncio.sleep(0.15)
+        slow = world.worker("b", start=now(world)).start()
+        slow.lease_faults.then = lambda operation: Fault(delay_s=0.03) if operation == "PutItem" else None
+        for number in range(600):
+            await asyncio.sleep(0.01)
+            world.put(f"k{number * 37 % 600}", value=2)
+        await asyncio.sleep(100)
+        last = {key: sequence for _, _, key, sequence in world.writes}
+        newest = {key: max(s for _, _, k, s in world.writes if k == key) for key in last}
+        assert last == newest
+        await world.end()
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("operation", ["PutItem", "GetShardIterator"])
+def test_latest_holds_when_a_call_of_the_start_is_throttled(operation: str) -> None:
+    async def scenario() -> None:
+        world = World(shards=4)
+        world.put_many(40)
+        for shard_id in world.stream.open_shards():
+            world.stream.roll(shard_id)
+        world.put_many(40, value=1)
+        await asyncio.sleep(7200)
+        worker = world.worker("w", start=now(world))
+        throttled = Fault(Throttled(Side.STATE, "injected"))
+        worker.lease_faults.then = Scripted(operation, [None, throttled])
+        worker.stream_faults.then = Scripted(operation, [None, throttled])
+        worker.start()
+        await asyncio.sleep(100)
+        assert world.destination.items == {}
+        world.put("k1", value=2)
+        await world.until(lambda: set(world.destination.items) == {"k1"}, 5)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_latest_holds_for_the_worker_that_comes_after_the_first() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.put_many(20)
+        world.stream.roll(world.stream.open_shards()[0])
+        world.put_many(20, value=1)
+        await asyncio.sleep(7200)
+        first = world.worker("first", start=now(world)).start()
+        await asyncio.sleep(20)
+        await first.stop()
+        world.worker("next", start=now(world)).start()
+        await asyncio.sleep(60)
+        assert world.destination.items == {}
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_a_stream_that_is_off_is_not_called_applied_while_listings_leave_shards_out() -> None:
+    async def scenario() -> None:
+        world = World(shards=2)
+        first = world.stream.open_shards()[0]
+        world.put_many(20)
+        world.stream.roll(first)
+        world.put_many(20, value=1)
+        world.stream.hidden.add(first)
+        world.stream.disable()
+        worker = world.worker("w").start()
+        await asyncio.sleep(400)
+        assert worker.task is not None
+        assert not worker.task.done()
+        world.stream.hidden.clear()
+        [error] = await worker.ended(200)
+        assert "has been applied" in str(error)
+        assert world.destination.items == world.source.items
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_a_row_that_was_deleted_and_made_anew_is_followed() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.worker("w").start()
+        for number in range(60):
+            world.put("k", value=number)
+            await asyncio.sleep(1)
+        [shard_id] = world.stream.open_shards()
+        del world.leases.rows[shard_id]
+        await asyncio.sleep(90)
+        world.put("after")
+        await world.until_equal(120)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_after_a_backlog_of_generations_nothing_is_left_in_doubt() -> None:
+    async def scenario() -> None:
+        world = World(shards=4)
+        for generation in range(5):
+            world.put_many(20, value=generation)
+            for shard_id in world.stream.open_shards():
+                world.stream.roll(shard_id)
+        worker = world.worker("w").start()
+        await world.until_equal(60)
+        await asyncio.sleep(30)
+        assert worker.directory.in_doubt == {}
+        await worker.stop()
+        assert world.state.rows == {}
+        await world.end()
+
+    run_virtual(scenario())
