@@ -44,9 +44,10 @@ test-long: lint dynamodb-local ## Only the tests that take minutes, with what th
 
 .PHONY: test-real
 test-real: $(STAMP) ## The contract and replication tests on an AWS account, on small tables of their own: REAL=1
-	@test "$(REAL)" = 1 || { echo "This creates on-demand tables named dynamirror-test-* on the AWS account of your credentials," \
-	  "in REAL_SOURCE_REGION (us-east-1) and REAL_DESTINATION_REGION (eu-west-1), makes some 10,000 requests and deletes" \
-	  "them again: some cents. To start it: make test-real REAL=1" >&2; exit 2; }
+	@test "$(REAL)" = 1 || { echo "test-real runs the contract and replication tests on an AWS account: it creates about 80 small" \
+	  "on-demand tables (dynamirror-test-* and a task of that name), a few at a time, makes some 10,000 requests, some cents" \
+	  "in all, and deletes the tables again. To start it: make test-real REAL=1, with AWS credentials where the AWS tools look" \
+	  "for them; Regions: REAL_SOURCE_REGION (default us-east-1), REAL_DESTINATION_REGION (default eu-west-1)." >&2; exit 2; }
 	REAL=1 $(BIN)/pytest -m real -p no:randomly
 
 .PHONY: unit

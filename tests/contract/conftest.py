@@ -109,7 +109,8 @@ class _Keys:
 
 
 LOCAL = pytest.param("dynamodb-local", marks=pytest.mark.local)
-AWS = pytest.param("aws", marks=pytest.mark.real)
+# Making a table, and what a stream does, takes its time there.
+AWS = pytest.param("aws", marks=[pytest.mark.real, pytest.mark.timeout(400)])
 
 
 @pytest.fixture(params=["ports-in-memory", "dynamodb-in-memory", LOCAL, AWS])
@@ -204,7 +205,7 @@ class Destination:
         if self.memory is not None:
             return self.memory.items
         assert self.tables is not None
-        found = (await call(self.tables, "Scan", TableName="destination"))["Items"]
+        found = (await call(self.tables, "Scan", TableName="destination", ConsistentRead=True))["Items"]
         return {CODEC.of(msgspec.json.encode(item)): item for item in found}
 
 
@@ -235,6 +236,8 @@ class Source:
     writer: Writer
     stream: ChangeStream
     switch_off: Callable[[], Awaitable[None]]
+    # How long a record may be on its way into the stream.
+    delay_s: float = 0.0
 
 
 class _MemoryWriter:
@@ -260,7 +263,7 @@ class _LocalWriter:
 
 
 @pytest.fixture
-async def source(local: Local | None) -> Source:
+async def source(backend: str, local: Local | None) -> Source:
     """An empty source table whose stream is on."""
     if local is None:
         memory = MemoryStream(VirtualClock())
@@ -275,4 +278,5 @@ async def source(local: Local | None) -> Source:
     async def local_off() -> None:
         await call(there, "UpdateTable", TableName="source", StreamSpecification={"StreamEnabled": False})
 
-    return Source(_LocalWriter(local), DynamoDBStream(local.streams, arn), local_off)
+    delay_s = 60.0 if backend == "aws" else 0.0
+    return Source(_LocalWriter(local), DynamoDBStream(local.streams, arn), local_off, delay_s)

@@ -1,5 +1,6 @@
 """What every table does whose items are read by key and replaced on condition."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -167,7 +168,7 @@ async def test_an_item_that_is_too_large_is_refused(table: ItemTable) -> None:
         await table.replace(key_of(large), ABSENT, large)
 
 
-async def test_more_than_an_answer_holds_is_left_unprocessed(table: ItemTable) -> None:
+async def test_more_than_an_answer_holds_is_left_unprocessed(table: ItemTable, backend: str) -> None:
     """16 MB of items are one answer; the rest has to be asked for again."""
     if isinstance(table, MemoryItems):
         pytest.skip("the port in memory has no limit of its own: faults make it leave keys")
@@ -176,8 +177,16 @@ async def test_more_than_an_answer_holds_is_left_unprocessed(table: ItemTable) -
         await table.replace(key_of(each), ABSENT, each)
     keys = [key_of(each) for each in items]
     first = await table.read(keys)
-    assert 0 < len(first.unprocessed) < 10
+    # An account may leave more, having no capacity for it at the moment.
+    throttling = backend == "aws"
+    assert 0 < len(first.unprocessed) < (46 if throttling else 10)
     assert {key.key for key in keys} - set(first.unprocessed) == first.items.keys()
-    second = await table.read([key for key in keys if key.key in first.unprocessed])
-    assert not second.unprocessed
-    assert len(first.items) + len(second.items) == 46
+    left, found = set(first.unprocessed), len(first.items)
+    for _ in range(30 if throttling else 1):
+        more = await table.read([key for key in keys if key.key in left])
+        left, found = set(more.unprocessed), found + len(more.items)
+        if not left:
+            break
+        await asyncio.sleep(1)
+    assert not left
+    assert found == 46

@@ -52,7 +52,7 @@ async def test_an_empty_table(leases: LeaseStore) -> None:
 async def test_what_is_created_is_found(leases: LeaseStore, lease: Lease) -> None:
     assert await leases.create(lease)
     assert await leases.get(SHARD) == lease
-    assert await leases.scan() == [lease]
+    assert await leases.scan(consistent=True) == [lease]
 
 
 async def test_a_second_create_changes_nothing(leases: LeaseStore) -> None:

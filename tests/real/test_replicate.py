@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dynamirror.model.task_name import lease_table_name
+from dynamirror.model.task_name import lease_table_name, state_table_name
 from tests.support.account import DESTINATION, ENDPOINT, SOURCE, Account
 from tests.support.command import Command, wait_until
 from tests.support.items import random_item, whole_table
@@ -20,6 +20,11 @@ CHANGES = 2_000
 KEYS = 100
 
 
+def key_of(number: int) -> Any:
+    """The key of one of the items that are written over and over."""
+    return {"pk": {"S": f"key {number:03} ü"}}
+
+
 class Pair:
     """A source with its stream on, and an empty destination."""
 
@@ -27,30 +32,41 @@ class Pair:
         self.source, self.destination = source, destination
         self.here, self.there = source.prefix + "source", destination.prefix + "destination"
         self._log = log
-        leases = lease_table_name(None, (SOURCE, self.here), (DESTINATION, self.there))
-        for name in (leases, f"{leases}-state"):
+        # So that the names of its leases too are nobody else's.
+        self._task = source.prefix.rstrip("-")
+        leases = lease_table_name(self._task, (SOURCE, self.here), (DESTINATION, self.there))
+        for name in (leases, state_table_name(leases)):
             source.sweep(name)
         source.create("source", {"pk": "S"}, streaming=True)
         destination.create("destination", {"pk": "S"})
 
     def command(self) -> Command:
         flags = ["--sourceRegion", SOURCE, "--sourceTable", self.here]
-        flags += ["--destinationRegion", DESTINATION, "--destinationTable", self.there]
+        flags += ["--destinationRegion", DESTINATION, "--destinationTable", self.there, "--taskName", self._task]
         if ENDPOINT is not None:
             flags += ["--sourceEndpoint", ENDPOINT, "--destinationEndpoint", ENDPOINT]
-        return Command(flags, self._log, os.environ)
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("DYNAMIRROR_")}
+        return Command(flags, self._log, ours)
 
     def write(self, count: int, rng: random.Random) -> None:
+        """Puts and deletes in batches of 24, and an update after each."""
         for first in range(0, count, 25):
             batch: list[Any] = []
-            for number in rng.sample(range(KEYS), 25):
-                key = {"pk": {"S": f"key {number:03} ü"}}
+            updated, *numbers = rng.sample(range(KEYS), 25)
+            for number in numbers:
+                key = key_of(number)
                 item = key | random_item(rng) | {"serial": {"N": str(first + len(batch))}}
                 deletes = rng.random() < 0.2
                 batch.append({"DeleteRequest": {"Key": key}} if deletes else {"PutRequest": {"Item": item}})
             left: Any = {self.here: batch}
             while left:
                 left = self.source.client.batch_write_item(RequestItems=left)["UnprocessedItems"]
+            self.source.client.update_item(
+                TableName=self.here,
+                Key=key_of(updated),
+                UpdateExpression="ADD hits :one",
+                ExpressionAttributeValues={":one": {"N": "1"}},
+            )
 
     def equal(self) -> bool:
         here, there = (self.source.client, self.here), (self.destination.client, self.there)

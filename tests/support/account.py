@@ -3,8 +3,11 @@
 `REAL=1` allows it; credentials come by the standard chain. `REAL_ENDPOINT` names another DynamoDB to try the suite on.
 """
 
+import asyncio
 import os
 import secrets
+import time
+from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +16,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dynamirror.aws.wire import Caller
+from dynamirror.errors import Throttled
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -22,6 +26,11 @@ ENDPOINT = os.environ.get("REAL_ENDPOINT") or None
 SOURCE = os.environ.get("REAL_SOURCE_REGION") or "us-east-1"
 DESTINATION = os.environ.get("REAL_DESTINATION_REGION") or "eu-west-1"
 REFUSAL = "this would create tables on an AWS account: set REAL=1 to allow it (make test-real REAL=1)"
+# For a table or a stream that is being made or changed.
+WAIT_S = 90.0
+LATE_CREATION_S = 10.0
+# A new table takes less than the tests write at first: what it throttles is asked again after these pauses.
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class Account:
@@ -30,6 +39,7 @@ class Account:
     def __init__(self, region: str) -> None:
         if not ALLOWED:
             raise RuntimeError(REFUSAL)
+        self._region = region
         self.client: DynamoDBClient = boto3.client("dynamodb", region_name=region, endpoint_url=ENDPOINT)
         self.prefix = f"dynamirror-test-{secrets.token_hex(4)}-"
         self._names: list[str] = []
@@ -40,25 +50,26 @@ class Account:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        left: list[str] = []
         for name in self._names:
             try:
-                self.client.get_waiter("table_exists").wait(
-                    TableName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 10}
-                )
-                self.client.delete_table(TableName=name)
+                self._delete(name)
             except (BotoCoreError, ClientError) as failure:
-                # The other tables are deleted all the same; this one is named.
-                print(f"table {name} may be left behind: {failure}")
+                # The other tables are deleted all the same.
+                left.append(f"{name} ({failure})")
         self.client.close()
+        if left:
+            raise RuntimeError(f"delete by hand what may be left in {self._region}: {', '.join(left)}")
 
     def sweep(self, name: str) -> None:
-        """Delete this table at the end too; the program under test creates it."""
+        """Delete this table at the end too, if it is there; the program under test creates it."""
         self._names.append(name)
 
     def create(self, table: str, keys: dict[str, str], streaming: bool = False) -> str:
         """Create a table, its name with the prefix, and wait until it can be used; returns its stream's ARN, or ""."""
+        name = self.prefix + table
         request: dict[str, Any] = {
-            "TableName": self.prefix + table,
+            "TableName": name,
             "AttributeDefinitions": [{"AttributeName": n, "AttributeType": t} for n, t in keys.items()],
             "KeySchema": [
                 {"AttributeName": n, "KeyType": role} for n, role in zip(keys, ("HASH", "RANGE"), strict=False)
@@ -67,10 +78,36 @@ class Account:
         }
         if streaming:
             request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        # Before: the answer may get lost.
+        self._names.append(name)
         arn = self.client.create_table(**request)["TableDescription"].get("LatestStreamArn", "")
-        self._names.append(self.prefix + table)
-        self.client.get_waiter("table_exists").wait(TableName=self.prefix + table, WaiterConfig={"Delay": 2})
+        self.client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 2})
+        if streaming:
+            self._wait_for_stream(arn)
         return arn
+
+    def _wait_for_stream(self, arn: str) -> None:
+        deadline = time.monotonic() + WAIT_S
+        with closing(boto3.client("dynamodbstreams", region_name=self._region, endpoint_url=ENDPOINT)) as streams:
+            while streams.describe_stream(StreamArn=arn)["StreamDescription"]["StreamStatus"] != "ENABLED":
+                assert time.monotonic() < deadline, f"{arn} was not enabled within {WAIT_S} s"
+                time.sleep(1)
+
+    def _delete(self, name: str) -> None:
+        begun = time.monotonic()
+        while True:
+            try:
+                self.client.delete_table(TableName=name)
+                return
+            except self.client.exceptions.ResourceNotFoundException:
+                # A CreateTable of a killed process may still be on its way.
+                if time.monotonic() - begun > LATE_CREATION_S:
+                    return
+            except (self.client.exceptions.ResourceInUseException, self.client.exceptions.LimitExceededException):
+                # Being created or changed, or too many tables are at once.
+                if time.monotonic() - begun > WAIT_S:
+                    raise
+            time.sleep(1)
 
 
 class Renamed:
@@ -87,8 +124,16 @@ class Renamed:
             request["TableName"] = self._prefix + request["TableName"]
         if "RequestItems" in request:
             request["RequestItems"] = {self._prefix + name: asked for name, asked in request["RequestItems"].items()}
-        answer: dict[str, Any] = msgspec.json.decode(await self._caller.call(operation, msgspec.json.encode(request)))
+        answer: dict[str, Any] = msgspec.json.decode(await self._patient(operation, msgspec.json.encode(request)))
         for part in ("UnprocessedItems", "UnprocessedKeys", "Responses"):
             if isinstance(answer.get(part), dict):
                 answer[part] = {name.removeprefix(self._prefix): given for name, given in answer[part].items()}
         return msgspec.json.encode(answer)
+
+    async def _patient(self, operation: str, body: bytes) -> bytes:
+        for pause_s in PAUSES_S:
+            try:
+                return await self._caller.call(operation, body)
+            except Throttled:
+                await asyncio.sleep(pause_s)
+        return await self._caller.call(operation, body)
