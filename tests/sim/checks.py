@@ -112,6 +112,16 @@ class Checks:
                 self.fail(f"{flight.worker} sends {write.key} only {unclean_s:.2f} s after it took {change.shard_id}")
             self._sent_at_s[flight.worker, change.shard_id] = self._now_s
 
+    def landed(self, flight: Flight) -> None:
+        """A batch has been applied. One that overslept the lease is reconciled once its worker has the answer: what it
+        brought stands until then."""
+        self.flights.landed(flight)
+        if flight.overslept:
+            lost = (
+                w for w in flight.writes if self.owner(self._changes[int(w.sequence_number)].shard_id) != flight.worker
+            )
+            self._excused.update(write.key for write in lost)
+
     def applied(self, key: Key, item: Item | None) -> None:
         """Something was written at the destination."""
         images = self._images[key]

@@ -259,7 +259,7 @@ class Wire:
                 loop.call_later(back_s, _tell, answer, None, error)
             finally:
                 if flight is not None:
-                    self._checks.flights.landed(flight)
+                    self._checks.landed(flight)
 
         if fault.error is None:
             loop.call_later(LATENCY_S / 2 + fault.delay_s - back_s, arrive)

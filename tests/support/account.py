@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dynamirror.aws.wire import Caller
 from dynamirror.errors import Throttled
+from tests.support.dynamodb_local import table_request
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -68,16 +69,7 @@ class Account:
     def create(self, table: str, keys: dict[str, str], streaming: bool = False) -> str:
         """Create a table, its name with the prefix, and wait until it can be used; returns its stream's ARN, or ""."""
         name = self.prefix + table
-        request: dict[str, Any] = {
-            "TableName": name,
-            "AttributeDefinitions": [{"AttributeName": n, "AttributeType": t} for n, t in keys.items()],
-            "KeySchema": [
-                {"AttributeName": n, "KeyType": role} for n, role in zip(keys, ("HASH", "RANGE"), strict=False)
-            ],
-            "BillingMode": "PAY_PER_REQUEST",
-        }
-        if streaming:
-            request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        request = table_request(name, keys, "NEW_AND_OLD_IMAGES" if streaming else None)
         # Before: the answer may get lost.
         self._names.append(name)
         arn = self.client.create_table(**request)["TableDescription"].get("LatestStreamArn", "")

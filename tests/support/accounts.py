@@ -91,7 +91,10 @@ class Account:
         self._ask("create_table", name)
         if encryption is not None:
             self.encrypted[name] = encryption
-        return self.add(name, schema) if name not in self.tables else replace(self.tables[name], status="ACTIVE")
+        if name not in self.tables:
+            return self.add(name, schema)
+        self.tables[name] = replace(self.tables[name], status="ACTIVE")
+        return self.tables[name]
 
     async def call(self, operation: str, body: bytes) -> bytes:
         request = json.loads(body)
@@ -100,7 +103,8 @@ class Account:
         if self.throttles:
             self.throttles -= 1
             raise Throttled(self.side, "not now")
-        if name not in self.tables:
+        # One that is being created answers nothing yet (DynamoDB API: ResourceNotFoundException).
+        if name not in self.tables or self.tables[name].status == "CREATING":
             raise NotFound(self.side, f"no {name}")
         rows = self.rows[name]
         if operation == "PutItem":

@@ -139,19 +139,22 @@ class DynamoDBLocal:
 
         `keys` maps one or two attribute names to their types, the hash key first: {"pk": "S", "sk": "N"}.
         """
-        keys = keys or {"pk": "S"}
-        request: dict[str, Any] = {
-            "TableName": table,
-            "AttributeDefinitions": [{"AttributeName": n, "AttributeType": t} for n, t in keys.items()],
-            "KeySchema": [
-                {"AttributeName": n, "KeyType": role} for n, role in zip(keys, ("HASH", "RANGE"), strict=False)
-            ],
-            "BillingMode": "PAY_PER_REQUEST",
-        }
-        if stream is not None:
-            request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": stream}
+        request = table_request(table, keys or {"pk": "S"}, stream)
         answer = self.client(access_key, region).create_table(**request)
         return answer["TableDescription"].get("LatestStreamArn", "")
+
+
+def table_request(table: str, keys: dict[str, str], stream: "StreamViewTypeType | None") -> dict[str, Any]:
+    """CreateTable's request; `keys` as of DynamoDBLocal.create_table, `stream` None: off."""
+    request: dict[str, Any] = {
+        "TableName": table,
+        "AttributeDefinitions": [{"AttributeName": n, "AttributeType": t} for n, t in keys.items()],
+        "KeySchema": [{"AttributeName": n, "KeyType": role} for n, role in zip(keys, ("HASH", "RANGE"), strict=False)],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    if stream is not None:
+        request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": stream}
+    return request
 
 
 def new_access_key() -> str:

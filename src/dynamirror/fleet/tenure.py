@@ -191,8 +191,7 @@ class Tenure:
                 if row is None and not proven and not synced.is_set():
                     await synced.wait()
                     continue
-                hidden = row is None and not proven and self._tools.directory.bars(lease.shard_id)
-                if (row is None and not hidden) or (row is not None and row.finished):
+                if row.finished if row is not None else proven or not self._tools.directory.bars(lease.shard_id):
                     break
                 await done_within(finished, self._tools.parent_poll_s)
             if row is None:
