@@ -24,12 +24,14 @@ async def main(source_region: str, source_table: str, destination_region: str, d
             if (value := os.environ.get(name.upper()))
         },
     )
-    async with Replication(settings, os.environ) as replication:
-        print("replicating", flush=True)
-        try:
+    replication = Replication(settings, os.environ)
+    try:
+        async with replication:
+            print("replicating", flush=True)
             await replication.wait()
-        finally:
-            print(replication.figures(), flush=True)
+    finally:
+        # After the orderly stop: what was on its way is counted too.
+        print(replication.figures(), flush=True)
 
 
 if __name__ == "__main__":
