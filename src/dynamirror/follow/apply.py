@@ -83,6 +83,12 @@ class Applier:
         """None while there is room for another page; else a future that is done when it is worth asking again."""
         return self.progress() if self._bytes >= self._tools.settings.queue_bytes_max else None
 
+    def waits(self, size_bytes: int) -> None:
+        """A page takes room that is not submitted yet; negative: it waits no more."""
+        self._bytes += size_bytes
+        if size_bytes < 0:
+            self._progress.notify()
+
     def progress(self) -> asyncio.Future[None]:
         """Done when the next batch has been answered."""
         return self._progress.wait()

@@ -5,11 +5,11 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.log_limit import LogLimit
+from dynamirror.follow.proofs import Proofs, ShardLease
 from dynamirror.follow.read import ReadTools, ShardReader
 from dynamirror.follow.settling import Aftermath, Budget
 from dynamirror.follow.signal import Signal
@@ -18,34 +18,17 @@ from dynamirror.model.change import Page, Write
 from dynamirror.model.coalesce import coalesce
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease
-from dynamirror.model.permit import Permit
 from dynamirror.model.skip import Skip
 from dynamirror.model.watermark import Watermark
 from dynamirror.ports import Clock, MetricSink
 from dynamirror.settings.groups import LeaseSettings
 
 RETRY = Backoff(first_s=0.1, most_s=5.0)
-PROOF_RETRY = Backoff(first_s=0.1, most_s=2.0)
 PROOF_LOG_EVERY_S = 10.0
-# The permit is extended when so much of a proof's time is left.
-PROOF_LEFT = 0.4
 # A timer may fire a little early.
 SHORTEST_S = 0.01
 
 log = logging.getLogger("dynamirror.shard")
-
-
-class ShardLease(Protocol):
-    """The lease of the shard, as far as its task needs it."""
-
-    lease: Lease
-    permit: Permit
-
-    async def prove(self) -> None:
-        """Extend the permit. Raises LeaseLost, Retry."""
-
-    async def checkpoint(self, position: str, skipped_all: bool = False) -> None:
-        """Save how far the shard is durable; extends the permit too. Raises LeaseLost, Retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +75,7 @@ class ShardTask:
         self.watermark = Watermark(held.permit)
         self._saved = lease.checkpoint
         self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, entry.at_latest))
-        self._submitted = Signal()
+        self._proofs = Proofs(held, self.watermark, tools.clock, tools.lease.proof_s, tools.log_limit)
         self._aftermath = entry.aftermath
         self._aftermath_over = Signal()
         # Before all pages: no checkpoint passes it before the second sending is durable.
@@ -106,6 +89,8 @@ class ShardTask:
                 second = group.create_task(self._send_again())
                 async with contextlib.aclosing(self.reader.pages(self._room)) as pages:
                     async for page in pages:
+                        if page.records and not self._proofs.valid:
+                            await self._permitted(page)
                         self._take(page)
                 await second
                 await self._settled()
@@ -157,6 +142,13 @@ class ShardTask:
             return self._aftermath_over.wait()
         return self._tools.applier.room()
 
+    async def _permitted(self, page: Page) -> None:
+        self._tools.applier.waits(page.size_bytes)
+        try:
+            await self._proofs.permitted()
+        finally:
+            self._tools.applier.waits(-page.size_bytes)
+
     def _take(self, page: Page) -> None:
         metrics = self._tools.metrics
         metrics.count("pages_read")
@@ -175,7 +167,7 @@ class ShardTask:
             self._aftermath.remember(writes)
         mark = self.watermark.add(last.sequence_number, len(writes), last.created_s)
         self._tools.applier.submit(writes, mark)
-        self._submitted.notify()
+        self._proofs.needed()
 
     async def _send_again(self) -> None:
         """The second sending, once nothing of the predecessor can land any more."""
@@ -184,45 +176,24 @@ class ShardTask:
         clock = self._tools.clock
         while (left_s := self._aftermath.ends_at_s - clock.boottime_s()) > 0:
             await clock.sleep(max(left_s, SHORTEST_S))
+        await self._proofs.permitted()
         writes = self._aftermath.forget()
         self._aftermath = None
         self._barrier.outstanding = len(writes)
         if writes:
             self._tools.applier.submit(writes, self._barrier)
             self._tools.metrics.count("changes_resent", len(writes))
-            self._submitted.notify()
+            self._proofs.needed()
         self._aftermath_over.notify()
 
     async def _keep_proven(self) -> None:
-        """While writes are on their way, keep the permit alive; after a rest, get a new one."""
-        proof_s = self._tools.lease.proof_s
-        failures = 0
-        while True:
-            if not self.watermark.on_their_way(self._barrier if self._aftermath is not None else None):
-                await self._submitted.wait()
-            left_s = self._held.permit.until_s - self._tools.clock.boottime_s()
-            pause_s = left_s - proof_s * PROOF_LEFT
-            if pause_s <= 0:
-                failures = 0 if await self._prove() else failures + 1
-                pause_s = PROOF_RETRY.delay_s(failures - 1, self._tools.read.random) if failures else 0.0
-            # At least so long, also when a proof does not help, because the heartbeats fail.
-            await self._tools.clock.sleep(max(pause_s, proof_s / 20))
+        def on_their_way() -> bool:
+            return self.watermark.on_their_way(self._barrier if self._aftermath is not None else None)
 
-    async def _prove(self) -> bool:
-        # Of writes noted while the proof is under way it proves nothing.
-        late, self.watermark.late = self.watermark.late, []
-        try:
-            await self._held.prove()
-        except Retry as error:
-            self.watermark.late[:0] = late
-            if self._tools.log_limit.allows():
-                self._report("proof of the lease", error)
-            return False
-        except BaseException:
-            self.watermark.late[:0] = late
-            raise
-        self._tools.applier.resume(self.watermark)
-        return True
+        def proven() -> None:
+            self._tools.applier.resume(self.watermark)
+
+        await self._proofs.run(on_their_way, self._tools.read.random, proven)
 
     async def _settled(self) -> None:
         while not self.watermark.settled:

@@ -20,6 +20,7 @@ from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease
 from dynamirror.model.permit import Permit
 from dynamirror.model.skip import Skip
+from dynamirror.model.watermark import Watermark
 from dynamirror.observe.metrics import Metrics
 from dynamirror.settings.groups import LeaseSettings, ReadSettings, WriteSettings
 from dynamirror.testing.faults import Fault, Faults, Line, Scripted, no_faults
@@ -227,6 +228,47 @@ def test_a_lease_lost_at_the_very_end_ends_the_task_too() -> None:
         async with world.applying():
             task = asyncio.create_task(world.task().run())
             assert isinstance(await ended(task), LeaseLost)
+
+    run_virtual(scenario())
+
+
+def test_a_page_is_handed_on_only_once_the_lease_is_proven() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.held.proof_fails = [Throttled(Side.STATE, "injected")] * 20
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(5)
+            assert "waiting=0, flying=0" in repr(world.applier)
+            assert "bytes=0" not in repr(world.applier), "its page takes room"
+            await asyncio.sleep(60)
+            assert world.destination.items == world.source.items
+            assert "bytes=0" in repr(world.applier)
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_a_page_that_comes_after_the_lease_was_lost_is_not_handed_on() -> None:
+    """Its images could replace newer ones of a child shard, which others' reading has brought to this worker."""
+
+    async def scenario() -> None:
+        world = World(Scripted("BatchWriteItem", [Fault(Throttled(Side.DESTINATION, "injected"), delay_s=0.1)]))
+        world.held.proof_fails = [LeaseLost("taken")]
+        async with world.applying():
+            follower = world.task()
+            task = asyncio.create_task(follower.run())
+            world.put("a", value=1)
+            newer = Watermark(Permit(float("inf")))
+            request = b'{"PutRequest":{"Item":{"id":{"S":"a"},"v":{"N":"2"}}}}'
+            await asyncio.sleep(0.005)
+            world.applier.submit([Write(CODEC.of(b'{"id":{"S":"a"}}'), request, "2")], newer.add("2", 1))
+            assert isinstance(await ended(task), LeaseLost)
+            follower.abandon()
+            await asyncio.sleep(5)
+            assert newer.settled
+            assert world.destination.items["a"]["v"] == {"N": "2"}
 
     run_virtual(scenario())
 
