@@ -59,10 +59,11 @@ async def _release_if_ours(tools: TenureTools, shard_id: str) -> None:
 
     Nothing was sent under it. After a predecessor that did not leave in order it is kept all the same.
     """
-    if tools.directory.in_doubt[shard_id] is not Predecessor.NOBODY:
+    counter, left_by = tools.directory.in_doubt[shard_id]
+    if left_by is not Predecessor.NOBODY:
         return
     row = await tools.leases.store.get(shard_id)
-    if row is not None and row.owner == tools.terms.worker and not row.finished:
+    if row is not None and (row.owner, row.counter) == (tools.terms.worker, counter) and not row.finished:
         await HeldLease(Taken(row, Predecessor.NOBODY), tools.leases).release()
 
 

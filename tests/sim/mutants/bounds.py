@@ -9,8 +9,8 @@ from unittest.mock import patch
 from dynamirror.errors import LeaseLost, Throttled
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.proofs import Proofs
 from dynamirror.follow.settling import Aftermath
-from dynamirror.follow.shard_task import ShardTask
 from dynamirror.model.lease import Lease
 from dynamirror.model.lease_plan import Watch, takes
 from tests.sim.mutants.base import CRASHES, PARTIAL, QUIET, ROWS, STATE, mutant
@@ -125,16 +125,14 @@ def failed_attempts_wait_for_ever() -> Iterator[None]:
 
 @mutant("a proof that failed is asked for again", replace(STATE, fleet=Fleet()))
 def a_failed_proof_is_the_last() -> Iterator[None]:
-    original = ShardTask._prove
+    original = Proofs._prove
 
-    async def prove(self: ShardTask) -> None:
+    async def prove(self: Proofs) -> bool:
         failed = self.__dict__.setdefault("_failed", [])
-        if failed:
-            return
-        before = self._held.permit.until_s
-        await original(self)
-        if self._held.permit.until_s == before:
+        if failed or not await original(self):
             failed.append(True)
+            return False
+        return True
 
-    with patch.object(ShardTask, "_prove", prove):
+    with patch.object(Proofs, "_prove", prove):
         yield

@@ -6,7 +6,7 @@ import pytest
 
 from dynamirror.errors import NotFound, Retry, Side, Throttled
 from dynamirror.fleet.shards import ShardDirectory
-from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Terms
+from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Predecessor, Terms
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
 from tests.unit.fleet.world import Worker, World, unanswered
@@ -205,6 +205,28 @@ def test_children_of_an_attempt_that_was_cut_off_are_got_by_the_next(lands_after
         assert [world.leases.rows[child] for child in children] == [taken.lease for taken in got]
         # Until somebody follows them they are to be released at a stop.
         assert set(shards.in_doubt) == set(children)
+
+    run_virtual(scenario())
+
+
+def test_a_child_got_from_a_dead_worker_by_a_late_take_is_no_clean_start() -> None:
+    """1 the child is taken from a dead worker, and not answered; 2 its adoption finds it the dead worker's still; 3 the
+    take lands; 4 the adoption is repeated, and finds it its own."""
+
+    async def scenario() -> None:
+        world, worker, shards = directory()
+        parent, (child, _) = finished(world)
+        dead = Lease(child, TRIM_HORIZON, "dead", 7, parent_ids=(parent.shard_id,), terms=Terms("dead", 10_000, True))
+        world.leases.rows[child] = dead
+        worker.lease_faults.then = Scripted("UpdateItem", [unanswered(Side.STATE, 3.0)])
+        with pytest.raises(Retry):
+            await shards.taken(dead, ME)
+        await shards.adopt_children(parent, ME)
+        await asyncio.sleep(5)
+        assert world.leases.rows[child].owner == "w"
+        _, got = await shards.adopt_children(parent, ME)
+        [taken] = [taken for taken in got if taken.lease.shard_id == child]
+        assert taken.predecessor is not Predecessor.NOBODY
 
     run_virtual(scenario())
 
