@@ -52,6 +52,7 @@ def micro() -> list[Micro]:
 class _Caller:
     """Answers at once that all was processed; keeps the last request."""
 
+    url = "https://bench.invalid/"
     body = b""
 
     async def call(self, operation: str, body: bytes) -> bytes:

@@ -106,6 +106,7 @@ class Renamed:
     """A caller whose tables have a prefix that the tests do not know of."""
 
     def __init__(self, caller: Caller, prefix: str) -> None:
+        self.url = caller.url
         self._caller = caller
         self._prefix = prefix
 

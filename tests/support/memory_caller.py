@@ -33,6 +33,7 @@ class MemoryCaller:
     def __init__(self, side: Side, database: MemoryDynamoDB, line: Line | None = None) -> None:
         """Callers of several sides, or of several workers, may share a database, each with a line of its own."""
         self.side = side
+        self.url = URL
         self.database = database
         self.line = line or Line()
 

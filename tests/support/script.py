@@ -7,6 +7,8 @@ from typing import Any
 class ScriptedCaller:
     """`aws.wire.Caller`: each call takes the next answer; an exception among them is raised."""
 
+    url = "https://scripted.invalid/"
+
     def __init__(self, *answers: Any) -> None:
         """Answers are JSON values, bytes for a body as it is, or exceptions."""
         self.asked: list[tuple[str, Any]] = []

@@ -27,8 +27,9 @@ class _Unread(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    found: dict[str, list[Raw]] = msgspec.field(name="Responses", default_factory=dict)
-    unprocessed: dict[str, _Unread] = msgspec.field(name="UnprocessedKeys", default_factory=dict)
+    # The service always sends both. Without either, items that were not read would look deleted.
+    found: dict[str, list[Raw]] = msgspec.field(name="Responses")
+    unprocessed: dict[str, _Unread] = msgspec.field(name="UnprocessedKeys")
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
@@ -44,7 +45,7 @@ class Items:
         self._table = table
         self._key_of = codec.of
         self._side = side
-        self._what = f"BatchGetItem on {table}"
+        self._what = f"BatchGetItem on {table} at {caller.url}"
 
     async def read(self, keys: Sequence[ItemKey]) -> ItemsRead:
         """See ports.ItemReader."""

@@ -38,8 +38,8 @@ class _Shard(msgspec.Struct):
 
 
 class _Stream(msgspec.Struct):
-    status: str = msgspec.field(name="StreamStatus", default="ENABLED")
-    shards: list[_Shard] = msgspec.field(name="Shards", default_factory=list)
+    status: str = msgspec.field(name="StreamStatus")
+    shards: list[_Shard] = msgspec.field(name="Shards")
     last_id: str | None = msgspec.field(name="LastEvaluatedShardId", default=None)
 
 
@@ -63,6 +63,7 @@ class DynamoDBStream:
     ) -> None:
         self._caller = caller
         self._arn = stream_arn
+        self._what_records = f"GetRecords at {caller.url}"
         self._sleep = sleep
         # DynamoDB Local 2.5.4 ignores the filter and others may refuse it; found out at the first use.
         self._filter_works = True
@@ -84,15 +85,16 @@ class DynamoDBStream:
             request["ShardIteratorType"] = checkpoint
         else:
             request |= {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": checkpoint}
+        what = f"GetShardIterator of {shard_id} at {checkpoint}, asked at {self._caller.url}"
         answer = await self._caller.call("GetShardIterator", encode(request))
-        return read(_iterator, answer, Side.SOURCE, f"GetShardIterator of {shard_id} at {checkpoint}").iterator
+        return read(_iterator, answer, Side.SOURCE, what).iterator
 
     async def read(self, iterator: str, records_max: int) -> Page:
         """See ports.ChangeStream. `records_max` is 1 to 1000; the page is at most about 1 MB on the service."""
         assert 0 < records_max <= RECORDS_MAX, f"a page of {records_max} records"
         body = b'{"ShardIterator":' + encode(iterator) + b',"Limit":' + str(records_max).encode() + b"}"
         answer = await self._caller.call("GetRecords", body)
-        page = read(decode_page, answer, Side.SOURCE, "GetRecords")
+        page = read(decode_page, answer, Side.SOURCE, self._what_records)
         page.size_bytes = len(answer)
         return page
 
@@ -133,6 +135,7 @@ class DynamoDBStream:
 
     async def _describe(self, request: Mapping[str, Any], tries: int) -> _Stream:
         body = encode(request)
+        what = f"DescribeStream of {self._arn} at {self._caller.url}"
         while True:
             tries -= 1
             try:
@@ -142,7 +145,7 @@ class DynamoDBStream:
                     raise
                 await self._sleep(LISTING_RETRY_S)
             else:
-                return read(_description, answer, Side.SOURCE, f"DescribeStream of {self._arn}").stream
+                return read(_description, answer, Side.SOURCE, what).stream
 
 
 def _shard(shard: _Shard) -> Shard:

@@ -32,7 +32,8 @@ class _Request(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    unprocessed: dict[str, list[_Request]] = msgspec.field(name="UnprocessedItems", default_factory=dict)
+    # The service always sends it, so what comes without it says nothing about the writes.
+    unprocessed: dict[str, list[_Request]] = msgspec.field(name="UnprocessedItems")
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
@@ -43,7 +44,7 @@ class BatchWriter:
 
     def __init__(self, caller: Caller, table: str, codec: KeyCodec) -> None:
         self._caller = caller
-        self._what = f"BatchWriteItem on {table}"
+        self._what = f"BatchWriteItem on {table} at {caller.url}"
         self._key_of = codec.of
         self._head = b'{"RequestItems":{' + encode(table) + b":["
 

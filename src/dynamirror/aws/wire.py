@@ -25,25 +25,37 @@ T = TypeVar("T")
 class Caller(Protocol):
     """One side's service: a signed POST, one attempt, errors already those of `errors.py` (aws/service)."""
 
+    @property
+    def url(self) -> str:
+        """What is called; for messages."""
+
     async def call(self, operation: str, body: bytes) -> bytes:
         """The body of the answer to `operation`, e.g. `PutItem`."""
 
 
 class RowsAnswer(msgspec.Struct):
-    """A Scan or Query answer."""
+    """A Scan or Query answer. Without `Items`, which the service always sends, a table would look empty."""
 
-    items: list[dict[str, dict[str, Any]]] = msgspec.field(name="Items", default_factory=list)
+    items: list[dict[str, dict[str, Any]]] = msgspec.field(name="Items")
     last_key: msgspec.Raw = msgspec.field(name="LastEvaluatedKey", default=msgspec.Raw())
 
 
 class RowAnswer(msgspec.Struct):
-    """A GetItem answer."""
+    """A GetItem answer; the service leaves `Item` out where there is no such row."""
 
     item: dict[str, dict[str, Any]] | None = msgspec.field(name="Item", default=None)
 
 
+class NoRowAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """All that a GetItem answer without `Item` may hold."""
+
+    item: None = msgspec.field(name="Item", default=None)
+    capacity: msgspec.Raw = msgspec.field(name="ConsumedCapacity", default=msgspec.Raw())
+
+
 _rows_answer = msgspec.json.Decoder(RowsAnswer).decode
 _row_answer = msgspec.json.Decoder(RowAnswer).decode
+_no_row_answer = msgspec.json.Decoder(NoRowAnswer).decode
 
 
 def s(text: str) -> Value:
@@ -67,12 +79,18 @@ def read(decode: Callable[[bytes], T], answer: bytes, side: Side, what: str) -> 
 async def get_row(caller: Caller, request: Mapping[str, Any], what: str) -> Row | None:
     """One consistent GetItem on a control table; None when there is no such row."""
     answer = await caller.call("GetItem", encode({**request, "ConsistentRead": True}))
-    return read(_row_answer, answer, Side.STATE, what).item
+    what = f"{what} at {caller.url}"
+    row = read(_row_answer, answer, Side.STATE, what).item
+    if row is None:
+        # Somebody else's answer must not make a row look gone.
+        read(_no_row_answer, answer, Side.STATE, what)
+    return row
 
 
 async def all_rows(caller: Caller, operation: str, request: Mapping[str, Any], what: str) -> AsyncIterator[Row]:
     """The rows of every page of a Scan or Query on a control table. Raises Stop when the pages never end."""
     body = dict(request)
+    what = f"{what} at {caller.url}"
     for _ in range(PAGES_MAX):
         page = read(_rows_answer, await caller.call(operation, encode(body)), Side.STATE, what)
         for row in page.items:

@@ -38,9 +38,12 @@ class Record(msgspec.Struct, gc=False):
 
 
 class Page(msgspec.Struct):
-    """One GetRecords answer. `next_iterator` is None once the shard has ended and is read to its end."""
+    """One GetRecords answer. `next_iterator` is None once the shard has ended and is read to its end.
 
-    records: list[Record] = msgspec.field(name="Records", default_factory=list)
+    The service sends `Records` with every page, so what comes without it is no page, and no end of a shard.
+    """
+
+    records: list[Record] = msgspec.field(name="Records")
     next_iterator: str | None = msgspec.field(name="NextShardIterator", default=None)
     # Size of the answer on the wire; set by the reader of the stream, never by the service.
     size_bytes: int = 0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dynamirror.aws.streams import LISTING_TRIES_MAX, DynamoDBStream
-from dynamirror.errors import AccessDenied, NotFound, Retry, Side, Stop, Throttled
+from dynamirror.errors import AccessDenied, NotFound, Retry, Side, Stop, Throttled, Unanswered
 from dynamirror.model.shard_graph import Shard
 from tests.support.script import ScriptedCaller
 
@@ -156,3 +156,24 @@ async def test_the_end_of_a_shard_is_no_iterator() -> None:
     _, it, _ = stream({"Records": []}, {"Records": [], "NextShardIterator": None})
     for _ in range(2):
         assert (await it.read("i", 1)).next_iterator is None
+
+
+@pytest.mark.parametrize("answer", [{}, {"ok": True}, {"NextShardIterator": "i2"}, {"Records": None}, b'{"Records":['])
+async def test_a_page_that_does_not_name_its_records_is_none(answer: Any) -> None:
+    """Without records and iterator it would be the end of the shard, with an iterator a page that is lost."""
+    _, it, _ = stream(answer)
+    with pytest.raises(Unanswered, match=r"^GetRecords at https://scripted.invalid/: the answer \("):
+        await it.read("i", 1)
+
+
+@pytest.mark.parametrize("described", [{}, {"Shards": []}, {"StreamStatus": "ENABLED"}])
+async def test_a_listing_that_does_not_name_its_shards_is_none(described: Any) -> None:
+    _, it, _ = stream({"StreamDescription": described})
+    with pytest.raises(Unanswered, match=f"^DescribeStream of {ARN} at https://scripted.invalid/: "):
+        await it.list_shards()
+
+
+async def test_an_answer_without_the_iterator_is_none() -> None:
+    _, it, _ = stream({})
+    with pytest.raises(Unanswered, match=r"^GetShardIterator of a at 7, asked at https://scripted.invalid/: "):
+        await it.iterator_at("a", "7")
