@@ -25,6 +25,8 @@ from dynamirror.errors import (
 )
 
 _MESSAGE_LENGTH_MAX = 300
+# Timed out; sent to the wrong server; too early; hung up on (nginx). Whoever says so may have passed the request on.
+_DOUBT = frozenset({408, 421, 425, 499})
 # Writes of items; on control tables a refusal is a fault of ours, and stops.
 _ITEM_WRITES = frozenset({"BatchWriteItem", "PutItem", "DeleteItem"})
 _SHARD_OPERATIONS = frozenset({"GetShardIterator", "GetRecords"})
@@ -112,7 +114,7 @@ def not_dynamodb(side: Side, url: str, status: int) -> Stop:
 def _unnamed(fault: Fault) -> DynamirrorError:
     """An answer without an error name: a proxy or balancer before the service, or another service."""
     # 501, 505: what answered carries out no POST at all.
-    if fault.status >= 500 and fault.status not in (501, 505):
+    if _leaves_doubt(fault.status) and fault.status not in (501, 505):
         return Unanswered(fault.side, f"{fault}, without a word of DynamoDB's own; a proxy before {fault.url}?")
     if fault.status == 429:
         return Throttled(fault.side, str(fault))
@@ -127,11 +129,18 @@ def _named(fault: Fault) -> DynamirrorError:
     make = _BY_NAME.get(fault.name)
     if make is not None:
         return make(fault)
-    if fault.status >= 500:
+    if _leaves_doubt(fault.status):
         return Unanswered(fault.side, str(fault))
+    if fault.status == 429:
+        return Throttled(fault.side, str(fault))
     if fault.status == 413 and _writes_an_item(fault):
         return ItemRefused(str(fault))
     return Stop(fault.side, str(fault))
+
+
+def _leaves_doubt(status: int) -> bool:
+    """By its status alone, the answer does not tell whether the request was carried out."""
+    return status >= 500 or status in _DOUBT
 
 
 def _writes_an_item(fault: Fault) -> bool:
@@ -197,9 +206,10 @@ _BY_NAME = _table(
     # Answers that say: later. Nothing was applied, conflicts included.
     (_throttled, "ProvisionedThroughputExceededException ThrottlingException Throttling ThrottledException"),
     (_throttled, "RequestLimitExceeded RequestLimitExceededException LimitExceededException TooManyRequestsException"),
+    (_throttled, "RequestThrottled RequestThrottledException SlowDown"),
     (_throttled, "TransactionConflictException ReplicatedWriteConflictException"),
     (_unanswered, "InternalServerError InternalServerErrorException InternalFailure InternalError"),
-    (_unanswered, "ServiceUnavailable ServiceUnavailableException"),
+    (_unanswered, "ServiceUnavailable ServiceUnavailableException RequestTimeout RequestTimeoutException"),
     (_expired, "ExpiredTokenException ExpiredToken"),
     (_clock, "RequestTimeTooSkewed RequestExpired"),
     (_not_accepted, "UnrecognizedClientException InvalidClientTokenId InvalidAccessKeyId InvalidSignatureException"),

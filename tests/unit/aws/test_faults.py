@@ -42,6 +42,10 @@ def fault(
         ("LimitExceededException", Throttled),
         ("TransactionConflictException", Throttled),
         ("ReplicatedWriteConflictException", Throttled),
+        ("RequestThrottledException", Throttled),
+        ("SlowDown", Throttled),
+        ("RequestTimeout", Unanswered),
+        ("RequestTimeoutException", Unanswered),
         ("InternalServerError", Unanswered),
         ("ServiceUnavailable", Unanswered),
         ("ExpiredTokenException", CredentialsExpired),
@@ -99,6 +103,13 @@ def test_a_denied_action_is_named() -> None:
         (503, b"<html>busy</html>", Unanswered),
         (501, b"<html>Unsupported method</html>", Stop),
         (502, b'{"message": "Bad gateway"}', Unanswered),
+        (504, b"", Unanswered),
+        # Who says it may have passed the request on: how much of it, and whether it is done, is not told.
+        (408, b"<html>Request Time-out</html>", Unanswered),
+        (408, b"", Unanswered),
+        (421, b"", Unanswered),
+        (425, b"", Unanswered),
+        (499, b"", Unanswered),
         (429, b"slow down", Throttled),
         (413, b"<html>too large</html>", ItemRefused),
         (404, b"<html>not found</html>", Stop),
@@ -131,8 +142,11 @@ def test_a_control_row_that_is_refused_is_a_fault_of_ours() -> None:
     assert type(fault_of(Side.STATE, "PutItem", "table T", (URL, 400, body))) is Stop
 
 
-def test_any_5xx_may_have_been_applied() -> None:
-    assert isinstance(fault("SomethingNewException", status=500), Unanswered)
+@pytest.mark.parametrize(
+    "status,kind", [(500, Unanswered), (503, Unanswered), (408, Unanswered), (429, Throttled), (404, Stop)]
+)
+def test_a_name_that_is_not_known_goes_by_its_status(status: int, kind: type[DynamirrorError]) -> None:
+    assert type(fault("SomethingNewException", status=status)) is kind
 
 
 def test_messages_are_bounded_and_may_be_spelled_with_a_capital() -> None:
