@@ -107,6 +107,10 @@ class ItemTable(ItemReader, Protocol):
 class LeaseStore(Protocol):
     """The lease table of the task."""
 
+    @property
+    def unreadable(self) -> Collection[str]:
+        """Shards whose rows the last scan left out: what they say is not known."""
+
     async def scan(self, consistent: bool = False) -> list[Lease]:
         """All lease rows, eventually consistent unless asked otherwise.
 

@@ -32,13 +32,23 @@ class _Wrong(Exception):
     """What is wrong with an attribute."""
 
 
+def key_of(row: Row) -> str:
+    """The key of a row, whatever it looks like."""
+    return str(next(iter(row.get("leaseKey", {"S": "without leaseKey"}).values()), ""))
+
+
+def is_shard_id(key: str) -> bool:
+    """Whether a row with this key may be a shard's."""
+    return _SHARD_ID.fullmatch(key) is not None
+
+
 def read_row(row: Row) -> tuple[Lease | None, list[Wrong]]:
     """The lease in a row and what is wrong with the row.
 
     None where KCL could not use the row either (P-5). A fault in an attribute of ours only voids that attribute,
     as if a Java worker had written the row: a lease left out would be a shard that nobody reads.
     """
-    key = str(next(iter(row.get("leaseKey", {"S": "without leaseKey"}).values()), ""))
+    key = key_of(row)
     try:
         lease = _lease(row)
     except _Wrong as wrong:
@@ -47,6 +57,7 @@ def read_row(row: Row) -> tuple[Lease | None, list[Wrong]]:
     for own in (
         lambda: {"terms": _terms(row)},
         lambda: {"start_at_ms": _own_integer(row, "xr_startAt")},
+        lambda: {"since_ms": _own_integer(row, "xr_since")},
         lambda: {"clean_counter": _own_integer(row, "xr_clean")},
     ):
         try:
@@ -113,6 +124,8 @@ def _own(lease: Lease) -> dict[str, Value]:
     own: dict[str, Value] = {}
     if lease.start_at_ms is not None:
         own["xr_startAt"] = n(lease.start_at_ms)
+    if lease.since_ms is not None:
+        own["xr_since"] = n(lease.since_ms)
     if lease.clean_counter is not None:
         own["xr_clean"] = n(lease.clean_counter)
     if lease.terms is not None:
@@ -177,7 +190,7 @@ class _Expression:
 
 def _lease(row: Row) -> Lease:
     shard_id = _text(row, "leaseKey")
-    if not _SHARD_ID.fullmatch(shard_id):
+    if not is_shard_id(shard_id):
         raise _Wrong("leaseKey is no shard id")
     if "entityType" in row and row["entityType"] != s("LEASE"):
         raise _Wrong("entityType is not LEASE")

@@ -5,9 +5,9 @@ every write but the create demands the counter that was read, no row but a shard
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from dynamirror.aws.lease_rows import Wrong, create_request, read_row, update_request
+from dynamirror.aws.lease_rows import Wrong, create_request, is_shard_id, key_of, read_row, update_request
 from dynamirror.aws.wire import Caller, Row, all_rows, encode, get_row, s
 from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.lease import Lease, Update
@@ -27,12 +27,16 @@ class LeaseTable:
         self._name = name
         # Rows that are no leases, by key, with what is wrong; each is reported once.
         self._reported: dict[str, str] = {}
+        self.unreadable: Collection[str] = ()
 
     async def scan(self, consistent: bool = False) -> list[Lease]:
         """See ports.LeaseStore. Raises Stop when the pages never end."""
         request = {"TableName": self._name, **({"ConsistentRead": True} if consistent else {})}
         rows = [row async for row in all_rows(self._caller, "Scan", request, f"Scan of the lease table {self._name}")]
-        return self._leases(rows)
+        leases = self._leases(rows)
+        shards = {key for key in map(key_of, rows) if is_shard_id(key)}
+        self.unreadable = shards - {lease.shard_id for lease in leases}
+        return leases
 
     async def get(self, shard_id: str) -> Lease | None:
         """See ports.LeaseStore."""

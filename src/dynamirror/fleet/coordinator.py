@@ -250,7 +250,7 @@ class Coordinator:
         if tenure.held.lease.finished:
             return
         try:
-            await tenure.held.renew()
+            await tenure.renew()
         except LeaseLost:
             tenure.lose()
         except Retry as error:

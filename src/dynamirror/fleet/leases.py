@@ -68,9 +68,9 @@ class HeldLease:
                 raise self._lose()
             self._proven(sent_at_s)
 
-    async def renew(self) -> None:
-        """Move the counter. Raises LeaseLost, Retry."""
-        await self._write(decide.renew)
+    async def renew(self, nothing_until_ms: int | None = None) -> None:
+        """Move the counter; `nothing_until_ms` as in model/lease. Raises LeaseLost, Retry."""
+        await self._write(lambda lease: decide.renew(lease, nothing_until_ms))
 
     async def checkpoint(self, position: str, skipped_all: bool = False) -> None:
         """Save that everything at or below `position` is durable. Idempotent. Raises LeaseLost, Retry."""

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from dynamirror.errors import ConditionFailed, Side, Stop
+from dynamirror.errors import ConditionFailed, Gap, Side, Stop
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import LATEST, Lease, Predecessor, Taken, Terms, adopted, predecessor, take, was_applied
 from dynamirror.model.permit import NEVER
@@ -14,6 +14,7 @@ from dynamirror.model.shard_graph import (
     believable,
     child_leases,
     doubts_about,
+    lost_lineages,
     missing_leases,
 )
 from dynamirror.ports import ChangeStream, Clock, LeaseStore
@@ -62,10 +63,11 @@ class ShardDirectory:
     async def sync(self) -> int:
         """List, then create the missing rows, ancestors first; returns how many.
 
-        Raises Retry, NotFound; Stop when the stream was switched off and nothing of it is left to apply.
+        Raises Retry, NotFound; Gap when a lineage was never read; Stop when the stream was switched off and nothing of
+        it is left to apply.
         """
         found = await self._patient_listing()
-        listing = believable(found, int(self._clock.wall_s() * 1000))
+        listing = believable(found, self._now_ms)
         self._barred = {shard.id for shard in found.shards} - {shard.id for shard in listing.shards}
         self._listed = {shard.id for shard in listing.shards}
         self._closed = {shard.id for shard in listing.shards if not shard.open}
@@ -73,13 +75,16 @@ class ShardDirectory:
         # Consistently: which shards are completed is judged by which rows are there (P-19).
         rows = {row.shard_id: row for row in await self._leases.scan(consistent=True)}
         created = 0
-        for lease in missing_leases(listing, rows, self._start):
+        unreadable = self._leases.unreadable
+        if lost := lost_lineages(listing, rows, unreadable):
+            raise _gap(lost)
+        for lease in missing_leases(listing, rows, self._start, self._now_ms, unreadable):
             created += await self._create(lease)
         self.synced.set()
         if not listing.enabled:
             # One without a row, and for which none was made, was completed before (P-19).
             left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]
-            self._refuse_to_idle(drained=not left and not created and not self._barred)
+            self._refuse_to_idle(drained=not (left or created or unreadable or self._barred))
         return created
 
     def _refuse_to_idle(self, drained: bool) -> None:
@@ -115,7 +120,7 @@ class ShardDirectory:
         """
         shards = await self._stream.list_children(parent.shard_id)
         got = []
-        for lease in child_leases(parent, shards):
+        for lease in child_leases(parent, shards, self._now_ms):
             mine = adopted(lease, terms)
             sent_at_s = self._clock.boottime_s()
             if await self._create(mine):
@@ -180,11 +185,15 @@ class ShardDirectory:
         )
         return True
 
+    @property
+    def _now_ms(self) -> int:
+        return int(self._clock.wall_s() * 1000)
+
     async def _patient_listing(self) -> Listing:
         """Sound, or, when it does not become so in about a minute, as it is."""
         listing = await self._stream.list_shards()
         for attempt in range(RELIST_ATTEMPTS_MAX):
-            doubts = doubts_about(listing, int(self._clock.wall_s() * 1000))
+            doubts = doubts_about(listing, self._now_ms)
             if not doubts:
                 return listing
             log.info(
@@ -195,3 +204,11 @@ class ShardDirectory:
             await self._clock.sleep(RELIST.delay_s(attempt, self._random))
             listing = await self._stream.list_shards()
         return listing
+
+
+def _gap(lost: Sequence[str]) -> Gap:
+    return Gap(
+        f"gap in the stream: the parent of {lost[0]} was never read and is no longer listed "
+        f"({len(lost)} lineages); changes of it may be missing at the destination. Nothing else was skipped. "
+        "To start over, copy the table anew and delete the task's lease table"
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.leases import HeldLease, LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.follow.patience import CredentialsPatience
 from dynamirror.follow.settling import Aftermath
 from dynamirror.follow.shard_task import Entry, FollowTools, ShardTask
 from dynamirror.follow.signal import Signal, done_within
@@ -48,6 +49,7 @@ class Tenure:
         self._tools = tools
         self._start = start
         self._shard: ShardTask | None = None
+        self._credentials = CredentialsPatience(tools.follow.clock)
         self._runner: asyncio.Task[None] | None = None
 
     def begin(self, runner: asyncio.Task[None]) -> None:
@@ -105,6 +107,10 @@ class Tenure:
         """Save what is durable, waiting for nothing else, after `halt`. Raises LeaseLost, Retry."""
         if self._shard is not None:
             await self._shard.save_now()
+
+    async def renew(self) -> None:
+        """Show that the owner lives. Raises LeaseLost, Retry."""
+        await self.held.renew(self._shard.nothing_until_ms if self._shard is not None else None)
 
     def note_closed(self) -> None:
         """Tell the reader what the listing says of its shard."""
@@ -205,8 +211,11 @@ class Tenure:
         attempt = 0
         while True:
             try:
-                return await self._tools.leases.store.get(shard_id)
-            except Retry:
+                row = await self._tools.leases.store.get(shard_id)
+                self._credentials.answered()
+                return row
+            except Retry as error:
+                self._failed(f"reading the lease of {shard_id}", error)
                 await self._pause(attempt)
                 attempt += 1
 
@@ -214,13 +223,20 @@ class Tenure:
         for attempt in range(CHILDREN_ATTEMPTS_MAX):
             try:
                 listed, got = await self._tools.directory.adopt_children(self.held.lease, self._tools.terms)
-            except Retry:
+            except Retry as error:
+                self._failed(f"adopting the children of {self.shard_id}", error)
                 listed, got = 0, []
             for taken in got:
                 self._start(taken)
             if listed:
                 return
             await self._pause(attempt)
+
+    def _failed(self, doing: str, error: Retry) -> None:
+        """Raises Stop when credentials stay expired."""
+        self._credentials.failed(error)
+        if self._tools.follow.log_limit.allows():
+            log.warning("%s: %s; trying again", doing, error, extra={"event": "fleet_retry", "facts": {"doing": doing}})
 
     async def _pause(self, attempt: int) -> None:
         read = self._tools.follow.read

@@ -62,13 +62,17 @@ class ReadTools:
 class ShardReader:
     """Reads one shard from a checkpoint to its end."""
 
-    def __init__(self, tools: ReadTools, shard_id: str, checkpoint: str) -> None:
+    def __init__(self, tools: ReadTools, shard_id: str, checkpoint: str, since_ms: int | None = None) -> None:
+        """`since_ms`: from when on changes are wanted, where the checkpoint is no number; None: not known."""
         self.shard_id = shard_id
         # The listing says that the shard has ended; set by whoever lists.
         self.closed = False
         # An iterator was got; nothing older than LATEST, as it was then, will be read.
         self.opened = self.at_latest = False
         self._tools = tools
+        # When a read that brought nothing, the last one, was sent; wall clock.
+        self.empty_at_ms: int | None = None
+        self._since_ms = since_ms
         self._position = checkpoint
         self._iterator: str | None = None
         self._fresh_tried = False
@@ -121,7 +125,11 @@ class ShardReader:
     async def _read(self) -> Page:
         if self._iterator is None:
             self._iterator = await self._open()
+        sent_at_ms = self._now_ms
         page = await self._tools.stream.read(self._iterator, self._tools.settings.batch_size)
+        # What came before is read: from now on later changes only can be trimmed unread.
+        self._since_ms = sent_at_ms
+        self.empty_at_ms = None if page.records else sent_at_ms
         self._fresh_tried = False
         self._credentials.answered()
         return page
@@ -133,6 +141,8 @@ class ShardReader:
             # only the shard's beginning is sure to contain what comes next; what is older than the start is skipped
             # by time (--start-at).
             self._position = TRIM_HORIZON
+        if self._position == TRIM_HORIZON and self._trimmed_since(self._since_ms):
+            raise self._gap("nobody has read the shard for longer than the stream keeps changes")
         iterator = await self._tools.stream.iterator_at(self.shard_id, position)
         self.at_latest = position == LATEST or (self.at_latest and position != TRIM_HORIZON)
         self.opened = True
@@ -143,14 +153,19 @@ class ShardReader:
 
         Anything else is a gap. One fresh iterator is tried; it must answer.
         """
-        if self._position != TRIM_HORIZON or self._fresh_tried or self._older_than_retention():
+        since_ms = self._since_ms if self._since_ms is not None else shard_created_ms(self.shard_id)
+        if self._position != TRIM_HORIZON or self._fresh_tried or self._trimmed_since(since_ms):
             raise self._gap("changes were trimmed before they were read") from error
         self._fresh_tried = True
         self._iterator = None
 
-    def _older_than_retention(self) -> bool:
-        created = shard_created_ms(self.shard_id)
-        return created is not None and self._tools.clock.wall_s() * 1000 - created >= RETENTION_MS
+    def _trimmed_since(self, since_ms: int | None) -> bool:
+        """Whether changes that came since may have been trimmed by now."""
+        return since_ms is not None and self._now_ms - since_ms >= RETENTION_MS
+
+    @property
+    def _now_ms(self) -> int:
+        return int(self._tools.clock.wall_s() * 1000)
 
     def _gap(self, what: str) -> Gap:
         return Gap(

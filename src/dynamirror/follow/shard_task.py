@@ -74,7 +74,7 @@ class ShardTask:
         self._skip = entry.skip
         self.watermark = Watermark(held.permit)
         self._saved = lease.checkpoint
-        self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, entry.at_latest))
+        self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, entry.at_latest), lease.unread_since_ms)
         self._proofs = Proofs(held, self.watermark, tools.clock, tools.lease.proof_s, tools.log_limit)
         self._aftermath = entry.aftermath
         self._aftermath_over = Signal()
@@ -117,6 +117,11 @@ class ShardTask:
     async def save_now(self) -> None:
         """Save what is durable now, waiting for nothing. Raises LeaseLost, Retry."""
         await self._save()
+
+    @property
+    def nothing_until_ms(self) -> int | None:
+        """Until when the shard had nothing to apply; None: it had something, or it was not read yet."""
+        return self.reader.empty_at_ms if self.watermark.settled and self.watermark.checkpoint is None else None
 
     @property
     def quiet(self) -> bool:

@@ -14,6 +14,8 @@ from dynamirror.model.permit import NEVER
 TRIM_HORIZON = "TRIM_HORIZON"
 LATEST = "LATEST"
 SHARD_END = "SHARD_END"
+# `since_ms` is moved in steps: it is compared with the retention of a day.
+SINCE_STEP_MS = 60 * 60 * 1000
 SENTINELS = frozenset({TRIM_HORIZON, LATEST, SHARD_END})
 
 
@@ -44,6 +46,9 @@ class Lease:
     terms: Terms | None = None
     # Milliseconds since the epoch: changes created before are not wanted (--start-at). None: all are.
     start_at_ms: int | None = None
+    # Milliseconds since the epoch: what came before is not wanted, or not there; moved on only while nothing of the
+    # shard was applied. None: not known (a Java worker's row).
+    since_ms: int | None = None
     # The clean mark (R-7): the counter at which the last owner left, nothing of it on its way any more.
     clean_counter: int | None = None
 
@@ -56,6 +61,11 @@ class Lease:
     def started(self) -> bool:
         """Something of the shard has been applied (or all of it)."""
         return self.checkpoint not in (TRIM_HORIZON, LATEST)
+
+    @property
+    def unread_since_ms(self) -> int | None:
+        """From when on changes of the shard are wanted that nobody has applied; None: not known, or it has a number."""
+        return None if self.started else self.since_ms
 
     @property
     def terms_in_force(self) -> Terms | None:
@@ -98,10 +108,14 @@ class Update:
 
 
 def new_lease(
-    shard_id: str, parent_ids: tuple[str, ...], checkpoint: str = TRIM_HORIZON, start_at_ms: int | None = None
+    shard_id: str,
+    parent_ids: tuple[str, ...],
+    checkpoint: str = TRIM_HORIZON,
+    start_at_ms: int | None = None,
+    since_ms: int | None = None,
 ) -> Lease:
     """The row that KCL creates for a shard nobody has yet: no owner, counter 0."""
-    return Lease(shard_id, checkpoint, parent_ids=parent_ids, start_at_ms=start_at_ms)
+    return Lease(shard_id, checkpoint, parent_ids=parent_ids, start_at_ms=start_at_ms, since_ms=since_ms)
 
 
 def adopted(lease: Lease, terms: Terms) -> Lease:
@@ -133,9 +147,12 @@ def predecessor(row: Lease) -> Predecessor:
     return Predecessor.NOBODY if row.counter in (0, row.clean_counter) else Predecessor.UNKNOWN
 
 
-def renew(lease: Lease) -> Update:
-    """Show that the owner lives: the counter moves, nothing else."""
-    return Update(lease, replace(lease, counter=lease.counter + 1))
+def renew(lease: Lease, nothing_until_ms: int | None = None) -> Update:
+    """Show that the owner lives: the counter moves. `nothing_until_ms`: until then the shard had nothing to apply."""
+    after = replace(lease, counter=lease.counter + 1)
+    if nothing_until_ms is not None and not lease.started and nothing_until_ms - (lease.since_ms or 0) >= SINCE_STEP_MS:
+        after = replace(after, since_ms=nothing_until_ms)
+    return Update(lease, after)
 
 
 def checkpoint(lease: Lease, position: str, skipped_all: bool = False) -> Update:

@@ -12,6 +12,8 @@ from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease, new_lease
 
 # Retention of a stream record; a parent younger than this must be listed (Streams Developer Guide).
 RETENTION_MS = 24 * 60 * 60 * 1000
+# A worker's clock and the service's, which shard ids are made by.
+CLOCKS_APART_MS = 15 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +116,21 @@ def untouched(leases: Iterable[Lease]) -> bool:
     return all(lease.owner is None and lease.counter == 0 and not lease.started for lease in leases)
 
 
-def missing_leases(listing: Listing, leases: Mapping[str, Lease], start: Start) -> list[Lease]:
+def missing_leases(
+    listing: Listing, leases: Mapping[str, Lease], start: Start, now_ms: int, unreadable: Collection[str] = ()
+) -> list[Lease]:
     """The rows to create, ancestors first, none of them owned.
 
     A shard that was completed and whose row is gone must not come back: it would be replayed over newer
     images (P-19). The sign is a descendant's row that is not at TRIM_HORIZON. `start` counts only for a task that
     nobody has begun, so also for the worker that finds its creation half done, by itself or by another; a shard that
-    appears later is read from its beginning.
+    appears later is read from its beginning, and nothing of it may be missing (`since_ms`).
+    A row that is there but unreadable (its shard's id) may prove as much.
     """
-    fresh = untouched(leases.values())
-    completed = _completed(listing.shards, leases.values())
+    fresh = untouched(leases.values()) and not unreadable
+    completed = _completed(listing.shards, leases.values(), unreadable).union(unreadable)
     parents = {shard.parent_id for shard in listing.shards}
+    begun_ms = _begun_ms(leases.values())
     missing: list[Lease] = []
     for shard in ancestors_first(listing.shards):
         if shard.id in leases or shard.id in completed:
@@ -134,13 +140,50 @@ def missing_leases(listing: Listing, leases: Mapping[str, Lease], start: Start) 
             continue
         position = start.checkpoint if fresh else TRIM_HORIZON
         at_ms = start.at_ms if fresh and start.at_ms is not None else _inherited_start(shard, leases)
-        missing.append(new_lease(shard.id, _parents(shard), position, at_ms))
+        since_ms = (
+            (at_ms or now_ms) if fresh or begun_ms is None else max(_born_ms(shard, now_ms), begun_ms, at_ms or 0)
+        )
+        missing.append(new_lease(shard.id, _parents(shard), position, at_ms, since_ms))
     return missing
 
 
-def child_leases(parent: Lease, children: Iterable[Shard]) -> list[Lease]:
+def lost_lineages(listing: Listing, leases: Mapping[str, Lease], unreadable: Collection[str] = ()) -> list[str]:
+    """The shards without a row whose parents were never seen, though the task has followed the stream since before.
+
+    1 a shard is finished, and its worker dies; 2 the shard's child ends too, and nobody reads it for a day; 3 the
+    listing begins with the grandchild. What the child had is lost. Of a task begun by Java workers nothing is known.
+    """
+    begun_ms = _begun_ms(leases.values())
+    if begun_ms is None:
+        return []
+    known = {shard.id for shard in listing.shards} | leases.keys() | {*unreadable}
+    known |= _completed(listing.shards, leases.values(), unreadable)
+    return [
+        shard.id
+        for shard in listing.shards
+        if shard.id not in leases
+        and not known.issuperset(_parents(shard))
+        and (shard_created_ms(shard.id) or 0) > begun_ms + CLOCKS_APART_MS
+    ]
+
+
+def child_leases(parent: Lease, children: Iterable[Shard], now_ms: int) -> list[Lease]:
     """The rows for the children of a shard that was just read to its end."""
-    return [new_lease(child.id, _parents(child), TRIM_HORIZON, parent.start_at_ms) for child in children]
+    at_ms, since_ms = parent.start_at_ms, parent.since_ms or 0
+    return [
+        new_lease(child.id, _parents(child), TRIM_HORIZON, at_ms, max(_born_ms(child, now_ms), since_ms))
+        for child in children
+    ]
+
+
+def _begun_ms(leases: Iterable[Lease]) -> int | None:
+    """Since when the task wants changes; None: Java workers began it, and nobody knows."""
+    return min((lease.since_ms for lease in leases if lease.since_ms is not None), default=None)
+
+
+def _born_ms(shard: Shard, now_ms: int) -> int:
+    created = shard_created_ms(shard.id)
+    return now_ms if created is None else created
 
 
 def _inherited_start(shard: Shard, leases: Mapping[str, Lease]) -> int | None:
@@ -152,14 +195,14 @@ def _parents(shard: Shard) -> tuple[str, ...]:
     return (shard.parent_id,) if shard.parent_id else ()
 
 
-def _completed(shards: Iterable[Shard], leases: Iterable[Lease]) -> set[str]:
+def _completed(shards: Iterable[Shard], leases: Iterable[Lease], unreadable: Collection[str] = ()) -> set[str]:
     """The shards that a descendant's row proves to be done with: completed, or (LATEST) never wanted.
 
     KCL deletes finished rows from the oldest on, so the usual table of a long-running Java fleet has rows for the
     youngest generations only, while the stream still lists their ancestors: the proof reaches over many generations.
     """
     parents = {shard.id: _parents(shard) for shard in shards}
-    open_ends = []
+    open_ends = [*unreadable]
     for lease in leases:
         parents[lease.shard_id] = tuple({*parents.get(lease.shard_id, ()), *lease.parent_ids})
         if lease.checkpoint != TRIM_HORIZON:

@@ -1,6 +1,6 @@
 """The lease table and the state table in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ class MemoryLeases:
     def __init__(self, line: Line | None = None) -> None:
         self.rows: dict[str, Lease] = {}
         self._line = line or Line()
+        self.unreadable: Collection[str] = ()
 
     async def scan(self, consistent: bool = False) -> list[Lease]:
         """See ports.LeaseStore."""

@@ -28,8 +28,8 @@ def second_child_never_followed() -> Iterator[None]:
     def orphans(*args: Any) -> Any:
         return [lease for lease in missing_leases(*args) if not lease.parent_ids]
 
-    def first_child(parent: Any, shards: Any) -> Any:
-        return child_leases(parent, shards)[:1]
+    def first_child(parent: Any, shards: Any, now_ms: int) -> Any:
+        return child_leases(parent, shards, now_ms)[:1]
 
     with (
         patch("dynamirror.fleet.shards.missing_leases", orphans),

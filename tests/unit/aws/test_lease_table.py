@@ -240,7 +240,8 @@ def test_a_damaged_attribute_of_ours_makes_the_row_one_of_java(attributes: Any, 
 async def test_a_scan_reads_all_pages_and_reports_a_bad_row_once(caplog: pytest.LogCaptureFixture) -> None:
     other = {**CREATED, "leaseKey": {"S": PARENT}}
     bad = {**CREATED, "leaseKey": {"S": "segment-1"}}
-    pages = [{"Items": [CREATED, bad], "LastEvaluatedKey": {"leaseKey": {"S": "segment-1"}}}, {"Items": [other]}]
+    torn = {**CREATED, "leaseKey": {"S": "shardId-7"}, "checkpoint": {"S": "here"}}
+    pages = [{"Items": [CREATED, bad, torn], "LastEvaluatedKey": {"leaseKey": {"S": "segment-1"}}}, {"Items": [other]}]
     caller = ScriptedCaller(*pages, *pages)
     table = LeaseTable(caller, TABLE)
     with caplog.at_level(logging.ERROR, "dynamirror.leases"):
@@ -250,9 +251,11 @@ async def test_a_scan_reads_all_pages_and_reports_a_bad_row_once(caplog: pytest.
         {"TableName": TABLE},
         {"TableName": TABLE, "ExclusiveStartKey": {"leaseKey": {"S": "segment-1"}}},
     ]
-    [line] = caplog.records
+    line, other_line = caplog.records
     assert "segment-1" in line.getMessage()
+    assert "shardId-7" in other_line.getMessage()
     assert line.__dict__["event"] == "lease_row_refused"
+    assert table.unreadable == {"shardId-7"}
 
 
 async def test_get_is_consistent() -> None:

@@ -146,6 +146,23 @@ def test_a_take_that_is_cut_off_is_remembered() -> None:
     run_virtual(scenario())
 
 
+def test_below_an_unreadable_row_nothing_comes_back() -> None:
+    """1 a shard is finished, and its row is cleaned up by a Java worker; 2 its child's row is damaged; 3 were the shard
+    read again, its images would come over the child's."""
+
+    async def scenario() -> None:
+        world, worker, shards = directory()
+        [parent] = world.stream.open_shards()
+        [child] = world.stream.roll(parent)
+        worker.leases.unreadable = {child}
+        assert await shards.sync() == 0
+        assert world.leases.rows == {}
+        world.stream.disable()
+        await shards.sync()  # Not called drained.
+
+    run_virtual(scenario())
+
+
 # --- children
 
 

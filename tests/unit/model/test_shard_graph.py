@@ -14,6 +14,7 @@ from dynamirror.model.shard_graph import (
     believable,
     child_leases,
     doubts_about,
+    lost_lineages,
     missing_leases,
     shard_created_ms,
 )
@@ -126,54 +127,62 @@ def test_descendants_of_a_shard_that_waits_for_its_parent_wait_too() -> None:
 
 
 def test_a_fresh_task_gets_every_listed_shard_ancestors_first() -> None:
-    missing = missing_leases(CHAIN, {}, Start())
+    missing = missing_leases(CHAIN, {}, Start(), NOW_MS)
     assert suffixes(missing) == ["gp", "p", "c"]
     assert missing == [
-        new_lease(GRANDPARENT.id, ()),
-        new_lease(PARENT.id, (GRANDPARENT.id,)),
-        new_lease(CHILD.id, (PARENT.id,)),
+        new_lease(GRANDPARENT.id, (), since_ms=NOW_MS),
+        new_lease(PARENT.id, (GRANDPARENT.id,), since_ms=NOW_MS),
+        new_lease(CHILD.id, (PARENT.id,), since_ms=NOW_MS),
     ]
 
 
 def test_nothing_is_missing_twice() -> None:
-    missing = missing_leases(CHAIN, {}, Start())
-    assert missing_leases(CHAIN, rows(*missing), Start()) == []
+    missing = missing_leases(CHAIN, {}, Start(), NOW_MS)
+    assert missing_leases(CHAIN, rows(*missing), Start(), NOW_MS) == []
 
 
 def test_a_row_that_java_deleted_does_not_come_back() -> None:
     """P-19, E6 of the protocol's checks: the young generation goes on, its ancestors' rows are cleaned up."""
     child = Lease(CHILD.id, "150", parent_ids=(PARENT.id,))
-    assert missing_leases(CHAIN, rows(child), Start()) == []
-    late = missing_leases(listing(SIBLING, *CHAIN.shards), rows(child), Start())
-    assert late == [new_lease(SIBLING.id, (PARENT.id,))]
+    assert missing_leases(CHAIN, rows(child), Start(), NOW_MS) == []
+    late = missing_leases(listing(SIBLING, *CHAIN.shards), rows(child), Start(), NOW_MS)
+    assert late == [new_lease(SIBLING.id, (PARENT.id,), since_ms=NOW_MS)]
 
 
 def test_the_proof_reaches_up_through_rows_that_are_gone() -> None:
     chain = listing(shard("a", None, True), shard("b", "a", True), shard("c", "b", True), shard("d", "c"))
     youngest = Lease(shard_id("d"), SHARD_END, parent_ids=(shard_id("c"),))
-    assert missing_leases(chain, rows(youngest), Start()) == []
+    assert missing_leases(chain, rows(youngest), Start(), NOW_MS) == []
 
 
 def test_a_row_proves_its_parent_even_when_it_is_not_listed_itself() -> None:
     gone = Lease(shard_id("gone"), "150", parent_ids=(PARENT.id,))
-    assert missing_leases(listing(GRANDPARENT, PARENT), rows(gone), Start()) == []
+    assert missing_leases(listing(GRANDPARENT, PARENT), rows(gone), Start(), NOW_MS) == []
+
+
+def test_an_unreadable_row_may_prove_as_much() -> None:
+    assert missing_leases(CHAIN, {}, Start(), NOW_MS, {CHILD.id}) == []
+    assert suffixes(missing_leases(CHAIN, {}, Start(), NOW_MS, {PARENT.id})) == ["c"]
+    began = Lease(PARENT.id, "7", parent_ids=(GRANDPARENT.id,), since_ms=NOW_MS - 40 * HOUR_MS)
+    orphan = shard("o", "unseen", age_ms=30 * HOUR_MS)
+    assert lost_lineages(listing(orphan), rows(began), {orphan.id}) == []
 
 
 def test_an_unread_child_proves_nothing() -> None:
     """P-18, L3: the child's row came first, the parent was never read; the child waits for it."""
     child = new_lease(CHILD.id, (PARENT.id,))
-    assert suffixes(missing_leases(CHAIN, rows(child), Start())) == ["gp", "p"]
+    assert suffixes(missing_leases(CHAIN, rows(child), Start(), NOW_MS)) == ["gp", "p"]
 
 
 def test_a_closed_leaf_gets_a_row() -> None:
-    assert suffixes(missing_leases(listing(PARENT), {}, Start())) == ["p"]
+    assert suffixes(missing_leases(listing(PARENT), {}, Start(), NOW_MS)) == ["p"]
 
 
 # --- where they start
 
 
 def test_latest_means_the_ends_of_the_lineages_only() -> None:
-    missing = missing_leases(listing(SIBLING, *CHAIN.shards), {}, Start(LATEST, 7))
+    missing = missing_leases(listing(SIBLING, *CHAIN.shards), {}, Start(LATEST, 7), NOW_MS)
     assert sorted(suffixes(missing)) == ["c", "s"]
     assert {(lease.checkpoint, lease.start_at_ms) for lease in missing} == {(LATEST, 7)}
 
@@ -181,33 +190,67 @@ def test_latest_means_the_ends_of_the_lineages_only() -> None:
 def test_latest_at_the_moment_of_a_roll_leads_through_the_closed_shard_to_its_child() -> None:
     """Else the child, listed a minute later, would itself begin at its latest, and what lies between were lost."""
     closed = listing(GRANDPARENT, PARENT)
-    assert suffixes(missing_leases(closed, {}, Start(LATEST, 7))) == ["p"]
+    assert suffixes(missing_leases(closed, {}, Start(LATEST, 7), NOW_MS)) == ["p"]
 
 
 def test_latest_does_not_bring_the_past_back_later() -> None:
-    first = missing_leases(CHAIN, {}, Start(LATEST, 7))
-    assert missing_leases(CHAIN, rows(*first), Start(LATEST, 7)) == []
+    first = missing_leases(CHAIN, {}, Start(LATEST, 7), NOW_MS)
+    assert missing_leases(CHAIN, rows(*first), Start(LATEST, 7), NOW_MS) == []
 
 
 def test_the_start_counts_only_for_a_task_without_leases() -> None:
     done = Lease(PARENT.id, SHARD_END, parent_ids=(GRANDPARENT.id,))
-    [child] = missing_leases(CHAIN, rows(done), Start(LATEST, 7))
+    [child] = missing_leases(CHAIN, rows(done), Start(LATEST, 7), NOW_MS)
     assert (child.checkpoint, child.start_at_ms) == (TRIM_HORIZON, None)
 
 
 def test_a_later_shard_inherits_what_its_parent_may_still_skip() -> None:
     skipping = Lease(PARENT.id, TRIM_HORIZON, parent_ids=(GRANDPARENT.id,), start_at_ms=7)
-    missing = missing_leases(listing(PARENT, CHILD), rows(skipping), Start())
+    missing = missing_leases(listing(PARENT, CHILD), rows(skipping), Start(), NOW_MS)
     assert [lease.start_at_ms for lease in missing] == [7]
 
 
 @pytest.mark.parametrize("start_at_ms", [None, 7])
 def test_children_of_a_finished_shard_start_at_their_beginning(start_at_ms: int | None) -> None:
     done = Lease(PARENT.id, SHARD_END, start_at_ms=start_at_ms)
-    assert child_leases(done, [CHILD, SIBLING]) == [
-        new_lease(CHILD.id, (PARENT.id,), TRIM_HORIZON, start_at_ms),
-        new_lease(SIBLING.id, (PARENT.id,), TRIM_HORIZON, start_at_ms),
+    born_ms = NOW_MS - HOUR_MS
+    assert child_leases(done, [CHILD, SIBLING], NOW_MS) == [
+        new_lease(CHILD.id, (PARENT.id,), TRIM_HORIZON, start_at_ms, born_ms),
+        new_lease(SIBLING.id, (PARENT.id,), TRIM_HORIZON, start_at_ms, born_ms),
     ]
+
+
+# --- since when changes are wanted
+
+
+def test_a_later_shard_is_wanted_from_its_creation_and_at_the_earliest_from_the_tasks_beginning() -> None:
+    for begun_ms, since_ms in [(NOW_MS - 9 * HOUR_MS, NOW_MS - HOUR_MS), (NOW_MS - 60, NOW_MS - 60)]:
+        done = Lease(PARENT.id, SHARD_END, parent_ids=(GRANDPARENT.id,), since_ms=begun_ms)
+        [child] = missing_leases(CHAIN, rows(done), Start(), NOW_MS)
+        assert child.since_ms == since_ms
+
+
+def test_a_start_named_by_time_is_what_is_wanted() -> None:
+    missing = missing_leases(CHAIN, {}, Start(TRIM_HORIZON, 7), NOW_MS)
+    assert {lease.since_ms for lease in missing} == {7}
+
+
+def test_a_shard_whose_parent_nobody_has_seen_is_a_lost_lineage() -> None:
+    begun = Lease(PARENT.id, SHARD_END, parent_ids=(GRANDPARENT.id,), since_ms=NOW_MS - 40 * HOUR_MS)
+    orphan = shard("o", "unseen", age_ms=30 * HOUR_MS)
+    assert lost_lineages(listing(orphan), rows(begun)) == [orphan.id]
+
+
+def test_no_lineage_is_lost_that_was_there_before_the_task_or_is_known() -> None:
+    begun = Lease(PARENT.id, SHARD_END, parent_ids=(GRANDPARENT.id,), since_ms=NOW_MS - 40 * HOUR_MS)
+    earlier = shard("e", "unseen", age_ms=41 * HOUR_MS)
+    assert lost_lineages(listing(earlier, SIBLING), rows(begun)) == []
+    orphan = shard("o", "unseen", age_ms=30 * HOUR_MS)
+    assert lost_lineages(listing(orphan), rows(begun, new_lease(orphan.id, (shard_id("unseen"),)))) == []
+    started = Lease(shard_id("below"), "7", parent_ids=(orphan.id,))
+    assert lost_lineages(listing(orphan), rows(begun, started)) == [], "completed: its child has gone on"
+    java = Lease(PARENT.id, SHARD_END, parent_ids=(GRANDPARENT.id,))
+    assert lost_lineages(listing(orphan), rows(java)) == [], "nobody knows since when"
 
 
 @given(lineages(), st.lists(st.sampled_from(["no row", TRIM_HORIZON, "5", SHARD_END]), min_size=12, max_size=12))
@@ -220,7 +263,7 @@ def test_no_ancestor_of_a_started_shard_comes_back(shards: tuple[Shard, ...], st
         )
     )
     by_id = {s.id: s for s in shards}
-    created = {lease.shard_id for lease in missing_leases(Listing(shards), leases, Start())}
+    created = {lease.shard_id for lease in missing_leases(Listing(shards), leases, Start(), NOW_MS)}
     for lease in leases.values():
         assert lease.shard_id not in created
         at = by_id[lease.shard_id].parent_id if lease.started else None
