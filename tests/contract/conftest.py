@@ -140,7 +140,7 @@ async def local(backend: str, server: DynamoDBLocal | None, access_key: str) -> 
 
 async def _server(stack: AsyncExitStack, server: DynamoDBLocal, access_key: str) -> Local:
     keys = _Keys(Credentials(access_key, SECRET_KEY))
-    signing = Signing(Signer(REGION), keys, ServiceClock(lambda: 1_700_000_000.0))
+    signing = Signing(Signer(REGION), keys, ServiceClock(lambda: 1_700_000_000.0, time.monotonic))
     pool = await stack.enter_async_context(HttpPool(Side.STATE, {}, tls_context(None)))
     services = {side: Service(TABLES_API, side, server.url, signing, pool.send, 10.0) for side in Side}
 
@@ -157,7 +157,7 @@ async def _account(stack: AsyncExitStack) -> Local:
     streams_url = endpoint_url(session, STREAMS, region, account.ENDPOINT)
     there = stack.enter_context(account.Account(region))
     keys = _Keys(await chain(None, region, Side.STATE)())
-    signing = Signing(Signer(region), keys, ServiceClock(time.time))
+    signing = Signing(Signer(region), keys, ServiceClock(time.time, time.monotonic))
     pool = await stack.enter_async_context(HttpPool(Side.STATE, os.environ, tls_context(None)))
     services = {
         side: account.Renamed(Service(TABLES_API, side, tables_url, signing, pool.send, 10.0), there.prefix)

@@ -143,9 +143,10 @@ async def _open(
         place.tls,
         connections_max=around.connections_max,
         unacknowledged_s=around.timeout_s,
+        boottime_s=around.clock.boottime_s,
     )
     await stack.enter_async_context(pool)
-    signing = Signing(Signer(place.region), known[identity], ServiceClock(around.clock.wall_s))
+    signing = Signing(Signer(place.region), known[identity], ServiceClock(around.clock.wall_s, around.clock.boottime_s))
     return _Open(place, around, signing, pool)
 
 

@@ -32,6 +32,10 @@ _CHECK_ROUTE = "check the endpoint, the Region, the network and HTTPS_PROXY"
 Transport: TypeAlias = Callable[[Request, float], Awaitable[Response]]
 
 
+def _loop_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class _Lane:
     """The connections to one endpoint. Only bookkeeping: what must be closed is closed by the pool."""
 
@@ -82,12 +86,16 @@ class HttpPool:
         *,
         connections_max: int = 64,
         unacknowledged_s: float = 5.0,
+        boottime_s: Callable[[], float] = _loop_s,
     ) -> None:
-        """`unacknowledged_s`: the kernel gives a connection up after sent bytes were not acknowledged so long."""
+        """`unacknowledged_s`: the kernel gives a connection up after sent bytes were not acknowledged so long.
+        `boottime_s` as in ports.Clock; the loop's own time stands still while the machine sleeps.
+        """
         self._side = side
         self._proxies = Proxies(environ)
         self._tls = tls
         self._unacknowledged_s = unacknowledged_s
+        self._now_s = boottime_s
         self._free = asyncio.Semaphore(connections_max)
         self._lanes: dict[str, _Lane] = {}
 
@@ -111,9 +119,12 @@ class HttpPool:
         except ValueError as failure:
             raise Refused(f"a request to {lane.route} cannot be sent: {failure}; check the credentials") from failure
         deadline_s = asyncio.get_running_loop().time() + timeout_s
+        begin_until_s = self._now_s() + timeout_s
         await self._take_turn(lane, deadline_s)
         try:
-            return await self._exchange(lane, raw, deadline_s)
+            connection = lane.take(self._now_s()) or await self._dial(lane, deadline_s)
+            self._check(connection, lane.route, begin_until_s)
+            return await self._exchange(lane, connection, raw, deadline_s)
         finally:
             self._free.release()
 
@@ -127,16 +138,20 @@ class HttpPool:
         except TimeoutError as failure:
             raise Unreachable(self._side, f"no free connection to {lane.route} in time") from failure
 
-    async def _exchange(self, lane: _Lane, raw: bytes, deadline_s: float) -> Response:
-        loop = asyncio.get_running_loop()
-        connection = lane.take(loop.time()) or await self._dial(lane, deadline_s)
+    def _check(self, connection: Connection, route: Route, begin_until_s: float) -> None:
+        """Whether a request may be sent over it now."""
         if not connection.usable:
             if connection.spoke_first:
-                raise self._not_http(lane.route)
-            raise Unreachable(self._side, f"{lane.route} closed the connection before anything was sent")
+                raise self._not_http(route)
+            raise Unreachable(self._side, f"{route} closed the connection before anything was sent")
+        if self._now_s() >= begin_until_s:
+            connection.close()
+            raise Unreachable(self._side, f"a request to {route} was not sent in time; did this machine sleep?")
+
+    async def _exchange(self, lane: _Lane, connection: Connection, raw: bytes, deadline_s: float) -> Response:
         answer = connection.exchange(raw)
         # asyncio.timeout would cost several times as much.
-        timer = loop.call_at(deadline_s, _expire, answer)
+        timer = asyncio.get_running_loop().call_at(deadline_s, _expire, answer)
         try:
             response = await answer
         except BaseException as failure:
@@ -145,7 +160,7 @@ class HttpPool:
             raise self._outcome(failure, lane.route) from failure
         finally:
             timer.cancel()
-        lane.give_back(connection, loop.time())
+        lane.give_back(connection, self._now_s())
         return response
 
     def _outcome(self, failure: BaseException, route: Route) -> BaseException:

@@ -4,9 +4,8 @@ Nothing is retried but two refusals that are cured here, each once a call: a clo
 credentials that expired. Both are answers, so nothing of the first attempt was applied.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Protocol
@@ -23,6 +22,7 @@ TABLES_API = "DynamoDB_20120810"
 STREAMS_API = "DynamoDBStreams_20120810"
 # With less left of its time a call is not repeated: it would only become unanswered.
 TIMEOUT_S_MIN = 0.5
+_CONTENT_TYPE = "application/x-amz-json"
 
 _log = logging.getLogger("dynamirror.aws")
 
@@ -40,8 +40,11 @@ class Keys(Protocol):
 class ServiceClock:
     """The service's time as far as it is known: the local clock, corrected once a service has objected."""
 
-    def __init__(self, wall_s: Callable[[], float]) -> None:
+    def __init__(self, wall_s: Callable[[], float], boottime_s: Callable[[], float]) -> None:
+        """Both as in ports.Clock."""
         self._wall_s = wall_s
+        # For how long something takes: it counts while the machine sleeps, and nobody sets it.
+        self.boottime_s = boottime_s
         # Seconds to add to the local clock.
         self.offset_s = 0.0
 
@@ -88,17 +91,18 @@ class Service:
         """
         cured: set[type[DynamirrorError]] = set()
         timeout_s = self._timeout_s
-        started_s = asyncio.get_running_loop().time()
+        started_s = self.clock.boottime_s()
         while True:
             credentials = self._keys.current()
             answer = await self._attempt(operation, body, credentials, timeout_s)
             if answer.status == 200 and answer.body[:1] == b"{":
+                self._check_origin(operation, answer.headers)
                 return answer.body
             fault = self._fault(operation, body, answer)
             if type(fault) in cured or not await self._cure(fault, answer, credentials):
                 raise fault
             cured.add(type(fault))
-            timeout_s = started_s + self._timeout_s - asyncio.get_running_loop().time()
+            timeout_s = started_s + self._timeout_s - self.clock.boottime_s()
             if timeout_s < TIMEOUT_S_MIN:
                 raise fault
 
@@ -111,6 +115,18 @@ class Service:
         if checksum is not None and checksum != str(crc32(answer.body)):
             raise Unanswered(self.side, f"{operation}: the answer of {self.url} was damaged on its way (checksum)")
         return answer
+
+    def _check_origin(self, operation: str, headers: Mapping[str, str]) -> None:
+        """Half of the operations answer with an empty object, which anybody may say. An implementation that sends
+        none of these is not known; MiniStack and others leave some of them out."""
+        if (
+            "x-amz-crc32" in headers
+            or "x-amzn-requestid" in headers
+            or headers.get("content-type", "").startswith(_CONTENT_TYPE)
+        ):
+            return
+        said = "answered with JSON (HTTP 200), but with none of DynamoDB's headers; check the endpoint, and any proxy"
+        raise Unanswered(self.side, f"{operation}: {self.url} {said}")
 
     async def _cure(self, fault: DynamirrorError, answer: Response, credentials: Credentials) -> bool:
         if isinstance(fault, CredentialsExpired):

@@ -45,7 +45,9 @@ class Cloud:
         self.asked.append((operation, asked))
         scripted = self.script.pop(0) if self.script else None
         status, body = scripted or getattr(self, operation)(asked)
-        return Response(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
+        return Response(
+            status, {"x-amzn-requestid": "1"}, body if isinstance(body, bytes) else json.dumps(body).encode()
+        )
 
     def DescribeTable(self, asked: Json) -> tuple[int, Json]:  # noqa: N802
         name = asked["TableName"]
@@ -115,7 +117,7 @@ def run(cloud: Cloud, job: Callable[[ControlPlane], Coroutine[Any, Any, Any]]) -
 
     async def main() -> Any:
         clock = VirtualClock()
-        signing = Signing(Signer("us-west-2"), Keys(), ServiceClock(clock.wall_s))
+        signing = Signing(Signer("us-west-2"), Keys(), ServiceClock(clock.wall_s, clock.boottime_s))
         tables = Service(TABLES_API, Side.SOURCE, "https://h/", signing, cloud.transport, 20.0)
         streams = Service(STREAMS_API, Side.SOURCE, "https://s/", signing, cloud.transport, 20.0)
         return await job(ControlPlane(tables, clock, lambda: 0.5, streams))

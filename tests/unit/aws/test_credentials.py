@@ -307,7 +307,7 @@ def checking(
         assert now_s() < expires_at[key], f"{key} was used after its expiry"
         used[key] = used.get(key, 0) + 1
         await asyncio.sleep(0.002)
-        return Response(200, {}, b"{}")
+        return Response(200, {"x-amzn-requestid": "1"}, b"{}")
 
     return transport
 
@@ -323,7 +323,7 @@ async def test_under_load_no_key_is_used_late_and_sts_is_asked_seldom(
         source = CredentialSource(assumed_role(ROLE, "base", "us-east-1", Side.SOURCE), clock, lambda: 0.5)
         await source.start()
         keeping = asyncio.create_task(source.run())
-        signing = Signing(Signer("us-east-1"), source, ServiceClock(clock.wall_s))
+        signing = Signing(Signer("us-east-1"), source, ServiceClock(clock.wall_s, clock.boottime_s))
         transport = checking(used, fake.expires_at, clock.wall_s)
         service = Service(TABLES_API, Side.SOURCE, "http://127.0.0.1/", signing, transport, 5.0)  # type: ignore[arg-type]
         while clock.boottime_s() < 35:

@@ -16,8 +16,8 @@ from dynamirror.errors import Refused, Side, Stop, Unanswered, Unreachable
 from tests.support.aws_servers import answer, answering, proxying, read_request, serving
 
 
-def pool(environ: Mapping[str, str] | None = None, ca: str | None = None, **limits: float) -> HttpPool:
-    return HttpPool(Side.SOURCE, environ or {}, tls_context(ca), **limits)  # type: ignore[arg-type]
+def pool(environ: Mapping[str, str] | None = None, ca: str | None = None, **limits: Any) -> HttpPool:
+    return HttpPool(Side.SOURCE, environ or {}, tls_context(ca), **limits)
 
 
 def post(url: str, body: bytes = b"{}") -> Request:
@@ -72,6 +72,33 @@ async def test_connections_are_bounded_and_the_wait_for_one_counts() -> None:
         with pytest.raises(Unreachable, match="no free connection"):
             await http.send(post(server.url), 0.05)
         await asyncio.gather(*holders)
+
+
+async def test_what_waits_while_the_machine_sleeps_past_its_time_is_never_sent() -> None:
+    """The loop's timers stand still then; what left late could land on another owner's write."""
+    slept_s = 0.0
+    go_on = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            await go_on.wait()
+            writer.write(answer())
+
+    async with serving(slow) as server, pool(connections_max=1, boottime_s=lambda: 1000.0 + slept_s) as http:
+        first = asyncio.create_task(http.send(post(server.url), 5))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(http.send(post(server.url), 5))
+        await asyncio.sleep(0)
+        slept_s = 5.5
+        go_on.set()
+        assert (await first).status == 200
+        with pytest.raises(Unreachable, match="not sent in time; did this machine sleep"):
+            await second
+        # Nobody knows what became of a connection meanwhile.
+        slept_s += 60.0
+        await http.send(post(server.url), 5)
+    assert server.connections == 2
 
 
 async def test_refused_connections_and_unknown_names_are_unreachable() -> None:

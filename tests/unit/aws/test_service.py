@@ -15,7 +15,7 @@ from dynamirror.aws.http import Request, Response
 from dynamirror.aws.service import TABLES_API, Service, ServiceClock, Signing
 from dynamirror.aws.sigv4 import Signer
 from dynamirror.errors import CredentialsExpired, Side, Stop, Throttled, Unanswered
-from dynamirror.testing.virtual_time import run_virtual
+from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 
 URL = "https://dynamodb.us-west-2.amazonaws.com/"
 LOCAL_NOW_S = 1_800_000_000.0
@@ -51,12 +51,12 @@ class KeyRing:
 class Scripted:
     """A service over answers in turn; `sent` is what went out."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, boottime_s: Callable[[], float] = lambda: 0.0) -> None:
         self.answers = list(answers)
         self.sent: list[Request] = []
         self.timeouts: set[float] = set()
         self.keys = KeyRing()
-        self.clock = ServiceClock(lambda: LOCAL_NOW_S)
+        self.clock = ServiceClock(lambda: LOCAL_NOW_S, boottime_s)
         signing = Signing(Signer("us-west-2"), self.keys, self.clock)
         self.service = Service(TABLES_API, Side.SOURCE, URL, signing, self.transport, 5.0)
 
@@ -92,7 +92,22 @@ async def test_a_damaged_answer_is_unanswered() -> None:
         script = Scripted(lambda _, status=status: Response(status, {"x-amz-crc32": "1"}, b"{}"))  # type: ignore[misc]
         with pytest.raises(Unanswered, match="checksum"):
             await script.call()
-    assert await Scripted(lambda _: Response(200, {}, b"{}")).call() == b"{}"
+
+
+@pytest.mark.parametrize(
+    "name,value",
+    [("x-amzn-requestid", "1"), ("content-type", "application/x-amz-json-1.0"), ("x-amz-crc32", "2745614147")],
+)
+async def test_an_empty_answer_is_known_by_its_headers(name: str, value: str) -> None:
+    """Not every implementation sends all three."""
+    assert await Scripted(lambda _: Response(200, {name: value}, b"{}")).call() == b"{}"
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}])
+async def test_json_of_something_else_is_no_answer(headers: dict[str, str]) -> None:
+    """An empty object would say: written, or: there is no such row."""
+    with pytest.raises(Unanswered, match=f"^GetItem: {URL} answered .* none of DynamoDB's headers; check the endpoint"):
+        await Scripted(lambda _: Response(200, headers, b"{}")).call()
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Welcome</html>", b"[]"])
@@ -113,7 +128,7 @@ def test_a_call_is_over_within_its_time_however_long_keys_take(takes_s: float, s
     """Whoever calls may send only for so long (P-10): what is sent late could land on another owner's write."""
 
     async def slowly() -> None:
-        script = Scripted(refusal("ExpiredTokenException"), ok())
+        script = Scripted(refusal("ExpiredTokenException"), ok(), boottime_s=VirtualClock().boottime_s)
         replace = script.keys.refresh
 
         async def refresh(refused: Credentials) -> None:
@@ -132,6 +147,35 @@ def test_a_call_is_over_within_its_time_however_long_keys_take(takes_s: float, s
             assert min(script.timeouts) == pytest.approx(5.0 - takes_s)
 
     run_virtual(slowly())
+
+
+@pytest.mark.parametrize("sleeps", ["while it waits for the answer", "while the keys are renewed"])
+@pytest.mark.parametrize("asleep_s,sent", [(1.0, 2), (4.99, 1), (3600.0, 1)])
+async def test_time_counts_while_the_machine_sleeps(sleeps: str, asleep_s: float, sent: int) -> None:
+    """The loop's own time stands still then; a repetition would leave long after its caller may send."""
+    slept_s = 0.0
+
+    def expired(request: Request) -> Response:
+        nonlocal slept_s
+        slept_s += asleep_s if sleeps == "while it waits for the answer" else 0.0
+        return refusal("ExpiredTokenException")(request)
+
+    script = Scripted(expired, ok(), boottime_s=lambda: 1000.0 + slept_s)
+    replace = script.keys.refresh
+
+    async def refresh(refused: Credentials) -> None:
+        nonlocal slept_s
+        slept_s += asleep_s if sleeps == "while the keys are renewed" else 0.0
+        await replace(refused)
+
+    script.keys.refresh = refresh  # type: ignore[method-assign]
+    if sent == 1:
+        with pytest.raises(CredentialsExpired):
+            await script.call()
+    else:
+        await script.call()
+        assert min(script.timeouts) == 5.0 - asleep_s
+    assert len(script.sent) == sent
 
 
 async def test_keys_that_stay_expired_are_an_error() -> None:
