@@ -158,6 +158,10 @@ class ControlPlane:
 
     async def _describe(self, name: str) -> _Table:
         answer = await self._call(self._tables, "DescribeTable", {"TableName": name}, _DescribeTable)
+        try:
+            answer.table.schema()
+        except KeyError as failure:
+            raise not_dynamodb(self.side, self._tables.url, 200) from failure
         return answer.table
 
     async def _change(self, operation: str, request: Mapping[str, object]) -> None:

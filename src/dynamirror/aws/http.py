@@ -24,8 +24,6 @@ __all__ = ["HttpPool", "Request", "Response", "Transport", "tls_context"]
 # Idle connections are given up before a server would close them: a request that meets the server's own
 # close is unanswered, which costs its keys a long wait.
 _KEEP_ALIVE_S = 4.0
-# A connection that rested longer than this is looked at before it is used: has the server closed it?
-_REST_S = 0.05
 _CHECK_ROUTE = "check the endpoint, the Region, the network and HTTPS_PROXY"
 
 # The second argument is the total time-out in seconds. Raises Unreachable, Unanswered, Stop.
@@ -54,9 +52,8 @@ class _Lane:
         """An idle connection that may be used."""
         while self.idle:
             connection = self.idle.pop()
-            rested_s = now_s - connection.idle_since_s
-            fresh = rested_s < _REST_S or (rested_s < _KEEP_ALIVE_S and connection.quiet())
-            if fresh and connection.usable:
+            # What has come meanwhile, the end included, would be taken for the answer to the next request.
+            if now_s - connection.idle_since_s < _KEEP_ALIVE_S and connection.usable and connection.quiet():
                 return connection
             connection.close()
         return None

@@ -111,10 +111,15 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         if response is not None:
-            self._settle(response)
             assert self._transport is not None
-            if self._transport.get_write_buffer_size():
-                # Answered before it was all sent: the rest must not be taken for another request.
+            unsent = self._transport.get_write_buffer_size() > 0
+            if unsent and response.status == 200:
+                # Nobody can have carried out what has not come yet: this was said to somebody else.
+                self._settle(Lost("success was answered before the request was sent"))
+            else:
+                self._settle(response)
+            if unsent:
+                # The rest must not be taken for another request.
                 self.abort()
             elif not self.reader.stays_open and not self.reader.bodiless:
                 self.close()

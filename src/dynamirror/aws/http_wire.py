@@ -68,21 +68,19 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> Response | None:
         """The answer once it is complete. Raises NotHttp."""
-        if self._head is None:
+        while self._head is None:
             if not self._pending and (end := data.find(_END_OF_HEAD)) >= 0:
-                rest = data[end + 4 :]
+                head, data = data[:end], data[end + 4 :]
             else:
                 self._pending += data
                 end = self._pending.find(_END_OF_HEAD)
                 if end < 0:
                     self._check_beginning()
                     return None
-                data = bytes(self._pending)
-                rest = data[end + 4 :]
-            if not self._take_head(data[:end]):
+                head, data = bytes(self._pending[:end]), bytes(self._pending[end + 4 :])
                 self._pending = bytearray()
-                return self.feed(rest) if rest else None
-            data = rest
+            if not self._take_head(head) and not data:
+                return None
         return self._take_body(data)
 
     def end(self) -> Response | None:
@@ -102,16 +100,21 @@ class ResponseReader:
         """False for an interim answer (1xx), which another one follows."""
         first, _, lines = head.decode("latin-1").partition("\r\n")
         version, _, rest = first.partition(" ")
-        code = rest[:3]
-        if version not in ("HTTP/1.1", "HTTP/1.0") or len(code) != 3 or not code.isdigit():
+        code = rest.partition(" ")[0]
+        if version not in ("HTTP/1.1", "HTTP/1.0") or len(code) != 3 or not (code.isascii() and code.isdigit()):
             raise NotHttp(repr(first[:64]))
         status = int(code)
+        if status == 101:
+            raise NotHttp("it goes on in another protocol")
         if status < 200:
             return False
-        headers = {}
+        headers: dict[str, str] = {}
         for line in lines.split("\r\n") if lines else ():
             name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
+            name, value = name.lower(), value.strip()
+            # Two lengths, two checksums: whichever was meant, it is not for us to choose.
+            if headers.setdefault(name, value) != value:
+                headers[name] += f", {value}"
         self._head = status, headers
         connection = headers.get("connection", "").lower()
         self.stays_open = "close" not in connection and (version == "HTTP/1.1" or "keep-alive" in connection)
@@ -129,7 +132,7 @@ class ResponseReader:
         elif length is None:
             self._wanted = None
             self.stays_open = False
-        elif not (length.isascii() and length.isdigit()) or int(length) > _BODY_BYTES_MAX:
+        elif not (length.isascii() and length.isdigit() and len(length) < 20) or int(length) > _BODY_BYTES_MAX:
             raise NotHttp(f"content length {length[:32]}")
         else:
             self._wanted = int(length)
@@ -193,14 +196,20 @@ class _Chunks:
 
     def _take_chunk(self) -> bool:
         """Move what has come of the chunk; False when there is more to come of it."""
-        taken = self.buffer[: self._left]
         # The last two bytes of a chunk are its line end.
-        self.body += taken[: max(0, self._left - 2)]
-        del self.buffer[: len(taken)]
-        self._left -= len(taken)
+        size = min(len(self.buffer), self._left - 2)
+        self.body += self.buffer[:size]
+        del self.buffer[:size]
+        self._left -= size
         if len(self.body) > _BODY_BYTES_MAX:
             raise NotHttp("the answer does not end")
-        return self._left == 0
+        if self._left > 2 or len(self.buffer) < 2:
+            return False
+        if self.buffer[:2] != b"\r\n":
+            raise NotHttp("a chunk does not end where it should")
+        del self.buffer[:2]
+        self._left = 0
+        return True
 
     def _take_line(self) -> bytes | None:
         end = self.buffer.find(b"\r\n")

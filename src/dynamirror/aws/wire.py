@@ -72,7 +72,7 @@ def read(decode: Callable[[bytes], T], answer: bytes, side: Side, what: str) -> 
     """`answer` decoded. Raises Unanswered when it is not the documented form: whether it was applied is unknown."""
     try:
         return decode(answer)
-    except msgspec.MsgspecError as failure:
+    except (msgspec.MsgspecError, ArithmeticError) as failure:  # the latter: a key that should be a number
         raise Unanswered(side, f"{what}: the answer ({len(answer)} bytes) cannot be read: {failure}") from failure
 
 

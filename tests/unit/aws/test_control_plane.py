@@ -154,7 +154,13 @@ def test_passing_failures_are_retried_and_others_are_not() -> None:
         run(cloud, lambda plane: plane.describe_table("missing"))
 
 
-@pytest.mark.parametrize("body", [b'{"status": "ok"}', b'{"Table": {"TableName": "T"}}', b"{broken"])
+KEYLESS = (
+    b'{"Table": {"TableArn": "a", "TableStatus": "ACTIVE", "AttributeDefinitions": [], "KeySchema": '
+    b'[{"AttributeName": "id", "KeyType": "HASH"}]}}'
+)
+
+
+@pytest.mark.parametrize("body", [b'{"status": "ok"}', b'{"Table": {"TableName": "T"}}', b"{broken", KEYLESS])
 def test_json_of_something_else_is_not_dynamodb(body: bytes) -> None:
     cloud = Cloud()
     cloud.script = [(200, body)]

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,56 @@ async def test_an_answer_before_the_end_of_the_request_is_an_answer_and_the_rest
         assert (await http.send(post(server.url, b"x" * 50_000_000), 5)).status == 413
         await done.wait()
     assert got < 20_000_000
+
+
+@pytest.mark.parametrize("size", [1000, 50_000_000])
+async def test_success_before_the_end_of_the_request_is_no_answer_to_it(size: int) -> None:
+    """Nobody can have carried out what has not come yet: it was said to somebody else."""
+    done = asyncio.Event()
+
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(size)
+        writer.write(answer())
+        await done.wait()
+
+    async with serving(early) as server, pool() as http:
+        if size == 1000:
+            assert (await http.send(post(server.url, b"x" * (size - 500)), 5)).status == 200
+        else:
+            with pytest.raises(Unanswered, match="answered before the request was sent"):
+                await http.send(post(server.url, b"x" * size), 5)
+        done.set()
+
+
+async def test_what_came_unasked_is_never_the_answer_to_the_next_request() -> None:
+    """However short the connection has rested, and though the loop has not read it yet."""
+    say_it_again, said_again = threading.Event(), threading.Event()
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        first, _ = listening.accept()
+        first.recv(65536)
+        first.sendall(answer(b'{"request":1}'))
+        say_it_again.wait(5)
+        first.sendall(answer(b'{"request":1}'))
+        said_again.set()
+        second, _ = listening.accept()
+        second.recv(65536)
+        second.sendall(answer(b'{"request":2}'))
+        first.close()
+        second.close()
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    async with pool(boottime_s=lambda: 0.0) as http:
+        assert (await http.send(post(url), 5)).body == b'{"request":1}'
+        say_it_again.set()
+        # Blocks the loop, as work of its own does.
+        assert said_again.wait(5)
+        assert (await http.send(post(url), 5)).body == b'{"request":2}'
+    server.join(5)
+    listening.close()
 
 
 async def test_redirects_are_answers() -> None:

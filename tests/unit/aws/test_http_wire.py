@@ -83,6 +83,8 @@ def test_a_close_in_the_middle_is_no_end(raw: bytes) -> None:
         b"HTTP/2 200\r\n\r\n",
         b"HTTP/1.1 2x0 OK\r\n\r\n",
         b"HTTP/1.1 20\r\n\r\n",
+        # What follows is in another protocol, and nobody asked for it.
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + PLAIN,
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
@@ -101,6 +103,37 @@ def test_no_bytes_make_the_reader_fail_otherwise(raw: bytes) -> None:
     for junk in (raw, PLAIN[:40] + raw, CHUNKED[:70] + raw):
         with suppress(NotHttp):
             ResponseReader().feed(junk)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "HTTP/1.1 ²00 OK\r\nContent-Length: 0\r\n\r\n".encode("latin-1"),
+        b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 7\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n",
+    ],
+    ids=["superscript", "four digits", "long length", "two lengths", "two encodings", "chunk that does not end"],
+)
+def test_a_head_that_may_be_read_in_two_ways_is_no_answer(raw: bytes) -> None:
+    for pieces in ([raw], [raw[at : at + 1] for at in range(len(raw))]):
+        reader = ResponseReader()
+        with pytest.raises(NotHttp):
+            list(map(reader.feed, pieces))
+
+
+def test_any_number_of_interim_answers_is_skipped() -> None:
+    response = ResponseReader().feed(b"HTTP/1.1 100 Continue\r\n\r\n" * 5000 + PLAIN)
+    assert response is not None
+    assert response.body == b'{"a":1}'
+
+
+def test_the_same_length_twice_is_a_length() -> None:
+    response = ResponseReader().feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}")
+    assert response is not None
+    assert response.body == b"{}"
 
 
 def test_a_request_is_these_bytes() -> None:

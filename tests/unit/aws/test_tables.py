@@ -54,13 +54,17 @@ async def test_an_unprocessed_write_is_given_back_as_it_was(request_: Any, left:
     [
         {"PutRequest": {"Item": {"id": {"S": "stranger"}, "at": {"N": "1"}}}},
         {"PutRequest": {"Item": {"id": {"S": "no range key"}}}},
+        {"PutRequest": {"Item": {"id": {"S": "stranger"}, "at": {"N": "no number"}}}},
         {"UpdateRequest": {}},
     ],
 )
 async def test_an_answer_that_makes_no_sense_leaves_doubt(request_: Any) -> None:
     _, table = writer({"UnprocessedItems": {"T": [request_]}})
-    with pytest.raises(Unanswered):
+    with pytest.raises(Unanswered) as caught:
         await table.write([PUT])
+    # What stands in items is nobody's business.
+    assert "stranger" not in str(caught.value)
+    assert "no number" not in str(caught.value)
 
 
 async def test_a_refusal_is_passed_on() -> None:
