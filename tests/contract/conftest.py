@@ -19,7 +19,8 @@ from dynamirror.aws.http import HttpPool, tls_context
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.service import STREAMS_API, TABLES_API, Service, ServiceClock, Signing
 from dynamirror.aws.sigv4 import Signer
-from dynamirror.aws.state_table import Incarnation, StateTable
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.aws.wire import Caller

@@ -9,7 +9,8 @@ from typing import Any
 
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
-from dynamirror.aws.state_table import Incarnation, StateTable
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.engines.assemble import READS_AT_ONCE_MAX
 from dynamirror.errors import Side, Throttled

@@ -2,16 +2,21 @@
 
 Called once by the engine with open connections. First everything that only reads, then what the task needs is
 made, in an order that may be repeated: stream switched on (when asked), lease table, state table, the pair.
+
+The stream itself is asked only where something would be made: a worker that joins a task begins at the leases, and what
+keeps it from its stream is said while it runs.
 """
 
 import logging
 from dataclasses import dataclass
 
-from dynamirror.aws.state_table import Incarnation
+from dynamirror.aws.state_rows import Incarnation
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.reverse_task import ReverseTask, refuse_running
 from dynamirror.engines.state_setup import StateSetup
+from dynamirror.engines.stream_check import check_readable
 from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
+from dynamirror.engines.waiting import reach_aloud
 from dynamirror.errors import AccessDenied, NotFound, Side
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.shard_graph import RETENTION_MS
@@ -42,13 +47,16 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Fa
     Idempotent, also when several workers start at the same time.
     """
     refuse_unsound(settings)
+    reach = reach_aloud(reach)
     source, destination = await _both_tables(reach, settings)
     leases = await _found(reach.state_control, settings.task.lease_table)
     if leases is not None:
-        check_own(settings.task.lease_table, leases.schema, LEASE_SCHEMA)
+        check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
     check_stream(source, settings)
     state = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     await state.refuse_other_pair(Incarnation(leases.table_id if leases else "", source.stream_arn or ""))
+    if leases is None or state.missing or source.stream_arn is None:
+        await check_readable(reach.streams, settings.source.table, source.stream_arn, clock)
     if not settings.checks.allow_loop and destination.stream_arn is not None:
         await _refuse_loop(reach, settings, destination, leases, clock)
     # Up to here no table has been changed or made.
@@ -106,13 +114,12 @@ async def _lease_table(reach: Reach, name: str, found: TableFacts | None) -> Tab
     """The lease table, created when missing. Another worker may be creating it at the same moment."""
     if found is None or found.status == "CREATING":
         found = await reach.state_control.create_table(name, LEASE_SCHEMA)
-        check_own(name, found.schema, LEASE_SCHEMA)
+        check_own(f"lease table {name}", found, LEASE_SCHEMA)
         log.info(
             "lease table %s is new: the task begins",
             name,
             extra={"event": "lease_table_created", "facts": {"table": name}},
         )
-    check_in_service(Side.STATE, f"lease table {name}", found)
     return found
 
 

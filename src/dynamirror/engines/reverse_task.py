@@ -7,7 +7,8 @@ import logging
 from dataclasses import dataclass
 
 from dynamirror.aws.lease_table import LeaseTable
-from dynamirror.aws.state_table import Incarnation, StateTable
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.wire import Caller
 from dynamirror.engines.attempts import patiently
 from dynamirror.errors import AccessDenied, NotFound, Refused

@@ -7,10 +7,12 @@ table, said once (design: liveness falls back to the lease rows).
 import logging
 from dataclasses import dataclass, field
 
-from dynamirror.aws.state_table import Incarnation, StateTable
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.reach import Reach
-from dynamirror.engines.table_checks import check_in_service, check_own
+from dynamirror.engines.table_checks import check_own
+from dynamirror.engines.waiting import Question
 from dynamirror.errors import AccessDenied, NotFound, Refused, Side
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.task_name import state_table_name
@@ -31,6 +33,8 @@ class StateSetup:
     clock: Clock
     # ARNs of source and destination.
     pair: tuple[str, str]
+    # Found by refuse_other_pair: `open` will have to create it.
+    missing: bool = field(default=False, init=False)
     _denied: bool = field(default=False, init=False)
 
     @property
@@ -45,6 +49,7 @@ class StateSetup:
         """
         try:
             facts = await self._found()
+            self.missing = facts is None
             # While another worker creates it, it answers nothing; `open` waits for it.
             if facts is not None and facts.status != "CREATING":
                 await self._remember(incarnation)
@@ -69,9 +74,7 @@ class StateSetup:
             facts = await self.reach.state_control.describe_table(self.name)
         except NotFound:
             return None
-        check_own(self.name, facts.schema, STATE_SCHEMA)
-        if facts.status != "CREATING":
-            check_in_service(Side.STATE, f"state table {self.name}", facts)
+        check_own(f"state table {self.name}", facts, STATE_SCHEMA)
         return facts
 
     async def _create(self) -> None:
@@ -80,20 +83,23 @@ class StateSetup:
         if encryption is not None:
             encryption = encryption.in_region(self.settings.task.region)
         facts = await self.reach.state_control.create_table(self.name, STATE_SCHEMA, encryption)
-        check_own(self.name, facts.schema, STATE_SCHEMA)
+        check_own(f"state table {self.name}", facts, STATE_SCHEMA)
         log.info(
             "state table %s is ready", self.name, extra={"event": "state_table_created", "facts": {"table": self.name}}
         )
 
     async def _remember(self, incarnation: Incarnation) -> StateTable:
         table = StateTable(self.reach.state, self.name, incarnation)
-        answer = await patiently(self.clock, lambda: table.remember_pair(*self.pair))
+        what = Question(Side.STATE, self.reach.state.url, f"the pair in {self.name}")
+        answer = await patiently(self.clock, what, lambda: table.remember_pair(*self.pair))
         if not answer.ok:
-            life = "copies" if answer.current else "copied, in an earlier life,"
+            # Whether that task still lives, its lease table tells: the pair's own stream is not known here.
+            ended = not incarnation.lease_table_id
+            life = "copied, before its lease table was deleted," if ended else "copies"
+            advice = f", or delete the table {self.name} too if the new pair is meant" if ended else ""
             raise Refused(
-                f"the task {self.settings.task.lease_table} already {life} {answer.source_arn} to "
-                f"{answer.destination_arn}, not {self.pair[0]} to {self.pair[1]}; give another --task-name, "
-                f"or delete the tables {self.settings.task.lease_table} and {self.name} if the new pair is meant"
+                f"the task {self.settings.task.lease_table} belongs to another pair: it {life} {answer.source_arn} to "
+                f"{answer.destination_arn}, not {self.pair[0]} to {self.pair[1]}; give another --task-name{advice}"
             )
         return table
 

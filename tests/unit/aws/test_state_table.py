@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from dynamirror.aws.state_table import Incarnation, StateTable
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.duty import Duty
 from dynamirror.ports import PairAnswer

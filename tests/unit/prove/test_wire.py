@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from dynamirror.aws.items import Items
-from dynamirror.aws.state_table import Incarnation, StateTable
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.errors import Side
 from dynamirror.model.diff import Item
 from dynamirror.observe.metrics import Metrics

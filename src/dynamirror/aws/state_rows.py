@@ -1,0 +1,109 @@
+"""Rows of the state table, of any kind: key `kind` (S, hash) and `id` (S, range), never in the lease table (P-4).
+
+Every row names the incarnation it belongs to and the schema it was written in, so that deleting the lease table, or
+switching the stream off and on, starts everything anew.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dynamirror.aws.wire import Caller, Row, Value, all_rows, encode, get_row, n, s
+from dynamirror.errors import Side, Stop
+
+log = logging.getLogger("dynamirror.leases")
+
+# A newer one may mean something that this version would break.
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """One life of a task: it ends when the lease table is deleted or the stream is switched off."""
+
+    # TableId of the lease table: new with each creation, unlike its name and ARN.
+    lease_table_id: str
+    stream_arn: str
+    schema: int = SCHEMA
+
+    def attributes(self) -> dict[str, Value]:
+        """What every row of this incarnation carries."""
+        return {"leaseTableId": s(self.lease_table_id), "streamArn": s(self.stream_arn), "schema": n(self.schema)}
+
+    def owns(self, row: Row) -> bool:
+        """Whether the row belongs to this life of the task."""
+        return all(row.get(name) == value for name, value in self.attributes().items() if name != "schema")
+
+
+class StateRows:
+    """The state table, as one incarnation of a task sees it."""
+
+    def __init__(self, caller: Caller, name: str, incarnation: Incarnation) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self._caller = caller
+        self._said: set[str] = set()
+
+    async def remove(self, kind: str, row_id: str, condition: Mapping[str, Any] | None = None) -> None:
+        """Remove a row; no error when it is gone already. Raises ConditionFailed."""
+        request = {"TableName": self.name, "Key": _key(kind, row_id), **(condition or {})}
+        await self._caller.call("DeleteItem", encode(request))
+
+    async def put(
+        self, kind: str, row_id: str, attributes: Mapping[str, Value], condition: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write a row whole, whatever stood there. Raises ConditionFailed."""
+        row = {**_key(kind, row_id), **self.incarnation.attributes(), **attributes}
+        await self._caller.call("PutItem", encode({"TableName": self.name, "Item": row, **(condition or {})}))
+
+    async def row(self, kind: str, row_id: str) -> Row | None:
+        """One row, of whatever incarnation, read consistently. Raises Stop when a newer dynamirror has written it."""
+        request = {"TableName": self.name, "Key": _key(kind, row_id)}
+        row = await get_row(self._caller, request, f"GetItem of {kind}/{row_id} in the state table {self.name}")
+        if row is not None:
+            self._check_schema(row)
+        return row
+
+    async def rows(self, kind: str) -> list[Row]:
+        """All rows of a kind that belong to this incarnation, read consistently. Raises Stop as `row`."""
+        request = {
+            "TableName": self.name,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "#kind = :kind",
+            "ExpressionAttributeNames": {"#kind": "kind"},
+            "ExpressionAttributeValues": {":kind": s(kind)},
+        }
+        what = f"Query of {kind} in the state table {self.name}"
+        rows = []
+        async for row in all_rows(self._caller, "Query", request, what):
+            if self.incarnation.owns(row):
+                self._check_schema(row)
+                rows.append(row)
+            else:
+                self.say_once(
+                    "state_rows_of_another_life",
+                    "rows of an earlier lease table or stream are ignored; replication has started anew",
+                )
+        return rows
+
+    def _check_schema(self, row: Row) -> None:
+        match row.get("schema"):
+            case {"N": str(schema)} if schema.isdecimal() and int(schema) <= self.incarnation.schema:
+                return
+            case schema:
+                raise Stop(
+                    Side.STATE,
+                    f"the state table {self.name} has a row of schema {schema}, this version knows "
+                    f"{self.incarnation.schema}: update dynamirror on this machine",
+                )
+
+    def say_once(self, event: str, what: str) -> None:
+        """A warning, the first time."""
+        if event not in self._said:
+            self._said.add(event)
+            log.warning("state table %s: %s", self.name, what, extra={"event": event, "facts": {"table": self.name}})
+
+
+def _key(kind: str, row_id: str) -> dict[str, Value]:
+    return {"kind": s(kind), "id": s(row_id)}
