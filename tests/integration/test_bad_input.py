@@ -233,11 +233,9 @@ def test_access_denied_names_the_action(table: Table) -> None:
 
 
 def test_an_endpoint_that_refuses(table: Table) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    table.flags["--source-endpoint"] = url
-    code, line = table.refused()
+    with _closed_port() as url:
+        table.flags["--source-endpoint"] = url
+        code, line = table.refused()
     assert code == 3
     assert url in line
 
@@ -259,11 +257,36 @@ def test_an_endpoint_that_is_not_dynamodb(table: Table, status: int) -> None:
     assert "not DynamoDB" in line
 
 
+@pytest.mark.parametrize("what", ["refuses", "is not HTTP", "is not DynamoDB", "has no such stream"])
+def test_a_streams_endpoint_is_checked_before_anything_is_made(table: Table, what: str) -> None:
+    table.create()
+    with (
+        _closed_port() as closed,
+        _raw_server(b"220 mail.example.com ESMTP\r\n") as mail,
+        _web_server(404) as web,
+        RecordingProxy(table.local.url, lambda key: "ANOTHERDATABASE") as other,
+    ):
+        urls = {"refuses": closed, "is not HTTP": mail, "is not DynamoDB": web, "has no such stream": other.url}
+        code, line = table.refused("--source-streams-endpoint", urls[what])
+    assert code == 3
+    assert "stream" in line
+    assert urls[what].removeprefix("http://") in line
+    assert table.tables() == {"Orders", "Copy"}
+
+
 def test_an_endpoint_that_is_no_url(table: Table) -> None:
     table.flags["--source-endpoint"] = "ftp://localhost:8000"
     code, line = table.refused()
     assert code == 2
     assert "http" in line
+
+
+@contextmanager
+def _closed_port() -> Iterator[str]:
+    """A port that nobody listens on, nor will."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 @contextmanager

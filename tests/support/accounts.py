@@ -61,6 +61,8 @@ class Account:
     denied: set[str] = field(default_factory=set)
     encrypted: dict[str, Encryption] = field(default_factory=dict)
     throttles: int = 0
+    # Streams that can be described; and tables whose streams can be listed.
+    streams: set[str] = field(default_factory=set)
 
     def add(self, name: str, schema: KeySchema, **facts: Any) -> TableFacts:
         arn = f"arn:aws:dynamodb:{self.place}:table/{name}"
@@ -98,11 +100,15 @@ class Account:
 
     async def call(self, operation: str, body: bytes) -> bytes:
         request = json.loads(body)
-        name = request["TableName"]
+        name = request["StreamArn"] if "StreamArn" in request else request["TableName"]
         self._ask(operation, name)
         if self.throttles:
             self.throttles -= 1
             raise Throttled(self.side, "not now")
+        if operation in ("DescribeStream", "ListStreams"):
+            if name not in self.streams:
+                raise NotFound(self.side, f"no {name}")
+            return b'{"StreamDescription": {"StreamStatus": "ENABLED"}, "Streams": []}'
         # One that is being created answers nothing yet (DynamoDB API: ResourceNotFoundException).
         if name not in self.tables or self.tables[name].status == "CREATING":
             raise NotFound(self.side, f"no {name}")
@@ -130,9 +136,15 @@ class World:
         self.source = Account(Side.SOURCE, "us-east-1:1", "http://east")
         self.destination = Account(Side.DESTINATION, "eu-west-1:1", "http://west")
         self.state = Account(Side.STATE, "us-east-1:1", "http://east")
+        self.stream = Account(Side.SOURCE, "us-east-1:1", "http://east-streams")
+        self.stream.streams |= {"stream of A", "A", "x"}
         self.source.add("A", KEY, stream_arn="stream of A", stream_view_type=BOTH)
         self.destination.add("B", KEY)
         self.time = Time()
+
+    @property
+    def streams(self) -> Account:
+        return self.stream
 
     @property
     def source_control(self) -> Account:

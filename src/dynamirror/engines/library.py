@@ -7,6 +7,7 @@ release). `python -m dynamirror` is this class with signals and exit codes aroun
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ from typing import Self
 from dynamirror.aws.connect import connect
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.preflight import check
+from dynamirror.engines.waiting import aloud
 from dynamirror.errors import DynamirrorError, Gap, Stop
 from dynamirror.fleet.coordinator import Coordinator
 from dynamirror.fleet.stop import within
@@ -122,7 +124,9 @@ class Replication:
     async def _run(self) -> None:
         try:
             clock = SystemClock()
-            async with connect(self._settings, self._environ, clock, jitter()) as connections:
+            async with AsyncExitStack() as stack:
+                opening = connect(self._settings, self._environ, clock, jitter())
+                connections = await aloud("credentials", stack.enter_async_context(opening))
                 facts = await check(connections, self._settings, clock)
                 worker = assemble_worker(connections, facts, self._settings, self.worker, self.metrics)
                 async with asyncio.TaskGroup() as group:
@@ -130,6 +134,7 @@ class Replication:
                         group.create_task(connections.keep_fresh()),
                         group.create_task(worker.applier.run()),
                         group.create_task(worker.reconciler.run()),
+                        *([group.create_task(worker.copier.run())] if worker.copier else []),
                         group.create_task(self._announce(worker.coordinator, clock)),
                     ]
                     try:

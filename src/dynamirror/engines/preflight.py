@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.engines.reach import Control, Reach
-from dynamirror.engines.reverse_task import ReverseTask, refuse_running
+from dynamirror.engines.reverse_task import ReverseTask, refuse_running, refuse_starting
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.stream_check import check_readable
 from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
@@ -150,7 +150,12 @@ async def _refuse_loop(
             # Tables of one name and Region in two accounts: this is our own lease table, its owners are our fellows.
             return
         incarnation = Incarnation(reverse.table_id, destination.stream_arn or "")
-        await refuse_running(ReverseTask(name, incarnation, far.region), reach.destination, clock)
+        task = ReverseTask(name, incarnation, far.region)
+        await refuse_starting(task, reverse, reach.destination_control)
+        await refuse_running(task, reach.destination, clock)
+    except NotFound:
+        # Being deleted: whoever ran there has lost its leases.
+        return
     except AccessDenied as error:
         log.warning(
             "cannot see whether the reverse task is running: %s",

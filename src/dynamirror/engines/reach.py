@@ -42,6 +42,10 @@ class Reach(Protocol):
         """The source table."""
 
     @property
+    def streams(self) -> Endpoint:
+        """The source table's stream."""
+
+    @property
     def destination(self) -> Endpoint:
         """The destination table."""
 

@@ -4,6 +4,7 @@ Only the reverse task of default name can be found: from its lease table, which 
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dynamirror.aws.lease_table import LeaseTable
@@ -11,9 +12,11 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.wire import Caller
 from dynamirror.engines.attempts import patiently
-from dynamirror.errors import AccessDenied, NotFound, Refused
+from dynamirror.engines.reach import Control
+from dynamirror.engines.waiting import Question
+from dynamirror.errors import AccessDenied, NotFound, Refused, Side
 from dynamirror.model.task_name import state_table_name
-from dynamirror.ports import Clock
+from dynamirror.ports import Clock, TableFacts
 
 log = logging.getLogger("dynamirror")
 
@@ -32,10 +35,25 @@ class ReverseTask:
     region: str
 
 
+async def refuse_starting(task: ReverseTask, lease_table: TableFacts, control: Control) -> None:
+    """Raises Refused while one of the reverse task's tables is being created: it has no rows yet that could be seen."""
+    being_created = task.lease_table if lease_table.status == "CREATING" else None
+    if being_created is None:
+        name = state_table_name(task.lease_table)
+        with suppress(NotFound, AccessDenied):
+            being_created = name if (await control.describe_table(name)).status == "CREATING" else None
+    if being_created is not None:
+        raise Refused(
+            f"the reverse task is starting (table {being_created} in {task.region} is being created): with both, each "
+            "change would go round for ever; stop it, or start with --allow-loop"
+        )
+
+
 async def refuse_running(task: ReverseTask, caller: Caller, clock: Clock) -> None:
     """Raises Refused when a worker of the reverse task shows life; takes up to 21 s where one might.
 
-    A KCL worker leaves its name on its rows when it stops, so that an owner alone proves nothing.
+    A KCL worker leaves its name on its rows when it stops, so that an owner alone proves nothing. Raises NotFound when
+    the lease table goes away meanwhile.
     """
     leases = LeaseTable(caller, task.lease_table)
     state = StateTable(caller, state_table_name(task.lease_table), task.incarnation)
@@ -43,7 +61,8 @@ async def refuse_running(task: ReverseTask, caller: Caller, clock: Clock) -> Non
     async def signs() -> dict[str, tuple[str, int]]:
         return await _signs_of_life(leases, state)
 
-    first = await patiently(clock, signs)
+    what = Question(Side.DESTINATION, caller.url, f"the leases in {task.lease_table}")
+    first = await patiently(clock, what, signs)
     if not first:
         return
     log.info(
@@ -55,7 +74,7 @@ async def refuse_running(task: ReverseTask, caller: Caller, clock: Clock) -> Non
     end_s = clock.boottime_s() + WATCH_S
     while clock.boottime_s() < end_s:
         await clock.sleep(_LOOK_EVERY_S)
-        for sign, now in (await patiently(clock, signs)).items():
+        for sign, now in (await patiently(clock, what, signs)).items():
             if first.get(sign) != now:
                 raise Refused(
                     f"the reverse task is running (worker {now[0]}, lease table {task.lease_table} in {task.region}): "

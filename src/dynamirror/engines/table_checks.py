@@ -15,7 +15,8 @@ _IN_SERVICE = frozenset({"ACTIVE", "UPDATING"})
 def check_in_service(side: Side, what: str, facts: TableFacts) -> None:
     """Raises Stop unless the table can be used now."""
     if facts.status not in _IN_SERVICE:
-        raise Stop(side, f"the {what} is {facts.status}, not ACTIVE; start again when it is")
+        advice = "create it anew, then start again" if facts.status == "DELETING" else "start again when it is"
+        raise Stop(side, f"the {what} is {facts.status}, not ACTIVE; {advice}")
 
 
 def check_pair(source: TableFacts, destination: TableFacts, settings: ReplicationSettings) -> None:
@@ -70,11 +71,19 @@ def stream_command(source: SourceSettings, specification: str) -> str:
     return shlex.join(words)
 
 
-def check_own(name: str, found: KeySchema, ours: KeySchema) -> None:
-    """Raises Stop when a lease or state table has another key than ours."""
-    if found != ours:
+def check_own(what: str, found: TableFacts, ours: KeySchema) -> None:
+    """Raises Stop when a lease or state table has another key than ours, or can be used neither now nor soon."""
+    if found.schema != ours:
         raise Stop(
             Side.STATE,
-            f"the table {name} has the key {found}, but dynamirror's needs {ours}: it belongs to something else; "
+            f"the {what} has the key {found.schema}, but dynamirror's needs {ours}: it belongs to something else; "
             "give another --task-name",
         )
+    if found.status == "DELETING":
+        raise Stop(
+            Side.STATE,
+            f"the {what} is DELETING; start again when it is gone: it is made anew then, and without leases a task "
+            "begins where --start-at says",
+        )
+    if found.status != "CREATING":
+        check_in_service(Side.STATE, what, found)

@@ -12,6 +12,9 @@ from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.ports import TableFacts
 from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, STATE, STATE_KEY, World
 
+ARN_A = "arn:aws:dynamodb:us-east-1:1:table/A"
+ARN_B = "arn:aws:dynamodb:eu-west-1:1:table/B"
+
 
 @pytest.fixture
 def world() -> World:
@@ -66,9 +69,49 @@ async def test_tables_out_of_service(world: World, status: str) -> None:
     assert f"source table A is {status}, not ACTIVE" in await world.refused(ExitCode.SOURCE)
 
 
-async def test_a_lease_table_that_goes_away(world: World) -> None:
-    world.state.add(LEASES, LEASE_KEY, status="DELETING")
-    assert f"lease table {LEASES} is DELETING" in await world.refused(ExitCode.STATE)
+@pytest.mark.parametrize("name,key", [(LEASES, LEASE_KEY), (STATE, STATE_KEY)])
+async def test_a_table_of_the_task_that_goes_away_stops_before_anything_is_changed(
+    world: World, name: str, key: KeySchema
+) -> None:
+    world.source.add("A", KEY)
+    world.state.add(name, key, status="DELETING")
+    said = await world.refused(ExitCode.STATE, enable_stream=True)
+    assert f"{name} is DELETING; start again when it is gone" in said
+    world.state.add(name, key, status="ARCHIVED")
+    assert "is ARCHIVED, not ACTIVE" in await world.refused(ExitCode.STATE, enable_stream=True)
+
+
+async def test_a_stream_that_cannot_be_read_stops_before_anything_is_made(world: World) -> None:
+    world.stream.streams.clear()
+    said = await world.refused(ExitCode.SOURCE)
+    assert said == (
+        "the streams endpoint http://east-streams does not know the stream of the source table (stream of A); "
+        "check --source-streams-endpoint"
+    )
+    world.stream.throttles = 50
+    said = await world.refused(ExitCode.SOURCE)
+    assert said == "the stream of the source table cannot be read: not now"
+    world.stream.throttles = 0
+    world.stream.denied = {"DescribeStream"}
+    assert "allow dynamodb:DescribeStream" in await world.refused(ExitCode.SOURCE)
+
+
+async def test_a_stream_to_be_switched_on_must_be_within_reach_first(world: World) -> None:
+    world.source.add("A", KEY)
+    world.stream.throttles = 50
+    assert "cannot be read: not now" in await world.refused(ExitCode.SOURCE, enable_stream=True)
+    # Who may read a stream need not be allowed to list streams.
+    world.stream.throttles = 0
+    world.stream.denied = {"ListStreams"}
+    await world.check(enable_stream=True)
+
+
+async def test_a_worker_that_joins_a_task_does_not_wait_for_the_stream(world: World) -> None:
+    await world.check()
+    world.stream.asked.clear()
+    world.stream.streams.clear()
+    await world.check()
+    assert not world.stream.asked
 
 
 async def test_a_table_that_is_being_changed_is_good_enough(world: World) -> None:
@@ -133,7 +176,7 @@ def test_when_two_facts_are_one_table(ids: tuple[str, str], same: bool) -> None:
 async def test_a_foreign_table_under_our_name(world: World, name: str, schema: KeySchema) -> None:
     world.state.add(name, schema)
     said = await world.refused(ExitCode.STATE)
-    assert f"the table {name} has the key {schema}" in said
+    assert f"table {name} has the key {schema}" in said
     assert "give another --task-name" in said
 
 
@@ -142,7 +185,7 @@ async def test_a_task_name_stands_for_one_pair(world: World) -> None:
     world.destination.add("C", KEY)
     world.state.asked.clear()
     said = await world.refused(ExitCode.USAGE, task_name="mine", destination_table="C")
-    assert "already copies arn:aws:dynamodb:us-east-1:1:table/A to arn:aws:dynamodb:eu-west-1:1:table/B" in said
+    assert f"belongs to another pair: it copies {ARN_A} to {ARN_B}, not {ARN_A} to {ARN_B[:-1]}C" in said
     assert "give another --task-name" in said
 
 
@@ -152,8 +195,19 @@ async def test_a_name_of_an_earlier_life_is_refused_before_a_new_lease_table_is_
     world.destination.add("C", KEY)
     world.state.asked.clear()
     said = await world.refused(ExitCode.USAGE, task_name="mine", destination_table="C")
-    assert "in an earlier life" in said
-    assert "delete the tables" in said
+    assert "it copied, before its lease table was deleted, arn:" in said
+    assert "delete the table DynamoDBCrossRegionReplicationmine-state too" in said
+
+
+async def test_a_name_of_another_source_is_a_name_that_is_taken(world: World) -> None:
+    """The other pair's stream is another one too, which does not mean that its task has ended."""
+    await world.check(task_name="mine")
+    world.source.add("C", KEY, stream_arn="stream of C", stream_view_type=BOTH)
+    world.state.asked.clear()
+    said = await world.refused(ExitCode.USAGE, task_name="mine", source_table="C")
+    assert said.endswith(
+        f"belongs to another pair: it copies {ARN_A} to {ARN_B}, not {ARN_A[:-1]}C to {ARN_B}; give another --task-name"
+    )
 
 
 async def test_a_deleted_lease_table_starts_the_same_pair_anew(world: World) -> None:

@@ -91,6 +91,33 @@ async def test_where_nobody_may_look_it_is_said_and_the_start_goes_on(
     assert [line.__dict__["event"] for line in caplog.records] == ["reverse_task_unseen"]
 
 
+async def test_a_reverse_task_that_is_just_starting_is_refused(world: World) -> None:
+    world.reverse_rows(7)
+    del world.destination.rows[REVERSE][SHARD,]
+    world.destination.add(state_table_name(REVERSE), STATE_KEY, status="CREATING")
+    said = await world.refused(ExitCode.USAGE)
+    assert f"the reverse task is starting (table {state_table_name(REVERSE)} in eu-west-1 is being created)" in said
+    assert "--allow-loop" in said
+    world.destination.add(REVERSE, LEASE_KEY, status="CREATING")
+    assert f"table {REVERSE} in eu-west-1 is being created" in await world.refused(ExitCode.USAGE)
+
+
+async def test_a_reverse_task_without_a_visible_state_table_is_judged_by_its_leases(world: World) -> None:
+    world.reverse_rows(7, owner=None)
+    world.destination.denied = {f"describe_table {state_table_name(REVERSE)}"}
+    await world.check()
+
+
+async def test_a_reverse_lease_table_that_goes_away_is_no_loop(world: World) -> None:
+    world.reverse_rows(7)
+
+    def gone() -> None:
+        world.destination.tables.pop(REVERSE, None)
+
+    world.time.meanwhile = gone
+    await world.check()
+
+
 async def test_between_accounts_the_own_lease_table_is_not_taken_for_the_reverse_one() -> None:
     world = World()
     name = lease_table_name(None, ("us-east-1", "A"), ("us-east-1", "A"))
