@@ -8,8 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Raw
+
 from dynamirror.model.as_read import AsRead
 from dynamirror.model.change import Page, Write
+from dynamirror.model.copy import Copy, Segment
 from dynamirror.model.diff import Item
 from dynamirror.model.duty import Duty
 from dynamirror.model.item_key import ItemKey
@@ -90,6 +93,26 @@ class ItemReader(Protocol):
         """One BatchGetItem of at most 100 keys, none twice, all read consistently; up to 16 MB of items.
 
         One attempt. Raises Retry (read nothing), Stop.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPage:
+    """One page of a Scan: items verbatim, as JSON."""
+
+    items: Sequence[Raw]
+    # ExclusiveStartKey of the next page, as JSON; empty: this was the last one.
+    last_key: bytes
+    size_bytes: int
+
+
+class ItemSource(Protocol):
+    """The table that is copied."""
+
+    async def scan(self, segment: int, segments: int, after: bytes, items_max: int) -> ScanPage:
+        """One page of one segment of a parallel Scan, read consistently; `after` empty: the segment's first.
+
+        One attempt. Raises Retry, Stop.
         """
 
 
@@ -175,6 +198,25 @@ class StateStore(Protocol):
 
     async def remove_duty(self, duty: Duty) -> None:
         """Remove the row if it is still as `duty` says; else it is somebody else's, or gone, which is no error."""
+
+
+class CopyStore(Protocol):
+    """The rows of a copy in the state table, each changed only if it still is as it was seen."""
+
+    async def copy(self) -> Copy | None:
+        """The task's copy, read consistently."""
+
+    async def put_copy(self, copy: Copy, before: Copy | None) -> None:
+        """Raises ConditionFailed, also after an earlier attempt whose answer was lost."""
+
+    async def segments(self) -> list[Segment]:
+        """All segments that were made, read consistently, by number."""
+
+    async def make_segment(self, segment: Segment) -> None:
+        """Make the row unless it is there."""
+
+    async def put_segment(self, segment: Segment, before: Segment) -> None:
+        """Raises ConditionFailed as `put_copy`."""
 
 
 class MetricSink(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from dynamirror.settings.groups import ReadSettings, WriteSettings
+from dynamirror.settings.groups import HoldSettings, ReadSettings, WriteSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Fleet:
 
     write: WriteSettings = field(default_factory=WriteSettings)
     read: ReadSettings = field(default_factory=ReadSettings)
+    hold: HoldSettings = field(default_factory=HoldSettings)
     # Share of the workers that have no rights to a state table: their lease rows speak for them.
     without_state: float = 0.0
     # Reads of the lease table that are not consistent lag behind by so much at most.

@@ -20,13 +20,15 @@ from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
-from dynamirror.follow.log_limit import LogLimit
+from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
 from dynamirror.follow.shard_task import FollowTools
-from dynamirror.follow.signal import Signal
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Page, Write
+from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
 from dynamirror.model.shard_graph import Listing, Shard, Start
@@ -84,6 +86,7 @@ class Worker:
         self.stopping = asyncio.Event()
         self.settings = LeaseSettings()
         self.write = fleet.write
+        self.hold = fleet.hold
         self.read = fleet.read
         self.budget = Budget(fleet.write.resend_bytes_max)
         self.wires: list[Wire] = []
@@ -126,8 +129,11 @@ class Worker:
         table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
         read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
         self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile))
+        known_s = self.hold.known_s if state is not None else float("inf")
+        hold = HoldTools(CopyKnowledge(known_s), Signal(), self.hold, Budget(self.hold.bytes_max))
+        limit = LogLimit(clock, 10)
         follow = FollowTools(
-            read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, LogLimit(clock, 10)
+            read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, limit, hold
         )
         leases = LeaseTable(self._caller(Side.STATE, "leases"), LEASES)
         fence = fence_of(self.settings, self.write, heartbeat=beating is not None)

@@ -6,6 +6,7 @@ credentials that expired. Both are answers, so nothing of the first attempt was 
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Protocol
@@ -82,6 +83,9 @@ class Service:
         self._keys = signing.keys
         self._transport = transport
         self._timeout_s = timeout_s
+        # The service's clock as of its last answer, in whole seconds; 0: it has not said.
+        self.served_s = 0.0
+        self._served = ""
 
     async def call(self, operation: str, body: bytes) -> bytes:
         """The answer's body. `body` is the JSON of the request; it is sent as it is. All is over within the time-out:
@@ -97,6 +101,7 @@ class Service:
             answer = await self._attempt(operation, body, credentials, timeout_s)
             if answer.status == 200 and answer.body[:1] == b"{":
                 self._check_origin(operation, answer.headers)
+                self._note_time(answer.headers.get("date", ""))
                 return answer.body
             fault = self._fault(operation, body, answer)
             if type(fault) in cured or not await self._cure(fault, answer, credentials):
@@ -127,6 +132,13 @@ class Service:
             return
         said = "answered with JSON (HTTP 200), but with none of DynamoDB's headers; check the endpoint, and any proxy"
         raise Unanswered(self.side, f"{operation}: {self.url} {said}")
+
+    def _note_time(self, date: str) -> None:
+        # The same for a second's worth of answers.
+        if date != self._served:
+            self._served = date
+            with suppress(ValueError):
+                self.served_s = parsedate_to_datetime(date).timestamp()
 
     async def _cure(self, fault: DynamirrorError, answer: Response, credentials: Credentials) -> bool:
         if isinstance(fault, CredentialsExpired):

@@ -45,6 +45,16 @@ class StateRows:
         self._caller = caller
         self._said: set[str] = set()
 
+    @property
+    def vacant(self) -> Mapping[str, Any]:
+        """The condition that there is no such row, or one of another incarnation."""
+        life = self.incarnation
+        return {
+            "ConditionExpression": "attribute_not_exists(#kind) OR #life <> :life OR #stream <> :stream",
+            "ExpressionAttributeNames": {"#kind": "kind", "#life": "leaseTableId", "#stream": "streamArn"},
+            "ExpressionAttributeValues": {":life": s(life.lease_table_id), ":stream": s(life.stream_arn)},
+        }
+
     async def remove(self, kind: str, row_id: str, condition: Mapping[str, Any] | None = None) -> None:
         """Remove a row; no error when it is gone already. Raises ConditionFailed."""
         request = {"TableName": self.name, "Key": _key(kind, row_id), **(condition or {})}

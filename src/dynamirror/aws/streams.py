@@ -59,11 +59,17 @@ class DynamoDBStream:
     """A stream by its ARN, as `ports.ChangeStream`."""
 
     def __init__(
-        self, caller: Caller, stream_arn: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        caller: Caller,
+        stream_arn: str,
+        served_s: Callable[[], float] = lambda: 0.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`served_s`: the service's clock as of its last answer; 0: not known."""
         self._caller = caller
         self._arn = stream_arn
         self._what_records = f"GetRecords at {caller.url}"
+        self._served_s = served_s
         self._sleep = sleep
         # DynamoDB Local 2.5.4 ignores the filter and others may refuse it; found out at the first use.
         self._filter_works = True
@@ -96,6 +102,7 @@ class DynamoDBStream:
         answer = await self._caller.call("GetRecords", body)
         page = read(decode_page, answer, Side.SOURCE, self._what_records)
         page.size_bytes = len(answer)
+        page.served_s = self._served_s()
         return page
 
     async def _filtered(self, parent_id: str) -> Listing:

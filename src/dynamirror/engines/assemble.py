@@ -15,6 +15,8 @@ from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.aws.tables import BatchWriter
+from dynamirror.copy.copier import Copier
+from dynamirror.engines.assemble_copy import Shared, assemble_copier, assemble_hold
 from dynamirror.engines.preflight import Facts
 from dynamirror.errors import Side
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
@@ -23,12 +25,12 @@ from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
-from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
 from dynamirror.follow.shard_task import PROOF_LOG_EVERY_S, FollowTools
-from dynamirror.follow.signal import Signal
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
@@ -71,6 +73,8 @@ class Worker:
     coordinator: Coordinator
     applier: Applier
     reconciler: Reconciler
+    # None without a state table.
+    copier: Copier | None
 
 
 def jitter() -> Callable[[], float]:
@@ -96,7 +100,7 @@ def assemble_worker(
     draw = jitter()
     codec = KeyCodec(facts.source.schema)
     table = BatchWriter(connections.destination, settings.destination.table, codec)
-    stream = DynamoDBStream(connections.streams, facts.stream_arn)
+    stream = DynamoDBStream(connections.streams, facts.stream_arn, lambda: connections.streams.served_s)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     state = facts.state
     beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
@@ -116,11 +120,14 @@ def assemble_worker(
     applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile))
     log_limit = LogLimit(clock, PROOF_LOG_EVERY_S)
     budget = Budget(settings.write.resend_bytes_max)
-    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit)
+    hold = assemble_hold(facts, settings)
+    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit, hold)
     fence = fence_of(settings.lease, settings.write, heartbeat=beating is not None)
     held = LeaseTools(leases, clock, fence, beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
     directory = ShardDirectory(stream, leases, clock, draw, settings.read.start)
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
-    return Worker(me, coordinator, applier, reconciler)
+    shared = Shared(clock, draw, metrics, leases, directory, reconciler)
+    copier = assemble_copier(connections, facts, settings, me, hold, shared)
+    return Worker(me, coordinator, applier, reconciler, copier)

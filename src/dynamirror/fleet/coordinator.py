@@ -18,7 +18,7 @@ from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.stop import RETIRE_S, wind_down, within
 from dynamirror.fleet.tenure import Tenure, TenureTools
-from dynamirror.follow.signal import done_within
+from dynamirror.loops.signal import done_within
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import Lease, Taken
 from dynamirror.model.lease_plan import Patience, Watch, expired, left_s, takes

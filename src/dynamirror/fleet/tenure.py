@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.leases import HeldLease, LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
-from dynamirror.follow.patience import CredentialsPatience
 from dynamirror.follow.settling import Aftermath
 from dynamirror.follow.shard_task import Entry, FollowTools, ShardTask
-from dynamirror.follow.signal import Signal, done_within
+from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.signal import Signal, done_within
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import LATEST, Lease, Predecessor, Taken, Terms
 from dynamirror.model.skip import Skip

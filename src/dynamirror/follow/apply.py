@@ -23,10 +23,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from dynamirror.errors import ItemRefused, Retry, Side, Stop, Throttled
-from dynamirror.follow.log_limit import LogLimit
 from dynamirror.follow.send import ApplyTools, Outcome, Pending, Sender
-from dynamirror.follow.signal import Signal
 from dynamirror.follow.window import Window
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
 from dynamirror.model.key import Key

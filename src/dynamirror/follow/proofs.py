@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dynamirror.errors import Retry
-from dynamirror.follow.log_limit import LogLimit
-from dynamirror.follow.signal import Signal
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import Lease
 from dynamirror.model.permit import Permit

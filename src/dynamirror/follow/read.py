@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, Trimmed
-from dynamirror.follow.patience import CredentialsPatience
+from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
@@ -77,6 +77,11 @@ class ShardReader:
         self._iterator: str | None = None
         self._fresh_tried = False
         self._credentials = CredentialsPatience(tools.clock)
+
+    @property
+    def position(self) -> str:
+        """The checkpoint, or the last change that was read."""
+        return self._position
 
     async def pages(self, room: Callable[[], asyncio.Future[None] | None]) -> AsyncGenerator[Page, None]:
         """Every page to the shard's end; waits for `room` (None: there is room) before each read.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dynamirror.errors import ItemRefused, Retry, Side, Unanswered
-from dynamirror.follow.patience import CredentialsPatience
+from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.change import Write
 from dynamirror.model.permit import NEVER
 from dynamirror.model.watermark import PageMark, Watermark

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from dynamirror.errors import LeaseLost, Retry
+from dynamirror.follow.again import pages_up_to
 from dynamirror.follow.apply import Applier
-from dynamirror.follow.log_limit import LogLimit
+from dynamirror.follow.hold import Held, Hold, HoldTools
 from dynamirror.follow.proofs import Proofs, ShardLease
 from dynamirror.follow.read import ReadTools, ShardReader
 from dynamirror.follow.settling import Aftermath, Budget
-from dynamirror.follow.signal import Signal
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page, Write
 from dynamirror.model.coalesce import coalesce
@@ -45,6 +47,7 @@ class FollowTools:
     reconcile: Callable[[Sequence[Write]], None]
     # Of failing proofs, which are many when the lease table is out of reach.
     log_limit: LogLimit
+    hold: HoldTools
 
     @property
     def clock(self) -> Clock:
@@ -76,6 +79,9 @@ class ShardTask:
         self._saved = lease.checkpoint
         self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, entry.at_latest), lease.unread_since_ms)
         self._proofs = Proofs(held, self.watermark, tools.clock, tools.lease.proof_s, tools.log_limit)
+        self._hold = Hold(tools.hold, tools.clock)
+        # Where what was dropped is read again from.
+        self._passed = self.reader.position
         self._aftermath = entry.aftermath
         self._aftermath_over = Signal()
         # Before all pages: no checkpoint passes it before the second sending is durable.
@@ -87,16 +93,17 @@ class ShardTask:
             async with asyncio.TaskGroup() as group:
                 side_tasks = [group.create_task(self._save_regularly()), group.create_task(self._keep_proven())]
                 second = group.create_task(self._send_again())
-                async with contextlib.aclosing(self.reader.pages(self._room)) as pages:
+                side_tasks.append(group.create_task(self._hand_on_held()))
+                async with contextlib.aclosing(self.reader.pages(self._reading_room)) as pages:
                     async for page in pages:
-                        if page.records and not self._proofs.valid:
-                            await self._permitted(page)
-                        self._take(page)
+                        await self._receive(page)
+                await self._hold.emptied()
                 await second
                 await self._settled()
                 for task in side_tasks:
                     task.cancel()
         finally:
+            self._hold.forget()
             if self._aftermath is not None:
                 self._aftermath.forget()
         await self._until_saved(lambda: self._held.checkpoint(SHARD_END, self._skipped_all))
@@ -121,7 +128,8 @@ class ShardTask:
     @property
     def nothing_until_ms(self) -> int | None:
         """Until when the shard had nothing to apply; None: it had something, or it was not read yet."""
-        return self.reader.empty_at_ms if self.watermark.settled and self.watermark.checkpoint is None else None
+        nothing = self.watermark.settled and self.watermark.checkpoint is None and self._hold.empty
+        return self.reader.empty_at_ms if nothing else None
 
     @property
     def quiet(self) -> bool:
@@ -147,18 +155,49 @@ class ShardTask:
             return self._aftermath_over.wait()
         return self._tools.applier.room()
 
-    async def _permitted(self, page: Page) -> None:
-        self._tools.applier.waits(page.size_bytes)
-        try:
-            await self._proofs.permitted()
-        finally:
-            self._tools.applier.waits(-page.size_bytes)
+    def _reading_room(self) -> asyncio.Future[None] | None:
+        """What is held must be received all the same: its time counts from then on."""
+        return None if self._hold.active else self._room()
+
+    async def _receive(self, page: Page) -> None:
+        self._tools.metrics.count("pages_read")
+        if not page.records:
+            return
+        if self._hold.passes(page):
+            await self._hand_on(page)
+        else:
+            # A page behind LATEST cannot be found a second time.
+            self._hold.keep(page, droppable=self._passed != LATEST)
+
+    async def _hand_on_held(self) -> None:
+        while True:
+            held = await self._hold.due()
+            async with contextlib.aclosing(self._pages_of(held)) as pages:
+                async for page in pages:
+                    while (wait := self._room()) is not None:
+                        await wait
+                    await self._hand_on(page)
+            self._hold.handed_on()
+
+    async def _pages_of(self, held: Held) -> AsyncGenerator[Page, None]:
+        if held.page is not None:
+            yield held.page
+            return
+        async for page in pages_up_to(self._tools.read, self.shard_id, self._passed, held.last_sequence):
+            yield page
+
+    async def _hand_on(self, page: Page) -> None:
+        if not self._proofs.valid:
+            self._tools.applier.waits(page.size_bytes)
+            try:
+                await self._proofs.permitted()
+            finally:
+                self._tools.applier.waits(-page.size_bytes)
+        self._take(page)
+        self._passed = page.records[-1].change.sequence_number
 
     def _take(self, page: Page) -> None:
         metrics = self._tools.metrics
-        metrics.count("pages_read")
-        if not page.records:
-            return
         last = page.records[-1].change
         # Behind LATEST nothing is older than the start, whatever the clocks say.
         wanted = page.records if self.reader.at_latest else self._skip.wanted(page.records)

@@ -47,6 +47,8 @@ class Page(msgspec.Struct):
     next_iterator: str | None = msgspec.field(name="NextShardIterator", default=None)
     # Size of the answer on the wire; set by the reader of the stream, never by the service.
     size_bytes: int = 0
+    # The service's clock when the page was served, or a little earlier; seconds since the epoch, 0: not known.
+    served_s: float = 0.0
 
 
 decode_page = msgspec.json.Decoder(Page).decode
@@ -67,6 +69,11 @@ class Write(msgspec.Struct, gc=False):
     def weight_bytes(self) -> int:
         """What it takes in memory, with what is kept beside it while it waits."""
         return len(self.request) + WRITE_BYTES_BESIDE
+
+
+def put_of(item: bytes, key: Key) -> Write:
+    """The write that puts an item, given as JSON, verbatim."""
+    return Write(key, _PUT_HEAD + item + _PUT_TAIL)
 
 
 def write_of(record: Record, key: Key) -> Write:

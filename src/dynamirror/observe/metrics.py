@@ -42,6 +42,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("reconciled_items", "counter", "Items compared with the source and found, or made, the same."),
     Metric("reconcile_repairs", "counter", "Items written because they differed from the source."),
+    Metric("items_copied", "counter", "Items of the copy durable at the destination."),
+    Metric("copy_bytes", "counter", "Bytes of the copy's pages that are durable at the destination, as JSON."),
     Metric("throttles", "counter", "Requests that the destination answered with: not now."),
     Metric("leases_held", "gauge", "Shards that this worker has now."),
     Metric("lag_s", "distribution", "Age of a change, by the stream's time stamp, when it became durable."),

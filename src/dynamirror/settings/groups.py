@@ -86,6 +86,36 @@ class WriteSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldSettings:
+    """How changes wait while a copy runs."""
+
+    # H: from the receipt of a change to its sending. More than D + T + L + drift.
+    hold_s: float = 60.0
+    # A: a change older than H + A by its own stamp and the service's clock need not wait.
+    age_s: float = 300.0
+    # X: a worker that has read "no copy" so lately does not hold.
+    known_s: float = 10.0
+    # Bytes of pages that wait in memory; what is beyond is read again when it is due.
+    bytes_max: int = 48 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CopySettings:
+    """How the table is copied."""
+
+    # Begin a copy unless the task has one already.
+    wanted: bool = False
+    segments: int = 64
+    # By one worker at the same time.
+    segments_at_once: int = 8
+    requests_in_flight_max: int = 32
+    # D: a page is sent so long after its reading was begun at the latest.
+    page_life_s: float = 10.0
+    # The row of the copy is read so often: twice within X (HoldSettings.known_s) at least.
+    watch_s: float = 2.5
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseSettings:
     """How leases are kept. `docs/LEASES.md` has the reasons of each figure."""
 
@@ -134,6 +164,8 @@ class ReplicationSettings:
     read: ReadSettings = field(default_factory=ReadSettings)
     write: WriteSettings = field(default_factory=WriteSettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
+    hold: HoldSettings = field(default_factory=HoldSettings)
+    copy: CopySettings = field(default_factory=CopySettings)
     log: LogSettings = field(default_factory=LogSettings)
     checks: CheckSettings = field(default_factory=CheckSettings)
     publish_cloudwatch: bool = True

@@ -199,6 +199,7 @@ class MemoryStream:
         answer = b'{"Records":[' + b",".join(records) + b"]" + following + b"}"
         page = decode_page(answer)
         page.size_bytes = len(answer)
+        page.served_s = self._clock.wall_s()
         return page
 
     def _token(self, shard_id: str, position: int) -> str:

@@ -24,7 +24,7 @@ class Naps:
 
 def stream(*answers: Any) -> tuple[ScriptedCaller, DynamoDBStream, Naps]:
     caller, naps = ScriptedCaller(*answers), Naps()
-    return caller, DynamoDBStream(caller, ARN, naps), naps
+    return caller, DynamoDBStream(caller, ARN, sleep=naps), naps
 
 
 def shard(shard_id: str, parent: str | None = None, last: str | None = None) -> Any:
@@ -158,7 +158,17 @@ async def test_the_end_of_a_shard_is_no_iterator() -> None:
         assert (await it.read("i", 1)).next_iterator is None
 
 
-@pytest.mark.parametrize("answer", [{}, {"ok": True}, {"NextShardIterator": "i2"}, {"Records": None}, b'{"Records":['])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"ok": True},
+        {"NextShardIterator": "i2"},
+        {"Records": None},
+        b'{"Records":[',
+        b'{"Records":[],"NextShardIterator":"\xff"}',
+    ],
+)
 async def test_a_page_that_does_not_name_its_records_is_none(answer: Any) -> None:
     """Without records and iterator it would be the end of the shard, with an iterator a page that is lost."""
     _, it, _ = stream(answer)

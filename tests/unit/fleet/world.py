@@ -15,20 +15,22 @@ from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
-from dynamirror.follow.log_limit import LogLimit
+from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
 from dynamirror.follow.shard_task import FollowTools
-from dynamirror.follow.signal import Signal
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Page, Write
+from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
 from dynamirror.model.shard_graph import Listing, Shard, Start
 from dynamirror.observe.metrics import Metrics
 from dynamirror.settings.bounds import fence_of
-from dynamirror.settings.groups import LeaseSettings, ReadSettings, WriteSettings
+from dynamirror.settings.groups import HoldSettings, LeaseSettings, ReadSettings, WriteSettings
 from dynamirror.testing.faults import Fault, Faults, Line, no_faults
 from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_stream import MemoryStream
@@ -134,8 +136,11 @@ class Worker:
         self.applier = Applier(ApplyTools(table, self.clock, draw, self.metrics, write, self.late.extend))
         read = ReadTools(stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(32))
         budget = Budget(write.resend_bytes_max)
+        self.knowledge = CopyKnowledge(float("inf"))
+        hold = HoldTools(self.knowledge, Signal(), HoldSettings(), Budget(1_000_000))
+        limit = LogLimit(self.clock, 10)
         follow = FollowTools(
-            read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend, LogLimit(self.clock, 10)
+            read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend, limit, hold
         )
         beating = Heartbeat(self.state, self.clock, name, {}, self.settings.heartbeat_s) if self.state else None
         terms = Terms(name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)

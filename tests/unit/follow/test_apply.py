@@ -22,8 +22,8 @@ from dynamirror.errors import (
     Unreachable,
 )
 from dynamirror.follow.apply import BATCH_BYTES_MAX, BATCH_WRITES_MAX, Applier
-from dynamirror.follow.patience import CREDENTIALS_PATIENCE_S
 from dynamirror.follow.send import ApplyTools
+from dynamirror.loops.patience import CREDENTIALS_PATIENCE_S
 from dynamirror.model.change import Write
 from dynamirror.model.key import Key
 from dynamirror.model.permit import Permit

@@ -10,19 +10,22 @@ import pytest
 
 from dynamirror.errors import Gap, LeaseLost, Side, Stop, Throttled
 from dynamirror.follow.apply import Applier
-from dynamirror.follow.log_limit import LogLimit
+from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Aftermath, Budget
 from dynamirror.follow.shard_task import Entry, FollowTools, ShardTask
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
+from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease
 from dynamirror.model.permit import Permit
 from dynamirror.model.skip import Skip
 from dynamirror.model.watermark import Watermark
 from dynamirror.observe.metrics import Metrics
-from dynamirror.settings.groups import LeaseSettings, ReadSettings, WriteSettings
+from dynamirror.settings.groups import HoldSettings, LeaseSettings, ReadSettings, WriteSettings
 from dynamirror.testing.faults import Fault, Faults, Line, Scripted, no_faults
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
@@ -66,7 +69,9 @@ class Held:
 class World:
     """One shard, one destination, one applier."""
 
-    def __init__(self, write_faults: Faults = no_faults) -> None:
+    def __init__(
+        self, write_faults: Faults = no_faults, hold_bytes_max: int = 1_000_000, known_s: float = float("inf")
+    ) -> None:
         self.clock = VirtualClock()
         self.stream = MemoryStream(self.clock, Line(latency_s=0.01))
         self.source = MemorySource(CODEC, self.stream)
@@ -77,6 +82,7 @@ class World:
         tools = ApplyTools(self.destination, self.clock, draw, self.metrics, WriteSettings(), self.late.extend)
         self.applier = Applier(tools)
         self.budget = Budget(10_000)
+        self.knowledge = CopyKnowledge(known_s)
         read = ReadTools(self.stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(4))
         self.tools = FollowTools(
             read,
@@ -87,6 +93,7 @@ class World:
             self.budget,
             self.late.extend,
             LogLimit(self.clock, 10),
+            HoldTools(self.knowledge, Signal(), HoldSettings(), Budget(hold_bytes_max)),
         )
         self.held = Held(self.clock)
         [self.shard_id] = self.stream.open_shards()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dynamirror.follow.signal import Signal, done_within
+from dynamirror.loops.signal import Signal, done_within
 from dynamirror.testing.virtual_time import run_virtual
 
 

@@ -1,0 +1,122 @@
+"""The rows of a copy in the state table, as `ports.CopyStore`."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from dynamirror.aws.state_rows import Incarnation, StateRows
+from dynamirror.aws.wire import Caller, Row, Value, n, s
+from dynamirror.errors import ConditionFailed, Side, Stop
+from dynamirror.model.copy import Copy, Phase, Segment
+
+_COPY, _SEGMENT, _TASK = "copy", "segment", "task"
+# Row ids sort as their numbers do.
+_DIGITS = 6
+
+T = TypeVar("T")
+
+
+class CopyRows:
+    """One task's."""
+
+    def __init__(self, caller: Caller, name: str, incarnation: Incarnation) -> None:
+        self._rows = StateRows(caller, name, incarnation)
+
+    async def copy(self) -> Copy | None:
+        """See ports.CopyStore. Raises Stop for a row that cannot be read."""
+        row = await self._rows.row(_COPY, _TASK)
+        if row is None or not self._rows.incarnation.owns(row):
+            return None
+        return _read(self._rows.name, _copy_of, row)
+
+    async def put_copy(self, copy: Copy, before: Copy | None) -> None:
+        """See ports.CopyStore."""
+        attributes = {
+            "phase": s(copy.phase.value),
+            "segments": n(copy.segments),
+            "beganMs": n(copy.began_ms),
+            "wasEmpty": {"BOOL": copy.was_empty},
+            "needsVerify": {"BOOL": copy.needs_verify},
+            "version": n(copy.version),
+        }
+        condition = self._rows.vacant if before is None else _is("version", before.version)
+        await self._rows.put(_COPY, _TASK, attributes, condition)
+
+    async def segments(self) -> list[Segment]:
+        """See ports.CopyStore. Raises Stop for a row that cannot be read."""
+        return [_read(self._rows.name, _segment_of, row) for row in await self._rows.rows(_SEGMENT)]
+
+    async def make_segment(self, segment: Segment) -> None:
+        """See ports.CopyStore. A row of an earlier life of the task is written over."""
+        with suppress(ConditionFailed):
+            await self._rows.put(_SEGMENT, _id(segment), _segment_row(segment), self._rows.vacant)
+
+    async def put_segment(self, segment: Segment, before: Segment) -> None:
+        """See ports.CopyStore."""
+        await self._rows.put(_SEGMENT, _id(segment), _segment_row(segment), _is("claim", before.claim))
+
+
+def _id(segment: Segment) -> str:
+    return f"{segment.number:0{_DIGITS}}"
+
+
+def _segment_row(segment: Segment) -> Mapping[str, Value]:
+    row: dict[str, Value] = {
+        "claim": n(segment.claim),
+        "done": {"BOOL": segment.done},
+        "read": n(segment.read),
+        "written": n(segment.written),
+        "parked": n(segment.parked),
+        "bytes": n(segment.size_bytes),
+    }
+    if segment.owner is not None:
+        row["worker"] = s(segment.owner)
+    if segment.after:
+        # As text: the state table need not know the item's attributes, and keeps binary keys as they came.
+        row["after"] = s(segment.after.decode())
+    return row
+
+
+def _is(counter: str, value: int) -> Mapping[str, Any]:
+    """The condition that nobody has written the row since; every write moves the counter."""
+    return {
+        "ConditionExpression": "#counter = :counter",
+        "ExpressionAttributeNames": {"#counter": counter},
+        "ExpressionAttributeValues": {":counter": n(value)},
+    }
+
+
+def _copy_of(row: Row) -> Copy:
+    return Copy(
+        Phase(row["phase"]["S"]),
+        int(row["segments"]["N"]),
+        int(row["beganMs"]["N"]),
+        row["wasEmpty"]["BOOL"] is True,
+        int(row["version"]["N"]),
+        row["needsVerify"]["BOOL"] is True,
+    )
+
+
+def _segment_of(row: Row) -> Segment:
+    return Segment(
+        int(row["id"]["S"]),
+        row["worker"]["S"] if "worker" in row else None,
+        int(row["claim"]["N"]),
+        row["done"]["BOOL"] is True,
+        row["after"]["S"].encode() if "after" in row else b"",
+        int(row["read"]["N"]),
+        int(row["written"]["N"]),
+        int(row["parked"]["N"]),
+        int(row["bytes"]["N"]),
+    )
+
+
+def _read(table: str, of: Callable[[Row], T], row: Row) -> T:
+    try:
+        return of(row)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Stop(
+            Side.STATE,
+            f"the state table {table} has a row of the copy that cannot be read ({error!r}): mend it, or delete the "
+            "task's lease table and its state table to start the task anew",
+        ) from error

@@ -1,0 +1,1 @@
+"""Copying a table while its changes are applied."""

@@ -1,0 +1,122 @@
+"""The phases of a copy, moved on by whichever worker finds that it is time (R-1, R-2).
+
+announced   X long, until nobody can still believe that there is no copy
+copying     until every segment is done
+done        H long: a page of a worker that lost its segment, or a write without an answer, may still land
+over        nobody holds any more
+
+Each step is one conditional write of the copy's row: of two workers that take it at once one is refused.
+"""
+
+import logging
+
+from dynamirror.copy.tools import CopyTools
+from dynamirror.errors import ConditionFailed, Side, Stop
+from dynamirror.model.copy import Copy, Phase, Segment
+from dynamirror.model.lease import Lease
+from dynamirror.model.permit import NEVER
+
+log = logging.getLogger("dynamirror.copy")
+
+
+class Phases:
+    """One worker's view: since when, on its own clock, it has seen the copy in its phase."""
+
+    def __init__(self, tools: CopyTools) -> None:
+        self._tools = tools
+        self._seen: Phase | None = None
+        self._seen_at_s = NEVER
+
+    async def announce(self, began_ms: int, was_empty: bool) -> Copy:
+        """The task's copy, announced now unless it has one. Raises Retry; Stop while a worker that would not hold has
+        a lease."""
+        store = self._tools.store
+        copy = await store.copy()
+        if copy is not None:
+            return copy
+        strangers = _strangers(await self._tools.leases.scan(consistent=True))
+        if strangers:
+            raise Stop(
+                Side.STATE,
+                f"a copy beside {strangers[0].owner}, which has the lease of {strangers[0].shard_id}, would not be "
+                "sound: a Java worker, or one without rights to the state table, does not wait for the copy. Stop it "
+                "first, or copy by other means and compare the tables then",
+            )
+        copy = Copy(Phase.ANNOUNCED, self._tools.settings.copy.segments, began_ms, was_empty)
+        try:
+            await store.put_copy(copy, None)
+        except ConditionFailed:
+            return await self.announce(began_ms, was_empty)
+        _say(copy)
+        return copy
+
+    async def look(self, leases_made: bool) -> Copy | None:
+        """Read the copy's row, let the appliers know, and move it on if it is time. Raises Retry, Stop.
+
+        `leases_made`: every listed shard has its lease row; before, nothing may be read (design: the copy begins after
+        the stream does).
+        """
+        tools = self._tools
+        asked_at_s = tools.clock.boottime_s()
+        copy = await tools.store.copy()
+        tools.knowledge.learn(copy, asked_at_s)
+        tools.learned.notify()
+        if copy is None:
+            return None
+        now_s = tools.clock.boottime_s()
+        if copy.phase is not self._seen:
+            self._seen, self._seen_at_s = copy.phase, now_s
+        moved = await self._next(copy, now_s - self._seen_at_s, leases_made)
+        if moved is None:
+            return copy
+        try:
+            await tools.store.put_copy(moved, copy)
+        except ConditionFailed:
+            return copy
+        if moved.phase is not copy.phase:
+            _say(moved)
+        return moved
+
+    async def _next(self, copy: Copy, seen_s: float, leases_made: bool) -> Copy | None:
+        """The row that should follow; None: it stays."""
+        tools, hold = self._tools, self._tools.settings.hold
+        if copy.phase is not Phase.OVER and not copy.needs_verify:
+            strangers = _strangers(await tools.leases.scan())
+            if strangers:
+                return _doubted(copy, strangers[0])
+        match copy.phase:
+            case Phase.ANNOUNCED:
+                # Its pages are read consistently, so nothing has to be added for what a reading is behind.
+                if leases_made and seen_s > hold.known_s + tools.settings.write.clock_drift_s:
+                    for number in range(copy.segments):
+                        await tools.store.make_segment(Segment(number))
+                    return copy.moved(Phase.COPYING)
+            case Phase.COPYING:
+                if all(segment.done for segment in await tools.store.segments()):
+                    return copy.moved(Phase.DONE)
+            case Phase.DONE:
+                if seen_s > hold.hold_s + tools.settings.write.clock_drift_s:
+                    return copy.moved(Phase.OVER)
+            case Phase.OVER:
+                pass
+        return None
+
+
+def _strangers(rows: list[Lease]) -> list[Lease]:
+    """Leases of owners that know nothing of the copy: Java workers, and those without a state table."""
+    owned = [row for row in rows if row.owner is not None and not row.finished]
+    return [row for row in owned if row.terms_in_force is None or not row.terms_in_force.heartbeat]
+
+
+def _doubted(copy: Copy, stranger: Lease) -> Copy:
+    log.error(
+        "%s has the lease of %s and does not wait for the copy: compare the tables once the copy is over",
+        stranger.owner,
+        stranger.shard_id,
+        extra={"event": "copy_unsound", "facts": {"owner": stranger.owner, "shard": stranger.shard_id}},
+    )
+    return copy.doubted()
+
+
+def _say(copy: Copy) -> None:
+    log.info("the copy is %s", copy.phase.value, extra={"event": "copy_phase", "facts": {"phase": copy.phase.value}})

@@ -1,0 +1,115 @@
+"""One segment from its last page to its end, under a claim of this worker."""
+
+import logging
+
+import msgspec
+
+from dynamirror.copy.page import PageLife, PageSender
+from dynamirror.copy.tools import CopyTools
+from dynamirror.errors import ConditionFailed, Retry
+from dynamirror.model.backoff import Backoff
+from dynamirror.model.copy import Segment
+from dynamirror.model.item_key import ItemKeys
+from dynamirror.ports import ScanPage
+
+RETRY = Backoff(first_s=0.1, most_s=5.0)
+# Items of a page: begun small, doubled while pages are written fast, halved when they are not (inequality 9).
+ITEMS_FIRST = 100
+ITEMS_MAX = 2000
+
+log = logging.getLogger("dynamirror.copy")
+
+
+class SegmentLost(Exception):
+    """Another worker has the segment."""
+
+
+class SegmentCopier:
+    """Copies one segment. The row is written before each page: it proves the claim, and saves what is durable."""
+
+    def __init__(self, tools: CopyTools, sender: PageSender, segment: Segment, segments: int) -> None:
+        """`segment`: as it stands in the row, claimed by this worker or not."""
+        self._tools = tools
+        self._sender = sender
+        self._segment = segment
+        self._segments = segments
+        self._items_max = ITEMS_FIRST
+        self._keys = ItemKeys(tools.codec)
+
+    async def run(self) -> None:
+        """Return at the segment's end. Raises SegmentLost, Stop."""
+        wanted = self._segment.claimed(self._tools.worker)
+        attempt = 0
+        while not self._segment.done:
+            try:
+                wanted = await self._page(wanted)
+                attempt = 0
+            except Retry as error:
+                self._tools.credentials.failed(error)
+                self._report(attempt, error)
+                await self._tools.clock.sleep(RETRY.delay_s(attempt, self._tools.random))
+                attempt += 1
+
+    async def _page(self, wanted: Segment) -> Segment:
+        """Save the row `wanted`, then copy one page; returns the row to save next. Raises Retry, SegmentLost, Stop.
+
+        The page's life begins first. Otherwise: 1 the claim is proven; 2 the process is frozen, the copy ends, and the
+        holding; 3 it thaws, reads, and believes its page fresh, while a change made since is on its way (A-8b).
+        """
+        tools = self._tools
+        copy = tools.settings.copy
+        life = PageLife(tools.clock.boottime_s, tools.clock.wall_s, copy.page_life_s)
+        await self._save(wanted)
+        if self._segment.done:
+            return wanted
+        page = await tools.source.scan(self._segment.number, self._segments, self._segment.after, self._items_max)
+        outcome = await self._sender.send(page, life)
+        if outcome.late:
+            # The page is read again; what left late may come over a newer image until it is reconciled.
+            await tools.reconcile(outcome.late)
+            return self._again()
+        self._pace(life.left_s / copy.page_life_s)
+        return self._next(page, outcome.prefix)
+
+    def _next(self, page: ScanPage, prefix: int) -> Segment:
+        """The row once the first `prefix` items of the page are durable."""
+        tools = self._tools
+        tools.metrics.count("items_copied", prefix)
+        if prefix == len(page.items):
+            tools.metrics.count("copy_bytes", page.size_bytes)
+            return self._segment.advanced(page.last_key, prefix, prefix, page.size_bytes)
+        if not prefix:
+            return self._again()
+        after = msgspec.json.encode(self._keys.of(page.items[prefix - 1]).attributes)
+        size_bytes = page.size_bytes * prefix // len(page.items)
+        tools.metrics.count("copy_bytes", size_bytes)
+        return self._segment.advanced(after, prefix, prefix, size_bytes)
+
+    def _again(self) -> Segment:
+        return self._segment.claimed(self._tools.worker)
+
+    def _pace(self, left: float) -> None:
+        """`left`: share of the page's life that was left when it was written."""
+        if left > 0.75:
+            self._items_max = min(ITEMS_MAX, self._items_max * 2)
+        elif left < 0.5:
+            self._items_max = max(1, self._items_max // 2)
+
+    async def _save(self, wanted: Segment) -> None:
+        """Write the row, if nobody else has. Idempotent: an earlier attempt may have been applied unseen."""
+        try:
+            await self._tools.store.put_segment(wanted, self._segment)
+        except ConditionFailed:
+            rows = {row.number: row for row in await self._tools.store.segments()}
+            if rows.get(wanted.number) != wanted:
+                raise SegmentLost(f"segment {wanted.number} is another worker's") from None
+        self._segment = wanted
+
+    def _report(self, attempt: int, error: Retry) -> None:
+        if attempt % 10 == 0:
+            log.warning(
+                "copying segment %d: %s; trying again",
+                self._segment.number,
+                error,
+                extra={"event": "copy_retry", "facts": {"segment": self._segment.number, "attempt": attempt}},
+            )

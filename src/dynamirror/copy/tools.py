@@ -1,0 +1,46 @@
+"""What a copy is given from outside."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.signal import Signal
+from dynamirror.model.change import Write
+from dynamirror.model.copy import CopyKnowledge
+from dynamirror.model.key import KeyCodec
+from dynamirror.ports import Clock, CopyStore, DestinationTable, ItemSource, LeaseStore, MetricSink, StateStore
+from dynamirror.settings.groups import CopySettings, HoldSettings, WriteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CopySettingsInForce:
+    """The groups that a copy looks at."""
+
+    copy: CopySettings
+    hold: HoldSettings
+    write: WriteSettings
+    # A worker is dead when its heartbeat has stood still for so long.
+    silence_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CopyTools:
+    """What all segments of a worker share."""
+
+    store: CopyStore
+    state: StateStore
+    leases: LeaseStore
+    source: ItemSource
+    destination: DestinationTable
+    codec: KeyCodec
+    clock: Clock
+    random: Callable[[], float]
+    metrics: MetricSink
+    settings: CopySettingsInForce
+    worker: str
+    credentials: CredentialsPatience
+    # What this worker knows of the copy, for its appliers; `learned` is notified when it may have changed.
+    knowledge: CopyKnowledge
+    learned: Signal
+    # Makes the duty durable to reconcile items that may have been written too late (R-10).
+    reconcile: Callable[[Sequence[Write]], Awaitable[None]]

@@ -1,0 +1,76 @@
+"""Joins the sides of a worker's share in a copy, and of the holding of changes meanwhile."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dynamirror.aws.connect import Connections
+from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.scan import TableScan
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.tables import BatchWriter
+from dynamirror.copy.copier import Copier
+from dynamirror.copy.tools import CopySettingsInForce, CopyTools
+from dynamirror.engines.preflight import Facts
+from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.follow.hold import HoldTools
+from dynamirror.follow.settling import Budget
+from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.signal import Signal
+from dynamirror.model.change import Write
+from dynamirror.model.copy import CopyKnowledge
+from dynamirror.model.key import KeyCodec
+from dynamirror.model.task_name import state_table_name
+from dynamirror.ports import Clock, LeaseStore, MetricSink
+from dynamirror.prove.reconcile import Reconciler
+from dynamirror.settings.groups import ReplicationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a worker's copy shares with the rest of it."""
+
+    clock: Clock
+    random: Callable[[], float]
+    metrics: MetricSink
+    leases: LeaseStore
+    directory: ShardDirectory
+    reconciler: Reconciler
+
+
+def assemble_hold(facts: Facts, settings: ReplicationSettings) -> HoldTools:
+    """Without a state table nothing can be known of a copy, and none can be begun: nothing is held then."""
+    known_s = settings.hold.known_s if facts.state is not None else float("inf")
+    return HoldTools(CopyKnowledge(known_s), Signal(), settings.hold, Budget(settings.hold.bytes_max))
+
+
+def assemble_copier(
+    connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, hold: HoldTools, shared: Shared
+) -> Copier | None:
+    """None without a state table."""
+    if facts.state is None:
+        return None
+
+    async def reconcile(writes: Sequence[Write]) -> None:
+        shared.reconciler.add_writes(writes, shared.clock.boottime_s())
+        await shared.reconciler.flush()
+
+    codec = KeyCodec(facts.source.schema)
+    life = Incarnation(facts.lease_table.table_id, facts.stream_arn)
+    tools = CopyTools(
+        CopyRows(connections.state, state_table_name(settings.task.lease_table), life),
+        facts.state,
+        shared.leases,
+        TableScan(connections.source, settings.source.table),
+        BatchWriter(connections.destination, settings.destination.table, codec),
+        codec,
+        shared.clock,
+        shared.random,
+        shared.metrics,
+        CopySettingsInForce(settings.copy, settings.hold, settings.write, settings.lease.duration_s),
+        me,
+        CredentialsPatience(shared.clock),
+        hold.knowledge,
+        hold.learned,
+        reconcile,
+    )
+    return Copier(tools, shared.directory.synced.is_set)

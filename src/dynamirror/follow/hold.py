@@ -1,0 +1,138 @@
+"""While a copy runs, changes wait (R-1): what the copy read before a change was made must be written before the change.
+
+    1 a page of the copy is read, with v1 of an item
+    2 the item is changed, or deleted; the change is received, and would be sent at once
+    3 the page is written: v1 stands over v2, or a deleted item is back
+
+A page of the copy is sent D after it was read at the latest, and lands T + L later at the latest, so a change waits for
+H > D + T + L from its receipt. One that is older than H + A by its own stamp and the service's clock, as in a
+backlog, need not wait: it is that old whatever the clocks (R-3).
+
+What waits costs memory up to a budget. Beyond it a page is dropped, and read again when it is due: the place up to
+which it reached, and when, is kept.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from dynamirror.follow.settling import Budget
+from dynamirror.loops.signal import Signal
+from dynamirror.model.change import Page
+from dynamirror.model.copy import CopyKnowledge
+from dynamirror.ports import Clock
+from dynamirror.settings.groups import HoldSettings
+
+# Dropped pages that become due within so long are remembered as one.
+TOGETHER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTools:
+    """What all shards of a worker share. `learned` is notified whenever the knowledge may have changed."""
+
+    knowledge: CopyKnowledge
+    learned: Signal
+    settings: HoldSettings
+    budget: Budget
+
+
+@dataclass(slots=True)
+class Held:
+    """A page that waits, or (`page` None) what was dropped up to a place in the stream."""
+
+    last_sequence: str
+    due_at_s: float
+    page: Page | None
+    first_due_at_s: float
+
+
+class Hold:
+    """The pages of one shard that wait, in stream order."""
+
+    def __init__(self, tools: HoldTools, clock: Clock) -> None:
+        self._tools = tools
+        self._clock = clock
+        self._held: deque[Held] = deque()
+        self._changed = Signal()
+
+    def __repr__(self) -> str:
+        return f"Hold({len(self._held)} held)"
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waits, nor is being handed on."""
+        return not self._held
+
+    @property
+    def active(self) -> bool:
+        """Something waits, or would have to."""
+        return bool(self._held) or self._holds
+
+    @property
+    def _holds(self) -> bool:
+        return self._tools.knowledge.holds(self._clock.boottime_s())
+
+    def passes(self, page: Page) -> bool:
+        """Whether a page that was just received may be handed on at once."""
+        return not self._held and (not self._holds or self._wait_s(page) <= 0)
+
+    def keep(self, page: Page, droppable: bool = True) -> None:
+        """Let a page with records wait that was just received."""
+        due_at_s = self._clock.boottime_s() + self._wait_s(page)
+        last = page.records[-1].change.sequence_number
+        budget = self._tools.budget
+        if not droppable or budget.used + page.size_bytes <= budget.bytes_max:
+            budget.used += page.size_bytes
+            self._held.append(Held(last, due_at_s, page, due_at_s))
+        elif self._held and self._held[-1].page is None and due_at_s - self._held[-1].first_due_at_s <= TOGETHER_S:
+            before = self._held[-1]
+            before.last_sequence, before.due_at_s = last, max(before.due_at_s, due_at_s)
+        else:
+            self._held.append(Held(last, due_at_s, None, due_at_s))
+        self._changed.notify()
+
+    async def due(self) -> Held:
+        """The first that waits, once it is due. It goes on waiting until `handed_on`."""
+        while True:
+            if not self._held:
+                await self._changed.wait()
+                continue
+            left_s = self._held[0].due_at_s - self._clock.boottime_s()
+            if left_s <= 0 or not self._holds:
+                return self._held[0]
+            learned = self._tools.learned.wait()
+            timer = asyncio.ensure_future(self._clock.sleep(left_s))
+            try:
+                await asyncio.wait([learned, timer], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                learned.cancel()
+                timer.cancel()
+
+    def handed_on(self) -> None:
+        """The first that waited waits no more."""
+        held = self._held.popleft()
+        self._give_back(held)
+        self._changed.notify()
+
+    async def emptied(self) -> None:
+        """Return once nothing waits."""
+        while self._held:
+            await self._changed.wait()
+
+    def forget(self) -> None:
+        """The tenure is over: the next one reads all of it again. Idempotent."""
+        while self._held:
+            self._give_back(self._held.popleft())
+
+    def _give_back(self, held: Held) -> None:
+        if held.page is not None:
+            self._tools.budget.used -= held.page.size_bytes
+
+    def _wait_s(self, page: Page) -> float:
+        """How long from its receipt on the page has to wait."""
+        settings = self._tools.settings
+        if not page.served_s:
+            return settings.hold_s
+        newest_s = max(record.change.created_s for record in page.records)
+        return min(settings.hold_s, newest_s + settings.hold_s + settings.age_s - page.served_s)

@@ -1,0 +1,200 @@
+"""While a copy runs a change is sent H after it was received, not earlier and not much later (R-1, R-3)."""
+
+import asyncio
+
+import pytest
+
+from dynamirror.model.change import Write
+from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.lease import SHARD_END
+from dynamirror.testing.virtual_time import run_virtual
+from tests.unit.follow.test_shard_task import World, cancelled, ended
+
+HOLD_S = 60.0
+COPYING = Copy(Phase.COPYING, 4, 0, True)
+
+
+def copying(hold_bytes_max: int = 1_000_000) -> World:
+    world = World(hold_bytes_max=hold_bytes_max, known_s=10.0)
+    world.knowledge.learn(COPYING, world.clock.boottime_s())
+    return world
+
+
+def over(world: World) -> None:
+    world.knowledge.learn(COPYING.moved(Phase.OVER), world.clock.boottime_s())
+    world.tools.hold.learned.notify()
+
+
+def test_a_change_waits_for_the_hold_from_its_receipt() -> None:
+    async def scenario() -> None:
+        world = copying()
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(HOLD_S - 1)
+            assert world.destination.items == {}
+            await asyncio.sleep(3)
+            assert world.destination.items == world.source.items
+            assert world.tools.hold.budget.used == 0
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_a_key_that_changes_all_the_time_is_written_all_the_time_and_never_too_early() -> None:
+    """A-5, A-6: only what is due is coalesced."""
+
+    async def scenario() -> None:
+        world = copying()
+        made: dict[str, float] = {}
+        late: list[float] = []
+
+        def watch(write: Write) -> None:
+            late.append(world.clock.boottime_s() - made[write.sequence_number])
+
+        world.destination._watch = watch
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            for value in range(60):
+                [sequence] = world.put("hot", value=value)
+                made[sequence] = world.clock.boottime_s()
+                await asyncio.sleep(10)
+            await cancelled(task)
+        assert len(late) >= 50
+        assert min(late) >= HOLD_S
+        assert max(late) <= HOLD_S + 5
+
+    run_virtual(scenario())
+
+
+def test_a_backlog_does_not_wait() -> None:
+    """A-7: held whole, it could be trimmed before its turn."""
+
+    async def scenario() -> None:
+        world = copying()
+        world.put(*(f"k{number}" for number in range(3000)))
+        await asyncio.sleep(7 * 60)
+        world.put("young")
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            await asyncio.sleep(10)
+            # The page with the young one waits; those before it do not.
+            assert len(world.destination.items) >= 2000
+            assert "young" not in world.destination.items
+            await asyncio.sleep(HOLD_S)
+            assert world.destination.items == world.source.items
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_what_the_memory_cannot_hold_is_read_again_when_it_is_due() -> None:
+    async def scenario() -> None:
+        world = copying(hold_bytes_max=2_000)
+        used = []
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            for number in range(200):
+                world.put(f"k{number % 50}", value=number)
+                used.append(world.tools.hold.budget.used)
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(HOLD_S + 5)
+            assert max(used) <= 2_000
+            assert world.destination.items == world.source.items
+            await asyncio.sleep(2)
+            assert world.held.positions
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_what_is_read_again_is_not_sent_before_its_time() -> None:
+    async def scenario() -> None:
+        world = copying(hold_bytes_max=0)
+        made: dict[str, float] = {}
+        waited: list[float] = []
+
+        def watch(write: Write) -> None:
+            waited.append(world.clock.boottime_s() - made[write.sequence_number])
+
+        world.destination._watch = watch
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            for number in range(300):
+                [sequence] = world.put(f"k{number}")
+                made[sequence] = world.clock.boottime_s()
+                await asyncio.sleep(0.3)
+            await asyncio.sleep(HOLD_S + 5)
+            await cancelled(task)
+        assert len(waited) == 300
+        assert min(waited) >= HOLD_S
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("hold_bytes_max", [0, 1_000_000])
+def test_when_the_copy_is_over_nothing_waits_any_more(hold_bytes_max: int) -> None:
+    async def scenario() -> None:
+        world = copying(hold_bytes_max)
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a", "b")
+            await asyncio.sleep(5)
+            assert world.destination.items == {}
+            over(world)
+            await asyncio.sleep(1)
+            assert world.destination.items == world.source.items
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_a_worker_that_knows_nothing_holds() -> None:
+    """A-3: its belief that there is no copy lasts for a while only."""
+
+    async def scenario() -> None:
+        world = World(known_s=10.0)
+        world.knowledge.learn(None, world.clock.boottime_s())
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(2)
+            assert "a" in world.destination.items
+            await asyncio.sleep(15)
+            world.put("b")
+            await asyncio.sleep(30)
+            assert "b" not in world.destination.items
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_a_shard_ends_only_when_nothing_waits() -> None:
+    async def scenario() -> None:
+        world = copying()
+        world.put("a")
+        world.stream.roll(world.shard_id)
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            await asyncio.sleep(HOLD_S - 5)
+            assert world.held.positions == []
+            assert await ended(task) is None
+        assert world.held.positions[-1] == SHARD_END
+        assert world.destination.items == world.source.items
+
+    run_virtual(scenario())
+
+
+def test_a_task_that_ends_early_gives_its_memory_back() -> None:
+    async def scenario() -> None:
+        world = copying()
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(5)
+            assert world.tools.hold.budget.used > 0
+            await cancelled(task)
+        assert world.tools.hold.budget.used == 0
+        assert world.held.positions == []
+
+    run_virtual(scenario())
