@@ -13,6 +13,7 @@ import msgspec
 
 from dynamirror.aws.faults import InUse, not_dynamodb
 from dynamirror.aws.service import Service
+from dynamirror.aws.wire import UNREADABLE
 from dynamirror.errors import NotFound, Refused, Retry, Stop
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.key import KeyAttribute, KeySchema
@@ -212,7 +213,7 @@ class ControlPlane:
         answer = await service.call(operation, body)
         try:
             return msgspec.json.decode(answer, type=shape)
-        except msgspec.DecodeError as failure:
+        except UNREADABLE as failure:
             raise not_dynamodb(self.side, service.url, 200) from failure
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from dynamirror.aws.wire import UNREADABLE
 from dynamirror.errors import (
     AccessDenied,
     ConditionFailed,
@@ -99,7 +100,7 @@ def fault_of(side: Side, operation: str, target: str, answer: tuple[str, int, by
     url, status, body = answer
     try:
         error = _decode_error(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return _unnamed(Fault(side, operation, target, url, status))
     name = error.type.rpartition("#")[2].partition(":")[0]
     said = (error.message or error.Message or "")[:_MESSAGE_LENGTH_MAX]

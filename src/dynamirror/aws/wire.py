@@ -18,6 +18,8 @@ Row: TypeAlias = Mapping[str, Value]
 PAGES_MAX = 10_000
 
 encode = msgspec.json.Encoder().encode
+# What a decoder raises: the form is another, the text is no UTF-8, a key that should be a number is none.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError)
 
 T = TypeVar("T")
 
@@ -72,7 +74,7 @@ def read(decode: Callable[[bytes], T], answer: bytes, side: Side, what: str) -> 
     """`answer` decoded. Raises Unanswered when it is not the documented form: whether it was applied is unknown."""
     try:
         return decode(answer)
-    except (msgspec.MsgspecError, ArithmeticError) as failure:  # the latter: a key that should be a number
+    except UNREADABLE as failure:
         raise Unanswered(side, f"{what}: the answer ({len(answer)} bytes) cannot be read: {failure}") from failure
 
 

@@ -22,7 +22,7 @@ def coalesce(records: Sequence[Record], key_of: Callable[[Raw], Key]) -> list[Wr
             write_of(record, "")
         try:
             last[key_of(record.change.keys)] = record
-        except (msgspec.DecodeError, ArithmeticError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError) as error:
             raise _foreign_keys(record, error) from error
     return [write_of(record, key) for key, record in last.items()]
 

@@ -160,7 +160,10 @@ KEYLESS = (
 )
 
 
-@pytest.mark.parametrize("body", [b'{"status": "ok"}', b'{"Table": {"TableName": "T"}}', b"{broken", KEYLESS])
+@pytest.mark.parametrize(
+    "body",
+    [b'{"status": "ok"}', b'{"Table": {"TableName": "T"}}', b"{broken", b'{"Table": {"TableArn": "\xff"}}', KEYLESS],
+)
 def test_json_of_something_else_is_not_dynamodb(body: bytes) -> None:
     cloud = Cloud()
     cloud.script = [(200, body)]

@@ -115,6 +115,7 @@ def test_a_denied_action_is_named() -> None:
         (404, b"<html>not found</html>", Stop),
         (403, b'{"message": "Forbidden"}', Stop),
         (400, b"[]", Stop),
+        (500, b'{"__type":"\xff"}', Unanswered),
         (301, b"", Stop),
     ],
 )

@@ -27,7 +27,10 @@ async def test_the_body_holds_the_requests_byte_for_byte() -> None:
     assert caller.bodies == [b'{"RequestItems":{"T\\"1":[' + PUT.request + b"," + DELETE.request + b"]}}"]
 
 
-@pytest.mark.parametrize("answer", [{}, {"ok": True}, {"UnprocessedItems": None}, b'{"UnprocessedItems":{'])
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"ok": True}, {"UnprocessedItems": None}, b'{"UnprocessedItems":{', b'{"UnprocessedItems":{"\xff":[]}}'],
+)
 async def test_an_answer_that_does_not_say_what_is_unprocessed_is_none(answer: Any) -> None:
     """The service always says it; taken for success, what something else answered would be a lost write."""
     _, table = writer(answer)

@@ -65,6 +65,12 @@ def test_a_put_without_image_stops() -> None:
         coalesce([record("a", 7, "INSERT", None)], CODEC.of)
 
 
+def test_keys_that_are_no_text_stop() -> None:
+    page = b'{"Records":[{"eventName":"INSERT","dynamodb":{"Keys":{"id":{"S":"\xff"}},"SequenceNumber":"3"}}]}'
+    with pytest.raises(Stop, match=r"keys of stream record 3 .*utf-8"):
+        coalesce(decode_page(page).records, KeyCodec(KeySchema(KeyAttribute("id", "S"))).of)
+
+
 def test_keys_of_another_schema_stop_and_show_no_value() -> None:
     codec = KeyCodec(KeySchema(KeyAttribute("email", "S")))
     with pytest.raises(Stop, match=r"record 3 do not fit the source table's key schema: .*email") as caught:
