@@ -1,6 +1,5 @@
 """What an exception becomes on the way out: one line on stderr and an exit code."""
 
-import logging
 import traceback
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -12,8 +11,6 @@ from dynamirror.errors import DynamirrorError, ExitCode
 
 # What a shell reports for a program that SIGINT ended.
 INTERRUPTED = 130
-# The terminal leaves this logger out unless the level is DEBUG (observe/logs).
-TRACEBACKS = "dynamirror.traceback"
 
 
 def reported(error: Exception) -> int | None:
@@ -29,7 +26,7 @@ def reported(error: Exception) -> int | None:
     known = known_error(error)
     if known is None:
         return None
-    _say(str(known))
+    _end(str(known), known.exit_code)
     return known.exit_code
 
 
@@ -41,12 +38,11 @@ def reported_internal(error: Exception, environ: Mapping[str, str]) -> int:
     frames = traceback.extract_tb(leaf.__traceback__)
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     hint = "please report it with the traceback (in the log files; here with DYNAMIRROR_LOG_LEVEL=DEBUG)"
-    log = logging.getLogger(TRACEBACKS)
-    if log.hasHandlers():
-        log.error("internal error", exc_info=error, extra={"event": "internal_error", "facts": {}})
-    elif environ.get("DYNAMIRROR_LOG_LEVEL", "").upper() == "DEBUG":
+    from dynamirror.engines.ending import traceback_told
+
+    if not traceback_told(error) and environ.get("DYNAMIRROR_LOG_LEVEL", "").upper() == "DEBUG":
         click.echo("".join(traceback.format_exception(error)), err=True)
-    _say(f"internal error{place}: {type(leaf).__name__}: {leaf}; {hint}")
+    _end(f"internal error{place}: {type(leaf).__name__}: {leaf}; {hint}", ExitCode.INTERNAL)
     return ExitCode.INTERNAL
 
 
@@ -57,6 +53,15 @@ def known_error(error: BaseException) -> DynamirrorError | None:
     if isinstance(error, BaseExceptionGroup):
         return next((known for inner in error.exceptions if (known := known_error(inner))), None)
     return None
+
+
+def _end(message: str, exit_code: int) -> None:
+    """Into the logs, where they have been set up, and once on the terminal."""
+    from dynamirror.engines.ending import told, without_secrets
+
+    line = without_secrets(" ".join(message.split()))
+    if not told(line, exit_code):
+        _say(line)
 
 
 def _say(message: str) -> None:

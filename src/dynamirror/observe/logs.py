@@ -28,6 +28,8 @@ WORKERS_MAX = 1000
 LEASE_LOGGERS = ("dynamirror.leases", "dynamirror.shard")
 # Tracebacks of internal errors: in the files always, on a terminal only at DEBUG.
 TRACEBACKS = "dynamirror.traceback"
+# Why the program ends: on a terminal in text it is the command's own last line, which needs no time stamp.
+ENDINGS = "dynamirror.end"
 _LOG4J = frozenset({".properties", ".xml"})
 
 
@@ -41,8 +43,10 @@ def set_up_logs(settings: LogSettings, task: str, host: str, stream: TextIO) -> 
         _configure(settings.config_file)
         return None
     terminal = logging.StreamHandler(stream)
-    if settings.level != "DEBUG":
-        terminal.addFilter(lambda record: record.name != TRACEBACKS)
+    left_out = {TRACEBACKS} if settings.level != "DEBUG" else set()
+    if settings.format == "text":
+        left_out.add(ENDINGS)
+    terminal.addFilter(lambda record: record.name not in left_out)
     handlers: list[logging.Handler] = [terminal]
     first = None
     if settings.directory is not None:
