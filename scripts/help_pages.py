@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from dynamirror.cli.early import INTERRUPTED
 from dynamirror.cli.main import COMMANDS, cli
-from dynamirror.cli.outcome import INTERRUPTED
 from dynamirror.errors import ExitCode
 from dynamirror.observe.metrics import METRICS
 from dynamirror.settings.flags import FLAGS, Flag
@@ -47,6 +47,13 @@ EXIT_CODES = {
     ExitCode.PARKED: ("reserved: more parked changes than allowed", "look at the parked changes"),
     ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
 }
+
+
+SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0, from the first moment on: before
+the start there is nothing to bring to an end, during it nothing is left running. A second signal does not wait for the
+order: the process ends as after a crash, which loses nothing, and by that signal (143 or 130 in a shell).
+`demo` ends its traffic at the first Ctrl-C, and compares; a second one, or SIGTERM, ends it at once. With `--keep`,
+once it has compared, any signal ends it with what the comparison has found."""
 
 
 def pages() -> dict[str, str]:
@@ -90,7 +97,8 @@ def _exit_code_page() -> Iterator[str]:
     for code in ExitCode:
         meaning, advice = EXIT_CODES[code]
         yield f"| {int(code)} | {meaning} | {advice} |"
-    yield from (f"| {INTERRUPTED} | Ctrl-C before replication had started | nothing |", "")
+    yield from (f"| {INTERRUPTED} | `demo` was ended before it had compared; another command by Ctrl-C | nothing |", "")
+    yield from (SIGNALS, "")
 
 
 def _metrics_page() -> Iterator[str]:

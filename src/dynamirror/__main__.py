@@ -1,8 +1,17 @@
-"""`python -m dynamirror`."""
+"""`python -m dynamirror`, and the command `dynamirror`."""
 
 import sys
 
-from dynamirror.cli.main import main
+from dynamirror.cli import early
+
+
+def main() -> int:
+    """Run the process's own command line; returns the exit code."""
+    early.listen(sys.argv[1:])
+    from dynamirror.cli.main import main as run
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

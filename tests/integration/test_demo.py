@@ -114,6 +114,24 @@ def test_the_users_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> N
     assert dict(os.environ) == before
 
 
+def test_a_demo_that_has_compared_ends_with_its_verdict(tmp_path: Path) -> None:
+    with Command(["demo", "--seconds", "1", "--keep"], tmp_path / "out", environ(tmp_path)) as demo:
+        wait_until(lambda: "a second worker" in demo.output, 30, demo)
+        code, _ = demo.terminate()
+        assert code == 0
+        assert "without a comparison" not in demo.output
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_demo_that_is_ended_early_says_so(tmp_path: Path) -> None:
+    with Command(["demo", "--seconds", "600"], tmp_path / "out", environ(tmp_path)) as demo:
+        wait_until(lambda: "2 s  writing" in demo.output, 30, demo)
+        code, _ = demo.terminate()
+        assert code == 130
+        assert "Stopped without a comparison." in demo.output
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 async def test_the_second_ctrl_c_quits() -> None:
     class Task:
         cancelled = False

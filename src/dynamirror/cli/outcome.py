@@ -7,10 +7,8 @@ from pathlib import Path
 
 import click
 
+from dynamirror.cli.early import INTERRUPTED
 from dynamirror.errors import DynamirrorError, ExitCode
-
-# What a shell reports for a program that SIGINT ended.
-INTERRUPTED = 130
 
 
 def reported(error: Exception) -> int | None:

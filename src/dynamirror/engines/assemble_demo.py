@@ -33,7 +33,7 @@ from dynamirror.settings.groups import DestinationSettings, ReplicationSettings,
 _SEED = 20_151_119
 _ATTEMPTS_MAX = 5
 _BACKOFF = Backoff(first_s=0.1, most_s=2.0)
-# What a shell reports for a program that SIGINT ended.
+# What a shell reports for a program that SIGINT ended; cli/early has it too.
 _INTERRUPTED = 130
 
 
@@ -42,11 +42,7 @@ def launch_demo(options: DemoOptions) -> int:
     program = dynamodb_local(os.environ) if options.dynamodb_local else ministack()
     screen = Screen(sys.stdout, options.seconds, options.json)
     with own_environment() as environ, asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        try:
-            return runner.run(_demo(program, options, environ, screen))
-        except asyncio.CancelledError:
-            screen.note("Stopped without a comparison.")
-            return _INTERRUPTED
+        return runner.run(_demo(program, options, environ, screen))
 
 
 @contextmanager
@@ -75,18 +71,20 @@ def own_environment() -> Iterator[Mapping[str, str]]:
 
 @dataclass(slots=True)
 class Interrupts:
-    """Ctrl-C: the first ends the traffic, another one quits; while `waiting`, any ends the wait."""
+    """Ctrl-C: the first ends the traffic, another one quits; SIGTERM quits; while `waiting`, any ends the wait."""
 
     task: asyncio.Task[Any]
     traffic_over: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: asyncio.Event | None = None
+    # What the comparison has found; None before it.
+    verdict: ExitCode | None = None
     _count: int = 0
 
     def listen(self) -> None:
         """Take the signals over, for the rest of the loop's life."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self.interrupt)
-        loop.add_signal_handler(signal.SIGTERM, self.task.cancel)
+        loop.add_signal_handler(signal.SIGTERM, self.terminate)
 
     def interrupt(self) -> None:
         """One Ctrl-C."""
@@ -98,22 +96,40 @@ class Interrupts:
         else:
             self.task.cancel()
 
+    def terminate(self) -> None:
+        """One SIGTERM."""
+        if self.waiting is not None:
+            self.waiting.set()
+        else:
+            self.task.cancel()
+
 
 async def _demo(program: Program, options: DemoOptions, environ: Mapping[str, str], screen: Screen) -> int:
     task = asyncio.current_task()
     assert task is not None, "run by asyncio.Runner"
     interrupts = Interrupts(task)
     interrupts.listen()
+    try:
+        await _show(program, options, environ, screen, interrupts)
+    except asyncio.CancelledError:
+        if interrupts.verdict is None:
+            screen.note("Stopped without a comparison.")
+    return _INTERRUPTED if interrupts.verdict is None else int(interrupts.verdict)
+
+
+async def _show(
+    program: Program, options: DemoOptions, environ: Mapping[str, str], screen: Screen, interrupts: Interrupts
+) -> None:
     async with started(program) as database, stage_on(database, environ) as stage:
         screen.opening(database.name, database.endpoint, database.note)
         with screen.running():
             result = await play(stage, options.seconds, options.rate, screen, interrupts.traffic_over)
         screen.result(result)
+        interrupts.verdict = ExitCode.OK if result.comparison.equal else ExitCode.DIFFERS
         if options.keep:
             await _keep(stage, database, interrupts, screen)
         else:
             screen.next_steps()
-    return int(ExitCode.OK if result.comparison.equal else ExitCode.DIFFERS)
 
 
 async def _keep(stage: Stage, database: Embedded, interrupts: Interrupts, screen: Screen) -> None:

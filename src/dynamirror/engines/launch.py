@@ -5,11 +5,19 @@ Apart from `engines/worker` because a program that uses replication as a library
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
 
 from dynamirror.model.task_name import LEASE_TABLE_PREFIX
 from dynamirror.observe.logs import set_up_logs
 from dynamirror.settings.groups import ReplicationSettings
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> int:
@@ -18,8 +26,51 @@ def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str)
     set_up_logs(settings.log, task, host, sys.stderr)
     from dynamirror.engines.worker import run_worker
 
+    async def run() -> int:
+        asyncio.get_running_loop().set_default_executor(DeserterPool())
+        return await run_worker(settings, environ)
+
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        return runner.run(run_worker(settings, environ))
+        return runner.run(run())
+
+
+class DeserterPool(ThreadPoolExecutor):
+    """Threads that the end of the program does not wait for: one that looks for credentials may hang for minutes.
+
+    To be a loop's default executor, which has to be of this class.
+    """
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Run `fn` in a thread of its own."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                with _Raised(future):
+                    future.set_result(fn(*args, **kwargs))
+
+        threading.Thread(target=work, daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing: the threads end with the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """Hands what its block raises to whoever waits for the future."""
+
+    future: "Future[Any]"
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            self.future.set_exception(error)
+        return True
 
 
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

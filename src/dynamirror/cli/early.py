@@ -1,0 +1,26 @@
+"""Signals before there is anything to stop: they count from the program's first line on.
+
+Called by `__main__` before anything slow is imported. Later the engines listen themselves (engines/worker,
+engines/assemble_demo); until then nothing has been begun, so that the process may end where it stands.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from types import FrameType
+
+# What a shell reports for a program that SIGINT ended.
+INTERRUPTED = 130
+
+
+def listen(words: Sequence[str]) -> None:
+    """End at once on SIGTERM and SIGINT: with 0 where the command line means `replicate`, which an orderly stop is."""
+    replicates = not words or words[0] == "replicate" or words[0].startswith("--")
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        # Not by an exception: one that is raised while modules are imported, or objects go, may be lost.
+        os._exit(0 if replicates else INTERRUPTED)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)
