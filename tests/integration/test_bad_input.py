@@ -86,11 +86,13 @@ def test_a_flag_is_missing(table: Table) -> None:
     assert "--source-table" in line
 
 
-def test_an_unknown_region(table: Table) -> None:
-    table.flags["--source-region"] = "us-esat-1"
+@pytest.mark.parametrize("flag", ["--source-region", "--kcl-region"])
+def test_an_unknown_region(table: Table, flag: str) -> None:
+    table.flags[flag] = "us-esat-1"
     del table.flags["--source-endpoint"]
     code, line = table.refused()
     assert code == 2
+    assert f"{flag}: us-esat-1 is not a Region" in line
     assert "us-east-1" in line
 
 
@@ -274,11 +276,37 @@ def test_a_streams_endpoint_is_checked_before_anything_is_made(table: Table, wha
     assert table.tables() == {"Orders", "Copy"}
 
 
-def test_an_endpoint_that_is_no_url(table: Table) -> None:
-    table.flags["--source-endpoint"] = "ftp://localhost:8000"
+@pytest.mark.parametrize(
+    "flag", ["--source-endpoint", "--source-streams-endpoint", "--destination-endpoint", "--kcl-endpoint"]
+)
+def test_an_endpoint_that_is_no_url(table: Table, flag: str) -> None:
+    table.flags[flag] = "ftp://localhost:8000"
     code, line = table.refused()
     assert code == 2
-    assert "http" in line
+    assert f"{flag}: the endpoint ftp://localhost:8000 must start with https:// or http://" in line
+
+
+def test_an_endpoint_of_the_environment_that_is_no_url(table: Table) -> None:
+    del table.flags["--source-endpoint"]
+    table.environ["AWS_ENDPOINT_URL"] = "ftp://localhost:8000"
+    code, line = table.refused()
+    assert code == 2
+    assert "AWS_ENDPOINT_URL" in line
+    assert "--source-region" not in line
+
+
+def test_https_where_plain_http_is_spoken(table: Table) -> None:
+    table.flags["--source-endpoint"] = table.local.url.removeprefix("http://")
+    code, line = table.refused()
+    assert code == 3
+    assert "write http:// before the host" in line
+
+
+def test_a_log_directory_that_is_a_file(table: Table, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, line = table.refused("--log-dir", str(tmp_path / "file"))
+    assert code == 2
+    assert "is, or is below, a file" in line
 
 
 @contextmanager

@@ -37,10 +37,10 @@ def replication(url: str, monkeypatch: pytest.MonkeyPatch) -> Replication:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     settings = replication_settings(
         source_region="us-east-1",
-        source_table="A",
+        source_table="Orders",
         source_endpoint=url,
         destination_region="us-east-1",
-        destination_table="B",
+        destination_table="Copy",
         destination_endpoint=url,
     )
     return Replication(settings, os.environ)

@@ -21,9 +21,9 @@ from dynamirror.settings.parse import Value, settings_from
 
 KEY = KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "N"))
 BOTH = "NEW_AND_OLD_IMAGES"
-LEASES = lease_table_name(None, ("us-east-1", "A"), ("eu-west-1", "B"))
+LEASES = lease_table_name(None, ("us-east-1", "Orders"), ("eu-west-1", "Copy"))
 STATE = state_table_name(LEASES)
-REVERSE = lease_table_name(None, ("eu-west-1", "B"), ("us-east-1", "A"))
+REVERSE = lease_table_name(None, ("eu-west-1", "Copy"), ("us-east-1", "Orders"))
 LEASE_KEY = KeySchema(KeyAttribute("leaseKey", "S"))
 STATE_KEY = KeySchema(KeyAttribute("kind", "S"), KeyAttribute("id", "S"))
 SHARD = "shardId-00000001700000000000-00000001"
@@ -130,16 +130,16 @@ def _id(item: Any) -> tuple[str, ...]:
 
 
 class World:
-    """Source A in us-east-1 with its stream on, destination B in eu-west-1, leases beside the source."""
+    """Source Orders in us-east-1 with its stream on, destination Copy in eu-west-1, leases beside the source."""
 
     def __init__(self) -> None:
         self.source = Account(Side.SOURCE, "us-east-1:1", "http://east")
         self.destination = Account(Side.DESTINATION, "eu-west-1:1", "http://west")
         self.state = Account(Side.STATE, "us-east-1:1", "http://east")
         self.stream = Account(Side.SOURCE, "us-east-1:1", "http://east-streams")
-        self.stream.streams |= {"stream of A", "A", "x"}
-        self.source.add("A", KEY, stream_arn="stream of A", stream_view_type=BOTH)
-        self.destination.add("B", KEY)
+        self.stream.streams |= {"stream of Orders", "Orders", "x"}
+        self.source.add("Orders", KEY, stream_arn="stream of Orders", stream_view_type=BOTH)
+        self.destination.add("Copy", KEY)
         self.time = Time()
 
     @property
@@ -179,8 +179,8 @@ class World:
         """A reverse task with one lease, its stream on."""
         if REVERSE not in self.destination.tables:
             self.destination.add(REVERSE, LEASE_KEY)
-        table = self.destination.tables["B"]
-        self.destination.tables["B"] = replace(table, stream_arn="stream of B", stream_view_type=BOTH)
+        table = self.destination.tables["Copy"]
+        self.destination.tables["Copy"] = replace(table, stream_arn="stream of Copy", stream_view_type=BOTH)
         self.destination.rows[REVERSE][SHARD,] = lease_row(counter, owner, checkpoint)
 
 
@@ -198,8 +198,8 @@ def lease_row(counter: int, owner: str | None, checkpoint: str) -> Any:
 def settings(java_form: bool = False, **flags: Value) -> ReplicationSettings:
     pair: dict[str, Value] = {
         "source_region": "us-east-1",
-        "source_table": "A",
+        "source_table": "Orders",
         "destination_region": "eu-west-1",
-        "destination_table": "B",
+        "destination_table": "Copy",
     }
     return settings_from(pair | flags, java_form, now_ms=0)

@@ -6,8 +6,8 @@ lease and state tables with the process's own credentials, as in the Java tool.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ from dynamirror.aws.http import HttpPool, tls_context
 from dynamirror.aws.proxies import Proxies
 from dynamirror.aws.service import STREAMS_API, TABLES_API, Service, ServiceClock, Signing
 from dynamirror.aws.sigv4 import Signer
-from dynamirror.errors import Side
+from dynamirror.errors import Refused, Side
 from dynamirror.ports import Clock
+from dynamirror.settings.flags import FLAG_OF_FIELD
 from dynamirror.settings.groups import ReplicationSettings, SourceSettings
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
 # Creating a table may take the service longer than an attempt of the data path is given.
 _CONTROL_TIMEOUT_S = 20.0
+# The flags of Region and endpoint.
+_FLAGS_OF_SIDE = {
+    Side.SOURCE: ("source_region", "source_endpoint"),
+    Side.DESTINATION: ("destination_region", "destination_endpoint"),
+    Side.STATE: ("kcl_region", "kcl_endpoint"),
+}
 # Beside the writes in flight: other calls of the same side.
 _CONNECTIONS_SPARE = 32
 
@@ -173,7 +180,8 @@ def _places(settings: ReplicationSettings, environ: Mapping[str, str]) -> tuple[
         ca_bundle = session.get_config_variable("ca_bundle") or environ.get("REQUESTS_CA_BUNDLE")
         if ca_bundle not in contexts:
             contexts[ca_bundle] = tls_context(ca_bundle)
-        url = endpoint_url(session, TABLES, region, endpoint)
+        with _named(_FLAGS_OF_SIDE[side], endpoint, region):
+            url = endpoint_url(session, TABLES, region, endpoint)
         return _Place(side, region, profile, role_arn, url, contexts[ca_bundle])
 
     places = [
@@ -188,4 +196,19 @@ def _streams_url(session: "Session", source: SourceSettings) -> str:
     override = source.streams_endpoint
     if override is None and source.endpoint is not None and not is_regional(session, source.endpoint, source.region):
         override = source.endpoint
-    return endpoint_url(session, STREAMS, source.region, override)
+    with _named(("source_region", "source_streams_endpoint"), source.streams_endpoint, source.region):
+        return endpoint_url(session, STREAMS, source.region, override)
+
+
+@contextmanager
+def _named(flags: tuple[str, str], endpoint: str | None, region: str) -> Iterator[None]:
+    """A refusal in the block names the flag that it is about; `flags` are those of Region and endpoint, by field."""
+    of_region, of_endpoint = flags
+    try:
+        yield
+    except Refused as failure:
+        if endpoint is None and region not in str(failure):
+            # An endpoint from elsewhere, which the message says.
+            raise
+        named = FLAG_OF_FIELD[of_region if endpoint is None else of_endpoint].name
+        raise Refused(f"{named}: {failure}") from failure

@@ -35,7 +35,10 @@ def endpoint_url(session: "Session", service: str, region: str, override: str | 
     # An endpoint named in the environment or the configuration counts as an override: any Region goes.
     if not _known(session, region) and url == _resolved(session, service, region, configured=False):
         raise Refused(_unknown(session, region))
-    return checked_url(url)
+    try:
+        return checked_url(url)
+    except Refused as failure:
+        raise Refused(f"{failure} (it comes from AWS_ENDPOINT_URL..., or the AWS configuration)") from failure
 
 
 def is_regional(session: "Session", override: str, region: str) -> bool:

@@ -24,6 +24,9 @@ __all__ = ["HttpPool", "Request", "Response", "Transport", "tls_context"]
 # Idle connections are given up before a server would close them: a request that meets the server's own
 # close is unanswered, which costs its keys a long wait.
 _KEEP_ALIVE_S = 4.0
+_TLS_ADVICE = "check the endpoint; for a certificate authority of your own set AWS_CA_BUNDLE"
+# What OpenSSL says of an answer in plain text, by version.
+_NO_TLS_THERE = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 _CHECK_ROUTE = "check the endpoint, the Region, the network and HTTPS_PROXY"
 
 # The second argument is the total time-out in seconds. Raises Unreachable, Unanswered, Stop.
@@ -179,7 +182,9 @@ class HttpPool:
         except TimeoutError as failure:
             raise Unreachable(self._side, f"could not connect to {lane.route} in time; {_CHECK_ROUTE}") from failure
         except ssl.SSLError as failure:
-            advice = "check the endpoint; for a certificate authority of your own set AWS_CA_BUNDLE"
+            advice = _TLS_ADVICE
+            if failure.reason in _NO_TLS_THERE:
+                advice = "what answers there does not speak TLS; if it is plain HTTP, write http:// before the host"
             message = f"no TLS connection to {lane.route}: {reason_of(failure)}; {advice}"
             raise Unreachable(self._side, message) from failure
         except NotHttp as failure:

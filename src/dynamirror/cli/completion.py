@@ -3,6 +3,8 @@
 import click
 from click.shell_completion import get_completion_class
 
+from dynamirror.cli.options import OneLine
+
 HELP = """Print the script that completes commands and flags in a shell.
 
 \b
@@ -19,7 +21,7 @@ def _print_script(shell: str) -> None:
     click.echo(kind(root.command, {}, "dynamirror", "_DYNAMIRROR_COMPLETE").source())
 
 
-command = click.Command(
+command = OneLine(
     "completion",
     callback=_print_script,
     params=[click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"]))],

@@ -2,10 +2,13 @@
 
 import click
 
+from dynamirror.cli.options import OneLine
+
 HELP = """Show replication at work on this machine, without an account.
 
 Starts an embedded DynamoDB, makes a source and a destination table, writes live traffic (inserts, updates,
 deletes, a hot key), replicates it, and compares both tables item by item at the end. Exit code 1 when they differ.
+Nothing of the environment counts here: no credentials, no profile, and no DYNAMIRROR_* variable for these flags.
 """
 
 EPILOG = """\b
@@ -23,7 +26,7 @@ def _run(seconds: float, rate: int, keep: bool, dynamodb_local: bool, as_json: b
     return run_demo(options)
 
 
-command = click.Command(
+command = OneLine(
     "demo",
     callback=_run,
     help=HELP,

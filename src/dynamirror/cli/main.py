@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from dynamirror import __version__
 from dynamirror.cli import outcome
@@ -50,7 +51,7 @@ class Commands(click.Group):
             # Everything by DYNAMIRROR_* variables, as in a container.
             args = ["replicate"]
         own = {name for param in self.get_params(ctx) for name in param.opts}
-        if args and args[0].startswith("--") and args[0] not in own:
+        if args and args[0].startswith("-") and args[0] not in own:
             ctx.obj = True
             args = ["replicate", *args]
         return super().parse_args(ctx, args)
@@ -64,6 +65,18 @@ class Commands(click.Group):
             hint = f"; did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"no such command: {args[0]}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Flags that stand without a command are those of replicate."""
+        found = super().shell_complete(ctx, incomplete)
+        command = self.get_command(ctx, "replicate")
+        if incomplete.startswith("-") and command is not None:
+            known = {item.value for item in found}
+            theirs = command.shell_complete(
+                command.make_context("replicate", [], ctx, resilient_parsing=True), incomplete
+            )
+            found += [item for item in theirs if item.value not in known]
+        return found
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the table."""

@@ -35,7 +35,23 @@ class FlagOption(click.Option):
         return left, help_of(self.flag)
 
 
-class GroupedHelp(click.Command):
+class OneLine(click.Command):
+    """A command whose refusals name the whole word that was typed, and this command's own help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, which takes -word for a heap of short flags and forgets the command where a value is missing."""
+        typed = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            if isinstance(error, click.NoSuchOption) and len(error.option_name) == 2:
+                words = (word.partition("=")[0] for word in typed if word.startswith(error.option_name))
+                raise click.NoSuchOption(next(words, error.option_name), ctx=ctx) from error
+            raise
+
+
+class GroupedHelp(OneLine):
     """A command whose flags are listed under the headings of the table."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

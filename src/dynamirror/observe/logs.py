@@ -99,6 +99,10 @@ def _free_file(directory: Path, stem: str) -> Path:
                 continue
             _held.append(lock)
             return directory / f"{stem}-{number}.log"
+    except (FileExistsError, NotADirectoryError) as error:
+        raise Refused(
+            f"--log-dir {directory}: that is, or is below, a file; give a directory that can be written"
+        ) from error
     except OSError as error:
         raise Refused(f"--log-dir {directory}: {error.strerror}; give a directory that can be written") from error
     raise Refused(f"--log-dir {directory}: {WORKERS_MAX} workers of this task log there already")

@@ -38,8 +38,13 @@ _TYPES_OF_KIND: dict[Kind, tuple[type, ...]] = {
 }
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
-# CreateTable: the characters of a table name. The service also wants at least 3; it says so itself.
+# CreateTable: the characters of a table name, and how many there are at least.
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
+_TABLE_NAME_LENGTH_MIN = 3
+# IAM, "Identifiers": partition, account, path and name of a role. Without this STS is asked first, and says less.
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
+# Whether there is such a Region, `aws/endpoints` knows.
+_REGION = re.compile(r"[a-z0-9-]+")
 
 
 def values_of_variables(environ: Mapping[str, str]) -> dict[str, Value]:
@@ -62,6 +67,13 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
     given = _complete(values, java_form)
     for field in ("source_table", "destination_table", "task_name"):
         _check_name(given, field, java_form)
+    for field, form, otherwise in (
+        ("source_region", _REGION, "not a Region; it must look like us-east-1"),
+        ("destination_region", _REGION, "not a Region; it must look like us-east-1"),
+        ("kcl_region", _REGION, "not a Region; it must look like us-east-1"),
+        ("source_role_arn", _ROLE_ARN, "not a role's ARN; it must look like arn:aws:iam::111122223333:role/name"),
+    ):
+        _check_form(given, field, java_form, form, otherwise)
     return ReplicationSettings(
         source=_source(given),
         destination=_destination(given),
@@ -113,7 +125,7 @@ def _complete(values: Mapping[str, Value], java_form: bool) -> _Given:
     given = _Given()
     missing = []
     for flag in FLAGS:
-        label = flag.java[0] if java_form and flag.java else flag.name
+        label = _label(flag, java_form)
         if flag.field in values:
             given[flag.field] = converted(flag, values[flag.field], label)
         elif flag.default is not None:
@@ -157,12 +169,24 @@ def _check_name(given: _Given, field: str, java_form: bool) -> None:
     name = given.text_or_none(field)
     if name is None:
         return
-    flag = FLAG_OF_FIELD[field]
-    label = flag.java[0] if java_form else flag.name
+    label = _label(FLAG_OF_FIELD[field], java_form)
     if not _TABLE_NAME.fullmatch(name):
         raise Refused(f"{label} {name}: a name has only letters, digits and _ . -")
     if len(name) > TABLE_NAME_LENGTH_MAX:
         raise Refused(f"{label}: the name has {len(name)} characters, at most {TABLE_NAME_LENGTH_MAX} are allowed")
+    if field != "task_name" and len(name) < _TABLE_NAME_LENGTH_MIN:
+        raise Refused(f"{label} {name}: a table's name has at least {_TABLE_NAME_LENGTH_MIN} characters")
+
+
+def _check_form(given: _Given, field: str, java_form: bool, form: re.Pattern[str], otherwise: str) -> None:
+    value = given.text_or_none(field)
+    if value is not None and not form.fullmatch(value):
+        raise Refused(f"{_label(FLAG_OF_FIELD[field], java_form)} {value}: {otherwise}")
+
+
+def _label(flag: Flag, java_form: bool) -> str:
+    """What the user is likely to have typed."""
+    return flag.java[0] if java_form and flag.java else flag.name
 
 
 def _source(given: _Given) -> SourceSettings:

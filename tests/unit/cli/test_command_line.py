@@ -17,15 +17,15 @@ from dynamirror.settings.flags import FLAGS
 from dynamirror.settings.groups import ReplicationSettings
 from scripts import help_pages
 
-PAIR = ["--source-region", "us-east-1", "--source-table", "A", "--destination-region", "eu-west-1"]
-WHOLE = ["replicate", *PAIR, "--destination-table", "B"]
+PAIR = ["--source-region", "us-east-1", "--source-table", "Orders", "--destination-region", "eu-west-1"]
+WHOLE = ["replicate", *PAIR, "--destination-table", "Copy"]
 JAVA = [
     "--sourceRegion=us-east-1",
     "--sourceTable",
-    "A",
+    "Orders",
     "--destinationRegion",
     "eu-west-1",
-    "--destinationTable=B",
+    "--destinationTable=Copy",
 ]
 
 
@@ -87,7 +87,7 @@ def test_a_flag_beats_its_variable(engine: Recorder, monkeypatch: pytest.MonkeyP
     assert main([*WHOLE, "--batch-size", "9"]) == 0
     assert main(["replicate", *PAIR]) == 0
     assert engine.seen[0].read.batch_size == 9
-    assert engine.seen[0].destination.table == "B"
+    assert engine.seen[0].destination.table == "Copy"
     assert engine.seen[1].read.batch_size == 7
     assert engine.seen[1].destination.table == "FromVariable"
 
@@ -101,9 +101,15 @@ BAD = [
     ([*WHOLE, "extra"], "unexpected extra argument (extra)"),
     (["replicate", *PAIR], "missing: --destination-table (or DYNAMIRROR_DESTINATION_TABLE)"),
     (JAVA[:-1], "missing: --destinationTable (or DYNAMIRROR_DESTINATION_TABLE)"),
-    ([*WHOLE, "--batch-size"], "requires an argument"),
+    ([*WHOLE, "--batch-size"], "requires an argument (see dynamirror replicate --help)"),
+    ([*JAVA, "--batchSize"], "requires an argument (see dynamirror replicate --help)"),
+    (["demo", "--seconds"], "requires an argument (see dynamirror demo --help)"),
+    (["-sourceRegion", "us-east-1"], "no such flag: -sourceRegion; did you mean --sourceRegion?"),
+    ([*WHOLE, "-batchSize=4"], "no such flag: -batchSize; did you mean --batchSize?"),
+    ([*WHOLE, "-x"], "no such flag: -x (see dynamirror replicate --help)"),
+    (["demo", "-seconds", "4"], "no such flag: -seconds; did you mean --seconds?"),
     ([*WHOLE, "--task-name", "--batch-size", "4"], "--task-name has no value, the next word is --batch-size"),
-    ([*WHOLE, "--sourceTable", "C"], "is given with different values: A, C"),
+    ([*WHOLE, "--sourceTable", "Other"], "is given with different values: Orders, Other"),
     ([*WHOLE, "--sourceSigningRegion", "eu-west-3"], "is given with different values: us-east-1, eu-west-3"),
     ([*WHOLE, "--batch-size", "0"], "--batch-size 0: must be 1 to 1000"),
     ([*WHOLE, "--allow-loop=yes"], "does not take a value"),
@@ -125,8 +131,8 @@ def test_bad_input_gets_one_line_and_exit_code_2_and_starts_nothing(
 
 
 def test_the_same_value_twice_is_no_quarrel(engine: Recorder) -> None:
-    assert main([*WHOLE, "--sourceTable", "A", "--sourceSigningRegion=us-east-1"]) == 0
-    assert engine.seen[0].source.table == "A"
+    assert main([*WHOLE, "--sourceTable", "Orders", "--sourceSigningRegion=us-east-1"]) == 0
+    assert engine.seen[0].source.table == "Orders"
 
 
 def test_an_error_ends_in_its_line_and_its_code(engine: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,6 +225,10 @@ def test_completion_offers_commands_flags_and_choices() -> None:
     assert "plain,replicate" in completed("dynamirror rep")
     assert "plain,--source-region" in completed("dynamirror replicate --source-r")
     assert "plain,DEBUG" in completed("dynamirror replicate --log-level d")
+    assert "plain,--sourceRegion" in completed("dynamirror --sour")
+    assert "plain,--source-table" in completed("dynamirror --sour")
+    assert completed("dynamirror --h").count("plain,--help") == 1
+    assert "plain,--version" in completed("dynamirror --")
     assert "plain,--sourceTable" in completed("dynamirror --sourceRegion x --sourceT")
 
 

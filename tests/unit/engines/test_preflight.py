@@ -12,8 +12,8 @@ from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.ports import TableFacts
 from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, STATE, STATE_KEY, World
 
-ARN_A = "arn:aws:dynamodb:us-east-1:1:table/A"
-ARN_B = "arn:aws:dynamodb:eu-west-1:1:table/B"
+ARN_A = "arn:aws:dynamodb:us-east-1:1:table/Orders"
+ARN_B = "arn:aws:dynamodb:eu-west-1:1:table/Copy"
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ async def test_all_well_makes_both_tables_and_remembers_the_pair(world: World) -
     assert world.made == [f"create_table {LEASES}", f"create_table {STATE}"]
     assert world.state.tables[LEASES].schema == LEASE_KEY
     assert world.state.tables[STATE].schema == STATE_KEY
-    assert facts.stream_arn == "stream of A"
+    assert facts.stream_arn == "stream of Orders"
     assert facts.lease_table == world.state.tables[LEASES]
     assert facts.state is not None
     row = world.state.rows[STATE]["task", "pair"]
     assert row["leaseTableId"] == {"S": facts.lease_table.table_id}
-    assert row["streamArn"] == {"S": "stream of A"}
+    assert row["streamArn"] == {"S": "stream of Orders"}
 
 
 async def test_a_second_start_makes_nothing(world: World) -> None:
@@ -51,29 +51,29 @@ async def test_a_table_that_another_worker_is_creating_is_waited_for(world: Worl
 
 
 async def test_missing_tables(world: World) -> None:
-    del world.destination.tables["B"]
+    del world.destination.tables["Copy"]
     said = await world.refused(ExitCode.DESTINATION)
     assert said.startswith(
-        "the destination table B does not exist in eu-west-1 (http://west); create it with the key pk"
+        "the destination table Copy does not exist in eu-west-1 (http://west); create it with the key pk"
     )
-    del world.source.tables["A"]
+    del world.source.tables["Orders"]
     said = await world.refused(ExitCode.SOURCE)
-    assert "the source table A does not exist in us-east-1 (http://east); check --source-table" in said
+    assert "the source table Orders does not exist in us-east-1 (http://east); check --source-table" in said
 
 
 @pytest.mark.parametrize("status", ["CREATING", "DELETING", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"])
 async def test_tables_out_of_service(world: World, status: str) -> None:
-    world.destination.add("B", KEY, status=status)
-    assert f"destination table B is {status}, not ACTIVE" in await world.refused(ExitCode.DESTINATION)
-    world.source.add("A", KEY, status=status, stream_arn="x", stream_view_type=BOTH)
-    assert f"source table A is {status}, not ACTIVE" in await world.refused(ExitCode.SOURCE)
+    world.destination.add("Copy", KEY, status=status)
+    assert f"destination table Copy is {status}, not ACTIVE" in await world.refused(ExitCode.DESTINATION)
+    world.source.add("Orders", KEY, status=status, stream_arn="x", stream_view_type=BOTH)
+    assert f"source table Orders is {status}, not ACTIVE" in await world.refused(ExitCode.SOURCE)
 
 
 @pytest.mark.parametrize("name,key", [(LEASES, LEASE_KEY), (STATE, STATE_KEY)])
 async def test_a_table_of_the_task_that_goes_away_stops_before_anything_is_changed(
     world: World, name: str, key: KeySchema
 ) -> None:
-    world.source.add("A", KEY)
+    world.source.add("Orders", KEY)
     world.state.add(name, key, status="DELETING")
     said = await world.refused(ExitCode.STATE, enable_stream=True)
     assert f"{name} is DELETING; start again when it is gone" in said
@@ -85,7 +85,7 @@ async def test_a_stream_that_cannot_be_read_stops_before_anything_is_made(world:
     world.stream.streams.clear()
     said = await world.refused(ExitCode.SOURCE)
     assert said == (
-        "the streams endpoint http://east-streams does not know the stream of the source table (stream of A); "
+        "the streams endpoint http://east-streams does not know the stream of the source table (stream of Orders); "
         "check --source-streams-endpoint"
     )
     world.stream.throttles = 50
@@ -97,7 +97,7 @@ async def test_a_stream_that_cannot_be_read_stops_before_anything_is_made(world:
 
 
 async def test_a_stream_to_be_switched_on_must_be_within_reach_first(world: World) -> None:
-    world.source.add("A", KEY)
+    world.source.add("Orders", KEY)
     world.stream.throttles = 50
     assert "cannot be read: not now" in await world.refused(ExitCode.SOURCE, enable_stream=True)
     # Who may read a stream need not be allowed to list streams.
@@ -115,26 +115,26 @@ async def test_a_worker_that_joins_a_task_does_not_wait_for_the_stream(world: Wo
 
 
 async def test_a_table_that_is_being_changed_is_good_enough(world: World) -> None:
-    world.source.add("A", KEY, status="UPDATING", stream_arn="x", stream_view_type=BOTH)
+    world.source.add("Orders", KEY, status="UPDATING", stream_arn="x", stream_view_type=BOTH)
     assert (await world.check()).stream_arn == "x"
 
 
 async def test_a_stream_that_is_off_prints_the_command(world: World) -> None:
-    world.source.add("A", KEY)
+    world.source.add("Orders", KEY)
     said = await world.refused(ExitCode.SOURCE, source_profile="my live", source_endpoint="http://x")
     assert said.endswith(
-        "aws dynamodb update-table --region us-east-1 --profile 'my live' --endpoint-url http://x --table-name A "
+        "aws dynamodb update-table --region us-east-1 --profile 'my live' --endpoint-url http://x --table-name Orders "
         "--stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
     )
     assert "--enable-stream" in said
 
 
 async def test_enable_stream_switches_it_on_once_all_else_is_well(world: World) -> None:
-    world.source.add("A", KEY)
+    world.source.add("Orders", KEY)
     facts = await world.check(enable_stream=True)
-    assert facts.stream_arn == "stream of A"
-    assert world.made[0] == "enable_stream A"
-    world.source.add("A", KEY)
+    assert facts.stream_arn == "stream of Orders"
+    assert world.made[0] == "enable_stream Orders"
+    world.source.add("Orders", KEY)
     world.source.asked.clear()
     world.state.asked.clear()
     world.state.add(LEASES, KEY)
@@ -143,23 +143,24 @@ async def test_enable_stream_switches_it_on_once_all_else_is_well(world: World) 
 
 @pytest.mark.parametrize("view", ["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE"])
 async def test_another_view_type_is_never_changed_by_itself(world: World, view: str) -> None:
-    world.source.add("A", KEY, stream_arn="x", stream_view_type=view)
+    world.source.add("Orders", KEY, stream_arn="x", stream_view_type=view)
     said = await world.refused(ExitCode.SOURCE, enable_stream=True)
     assert f"has {view}, not NEW_AND_OLD_IMAGES" in said
     assert "--stream-specification StreamEnabled=false" in said
 
 
 async def test_key_schemas_that_differ_are_both_shown(world: World) -> None:
-    world.destination.add("B", KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "S")))
+    world.destination.add("Copy", KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "S")))
     said = await world.refused(ExitCode.DESTINATION)
     assert "pk (S, hash), sk (N, range)" in said
     assert "pk (S, hash), sk (S, range)" in said
 
 
 async def test_a_table_is_not_copied_onto_itself(world: World) -> None:
-    world.destination.tables["B"] = world.source.tables["A"]
-    assert "source and destination are the same table, arn:aws:dynamodb:us-east-1:1:table/A" in await world.refused(
-        ExitCode.USAGE
+    world.destination.tables["Copy"] = world.source.tables["Orders"]
+    assert (
+        "source and destination are the same table, arn:aws:dynamodb:us-east-1:1:table/Orders"
+        in await world.refused(ExitCode.USAGE)
     )
 
 
@@ -182,19 +183,19 @@ async def test_a_foreign_table_under_our_name(world: World, name: str, schema: K
 
 async def test_a_task_name_stands_for_one_pair(world: World) -> None:
     await world.check(task_name="mine")
-    world.destination.add("C", KEY)
+    world.destination.add("Other", KEY)
     world.state.asked.clear()
-    said = await world.refused(ExitCode.USAGE, task_name="mine", destination_table="C")
-    assert f"belongs to another pair: it copies {ARN_A} to {ARN_B}, not {ARN_A} to {ARN_B[:-1]}C" in said
+    said = await world.refused(ExitCode.USAGE, task_name="mine", destination_table="Other")
+    assert f"belongs to another pair: it copies {ARN_A} to {ARN_B}, not {ARN_A} to {ARN_B[:-4]}Other" in said
     assert "give another --task-name" in said
 
 
 async def test_a_name_of_an_earlier_life_is_refused_before_a_new_lease_table_is_made(world: World) -> None:
     await world.check(task_name="mine")
     del world.state.tables["DynamoDBCrossRegionReplicationmine"]
-    world.destination.add("C", KEY)
+    world.destination.add("Other", KEY)
     world.state.asked.clear()
-    said = await world.refused(ExitCode.USAGE, task_name="mine", destination_table="C")
+    said = await world.refused(ExitCode.USAGE, task_name="mine", destination_table="Other")
     assert "it copied, before its lease table was deleted, arn:" in said
     assert "delete the table DynamoDBCrossRegionReplicationmine-state too" in said
 
@@ -202,11 +203,12 @@ async def test_a_name_of_an_earlier_life_is_refused_before_a_new_lease_table_is_
 async def test_a_name_of_another_source_is_a_name_that_is_taken(world: World) -> None:
     """The other pair's stream is another one too, which does not mean that its task has ended."""
     await world.check(task_name="mine")
-    world.source.add("C", KEY, stream_arn="stream of C", stream_view_type=BOTH)
+    world.source.add("Other", KEY, stream_arn="stream of Other", stream_view_type=BOTH)
     world.state.asked.clear()
-    said = await world.refused(ExitCode.USAGE, task_name="mine", source_table="C")
+    said = await world.refused(ExitCode.USAGE, task_name="mine", source_table="Other")
     assert said.endswith(
-        f"belongs to another pair: it copies {ARN_A} to {ARN_B}, not {ARN_A[:-1]}C to {ARN_B}; give another --task-name"
+        f"belongs to another pair: it copies {ARN_A} to {ARN_B}, not {ARN_A[:-6]}Other to {ARN_B}; "
+        "give another --task-name"
     )
 
 
@@ -263,11 +265,11 @@ async def test_a_lease_table_that_may_not_be_made_stops_either_form(world: World
 
 
 async def test_the_state_table_is_encrypted_as_the_destination_is(world: World) -> None:
-    world.destination.encrypted["B"] = Encryption("arn:aws:kms:eu-west-1:1:key/k")
+    world.destination.encrypted["Copy"] = Encryption("arn:aws:kms:eu-west-1:1:key/k")
     await world.check(kcl_region="eu-west-1")
     assert world.state.encrypted == {STATE: Encryption("arn:aws:kms:eu-west-1:1:key/k")}
     other = World()
-    other.destination.encrypted["B"] = Encryption("arn:aws:kms:eu-west-1:1:key/k")
+    other.destination.encrypted["Copy"] = Encryption("arn:aws:kms:eu-west-1:1:key/k")
     await other.check()
     assert other.state.encrypted == {STATE: Encryption(None)}
 

@@ -36,7 +36,7 @@ async def test_a_reverse_task_whose_heartbeat_moves_is_refused_at_once(world: Wo
     def beat() -> None:
         marks = {
             "leaseTableId": {"S": world.destination.tables[REVERSE].table_id},
-            "streamArn": {"S": "stream of B"},
+            "streamArn": {"S": "stream of Copy"},
             "schema": {"N": "1"},
         }
         row = {"kind": {"S": "worker"}, "id": {"S": "w-ours"}, "beat": {"N": str(int(world.time.now_s))}}
@@ -120,11 +120,11 @@ async def test_a_reverse_lease_table_that_goes_away_is_no_loop(world: World) -> 
 
 async def test_between_accounts_the_own_lease_table_is_not_taken_for_the_reverse_one() -> None:
     world = World()
-    name = lease_table_name(None, ("us-east-1", "A"), ("us-east-1", "A"))
+    name = lease_table_name(None, ("us-east-1", "Orders"), ("us-east-1", "Orders"))
     # Destination and leases are in the process's own account 2, the source in account 1.
     world.destination = world.state = Account(Side.DESTINATION, "us-east-1:2", "http://east")
-    world.destination.add("A", KEY, stream_arn="stream of A in 2", stream_view_type=BOTH)
+    world.destination.add("Orders", KEY, stream_arn="stream of Orders in 2", stream_view_type=BOTH)
     world.destination.add(name, LEASE_KEY)
     world.destination.rows[name][SHARD,] = lease_row(1, "our fellow worker", "5")
-    await world.check(destination_region="us-east-1", destination_table="A")
+    await world.check(destination_region="us-east-1", destination_table="Orders")
     assert world.time.now_s == 100.0

@@ -7,15 +7,16 @@ import pytest
 
 from dynamirror.errors import ExitCode, Refused
 from dynamirror.model.shard_graph import Start
+from dynamirror.model.task_name import lease_table_name
 from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
 from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.settings.parse import Value, settings_from, values_of_variables
 
 PAIR: dict[str, Value] = {
     "source_region": "us-east-1",
-    "source_table": "T1",
+    "source_table": "Invoices",
     "destination_region": "us-west-2",
-    "destination_table": "T1",
+    "destination_table": "Invoices",
 }
 # 2026-02-03T04:05:06.789Z
 NOW_MS = 1_770_091_506_789
@@ -86,8 +87,9 @@ def test_the_defaults_are_those_of_the_design() -> None:
 
 
 def test_the_default_task_name_is_the_java_tools() -> None:
-    assert parsed().task.lease_table == "DynamoDBCrossRegionReplication087d7f59f597b3def3afb113a28d23ca"
-    assert parsed(source_table="T2").task.lease_table != parsed().task.lease_table
+    pair = ("us-east-1", "Invoices"), ("us-west-2", "Invoices")
+    assert parsed().task.lease_table == lease_table_name(None, *pair)
+    assert parsed(source_table="Others").task.lease_table != parsed().task.lease_table
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,13 @@ def test_an_endpoint_keeps_its_own_signing_region() -> None:
     assert (settings.source.region, settings.destination.region) == ("us-east-1", "us-west-2")
     assert settings.source.streams_endpoint == "http://t"
     assert parsed(source_endpoint="http://s").destination.endpoint is None
+
+
+@pytest.mark.parametrize(
+    "arn", ["arn:aws-cn:iam::111122223333:role/a", "arn:aws-us-gov:iam::111122223333:role/path/a+b=c,d.e@f-g"]
+)
+def test_roles_of_every_partition_and_path(arn: str) -> None:
+    assert parsed(source_role_arn=arn).source.role_arn == arn
 
 
 def test_a_name_of_255_characters_is_taken_and_of_256_refused() -> None:
@@ -174,6 +183,12 @@ REFUSALS = [
     ("source_table", "a table", "a name has only letters, digits and _ . -"),
     ("source_table", "arn:aws:dynamodb:us-east-1:111122223333:table/T1", "a name has only letters"),
     ("destination_table", "x" * 256, "the name has 256 characters, at most 255 are allowed"),
+    ("source_table", "T1", "--source-table T1: a table's name has at least 3 characters"),
+    ("destination_table", "T1", "--destination-table T1: a table's name has at least 3 characters"),
+    ("source_region", "US East", "--source-region US East: not a Region; it must look like us-east-1"),
+    ("kcl_region", "us_east_1", "--kcl-region us_east_1: not a Region"),
+    ("source_role_arn", "reader", "--source-role-arn reader: not a role's ARN; it must look like arn:aws:iam::"),
+    ("source_role_arn", "arn:aws:iam::111122223333:user/reader", "not a role's ARN"),
     ("task_name", "a/b", "--task-name a/b: a name has only letters"),
 ]
 
@@ -190,13 +205,15 @@ def test_bad_values_are_refused_in_one_line(field: str, text: str, said: str) ->
 def test_a_refusal_names_what_the_user_typed() -> None:
     with pytest.raises(Refused, match=r"^--batchSize 0: "):
         settings_from({**PAIR, "batch_size": "0"}, java_form=True, now_ms=NOW_MS)
+    with pytest.raises(Refused, match=r"^--kclRegion x y: "):
+        settings_from({**PAIR, "kcl_region": "x y"}, java_form=True, now_ms=NOW_MS)
     with pytest.raises(Refused, match=r"^DYNAMIRROR_BATCH_SIZE 0: "):
         values_of_variables({"DYNAMIRROR_BATCH_SIZE": "0"})
 
 
 def test_all_that_is_missing_is_named_at_once() -> None:
     with pytest.raises(Refused, match=r"--source-region \(or DYNAMIRROR_SOURCE_REGION\), --destination-table"):
-        settings_from({"source_table": "A", "destination_region": "eu-west-1"}, java_form=False, now_ms=NOW_MS)
+        settings_from({"source_table": "Orders", "destination_region": "eu-west-1"}, java_form=False, now_ms=NOW_MS)
 
 
 def test_an_empty_or_foreign_variable_counts_for_nothing() -> None:
