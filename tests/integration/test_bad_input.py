@@ -181,6 +181,16 @@ def test_a_task_name_of_another_pair(table: Table, tmp_path: Path) -> None:
     assert "--task-name" in line
 
 
+def test_tables_that_are_deleted_under_a_worker(table: Table, tmp_path: Path) -> None:
+    table.create()
+    with Command(table.arguments("--task-name", "mine"), tmp_path / "log", table.environ) as command:
+        wait_until(lambda: "lease_taken" in command.output, 60, command)
+        table.local.client(table.access_key, SOURCE).delete_table(TableName=LEASE_TABLE_PREFIX + "mine-state")
+        assert command.process.wait(timeout=60) == 5
+        assert "dynamirror: the lease table" in command.output
+        assert "was deleted under this worker" in command.output
+
+
 def test_a_lease_table_of_something_else(table: Table) -> None:
     table.create()
     table.local.create_table(table.access_key, LEASE_TABLE_PREFIX + "taken", SOURCE, {"id": "S"}, stream=None)

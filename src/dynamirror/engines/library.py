@@ -16,7 +16,7 @@ from dynamirror.aws.connect import connect
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.preflight import check
 from dynamirror.engines.waiting import aloud
-from dynamirror.errors import DynamirrorError, Gap, Stop
+from dynamirror.errors import DynamirrorError, Gap, NotFound, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
 from dynamirror.fleet.stop import within
 from dynamirror.model.lease import LATEST
@@ -148,7 +148,7 @@ class Replication:
             if not self._stopping.is_set():
                 raise
         except BaseExceptionGroup as errors:
-            raise root_cause(errors) from errors
+            raise explained(root_cause(errors), self._settings.task.lease_table) from errors
 
     async def _announce(self, coordinator: Coordinator, clock: Clock) -> None:
         """`latest` means: from when this is started. So its iterators are there first."""
@@ -165,6 +165,18 @@ def root_cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:
             if isinstance(error, kind):
                 return error
     return flat[0]
+
+
+def explained(error: BaseException, lease_table: str) -> BaseException:
+    """`error`, or where a running worker has lost its tables, what that means."""
+    if not isinstance(error, NotFound) or error.side is not Side.STATE:
+        return error
+    return NotFound(
+        Side.STATE,
+        f"the lease table {lease_table}, or the state table beside it, was deleted under this worker, which stopped; "
+        "start again and what is missing is made anew: without leases the task begins where --start-at says, by "
+        f"default at the oldest record of the stream ({error})",
+    )
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
