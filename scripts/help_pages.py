@@ -49,6 +49,10 @@ EXIT_CODES = {
 }
 
 
+SERVED = """Nothing serves these figures yet: there is no port to scrape, and nothing is sent to CloudWatch. From
+Python, `Replication.figures()` has the counts, and `Replication.metrics` everything, in a registry of its own of the
+prometheus client (`Replication.metrics.registry`). `demo` shows rate and lag."""
+
 SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0, from the first moment on: before
 the start there is nothing to bring to an end, during it nothing is left running. A second signal does not wait for the
 order: the process ends as after a crash, which loses nothing, and by that signal (143 or 130 in a shell).
@@ -102,7 +106,7 @@ def _exit_code_page() -> Iterator[str]:
 
 
 def _metrics_page() -> Iterator[str]:
-    yield from ("# Figures", "", GENERATED, "", "| name | kind | meaning |", "| --- | --- | --- |")
+    yield from ("# Figures", "", GENERATED, "", SERVED, "", "| name | kind | meaning |", "| --- | --- | --- |")
     for metric in METRICS:
         yield f"| `{metric.exported}` | {metric.kind} | {metric.help} |"
     yield ""

