@@ -9,6 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from dynamirror.model.change import Write
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key
@@ -80,6 +82,10 @@ class Checks:
         """A shard has ended; these follow it."""
         self._parents |= dict.fromkeys(children, parent_id)
 
+    def had(self, key: Key, item: Item) -> None:
+        """An item was there before the stream."""
+        self._images[key].append(item)
+
     def changed(self, key: Key, item: Item | None, sequence: str | None) -> None:
         """The application changed an item; `sequence` None: nothing was recorded."""
         if sequence is None:
@@ -99,6 +105,8 @@ class Checks:
     def departs(self, flight: Flight) -> None:
         """A batch leaves: its worker must have had the lease a proof's time ago (P-10), and parents are finished."""
         for write in flight.writes:
+            if not write.sequence_number:
+                continue  # Of the copy: it needs no lease of a shard.
             change = self._changes[int(write.sequence_number)]
             parent_id = self._parents.get(change.shard_id)
             if parent_id is not None and not self._finished(parent_id):
@@ -117,10 +125,7 @@ class Checks:
         brought stands until then."""
         self.flights.landed(flight)
         if flight.overslept:
-            lost = (
-                w for w in flight.writes if self.owner(self._changes[int(w.sequence_number)].shard_id) != flight.worker
-            )
-            self._excused.update(write.key for write in lost)
+            self._excused.update(write.key for write in flight.writes if self._lost(flight, write))
 
     def applied(self, key: Key, item: Item | None) -> None:
         """Something was written at the destination."""
@@ -132,6 +137,19 @@ class Checks:
                 return
         if item is not None:
             self.fail(f"{key}: {item} was never there")
+
+    def _lost(self, flight: Flight, write: Write) -> bool:
+        """The right to send it was lost: the lease of its shard, or (a page of the copy) the time."""
+        sequence = write.sequence_number
+        return not sequence or self.owner(self._changes[int(sequence)].shard_id) != flight.worker
+
+    def _place(self, write: Write) -> int:
+        """Which of its item's images a write brings."""
+        if write.sequence_number:
+            return self._changes[int(write.sequence_number)].place
+        images = self._images[write.key]
+        item = msgspec.json.decode(write.request)["PutRequest"]["Item"]
+        return max(place for place, image in enumerate(images) if image == item)
 
     def _had(self, worker: str, shard_id: str) -> bool:
         if self.owner(shard_id) == worker:
@@ -219,16 +237,15 @@ class Checks:
         if key in self._excused:
             return
         for flight, write in self.flights.of(key):
-            older = self._changes[int(write.sequence_number)]
-            if older.place >= change.place:
+            if self._place(write) >= change.place:
                 continue
-            if flight.overslept and self.owner(older.shard_id) != flight.worker:
+            if flight.overslept and self._lost(flight, write):
                 # Its worker reconciles the item when it wakes up.
                 self._excused.add(key)
                 return
             self.fail(
                 f"{change.shard_id} is at {checkpoint}, past change {change.sequence} of {key}; "
-                f"change {older.sequence} sent by {flight.worker} can still come over it"
+                f"image {self._place(write)} sent by {flight.worker} can still come over it"
             )
         if self._standing[key] < change.place:
             self.fail(f"{change.shard_id} is at {checkpoint}, change {change.sequence} of {key} is not durable")

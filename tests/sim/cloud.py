@@ -26,7 +26,8 @@ class Cloud:
 
     def __init__(self, shards: int, stale_s: float = 0.0, draw: random.Random | None = None) -> None:
         self.counts: Counter[str] = Counter()
-        self.stream = MemoryStream(VirtualClock(), shards=shards)
+        self.clock = VirtualClock()
+        self.stream = MemoryStream(self.clock, shards=shards)
         self.source = MemorySource(CODEC, self.stream)
         self.checks = Checks(self.stream, self.counts)
         # Shards that others read too, one call in two of ours is one too many; set by the trouble.
@@ -54,6 +55,12 @@ class Cloud:
         return self.database.items(TARGET)
 
     # --- what the application does
+
+    def had(self, key: str, value: str) -> None:
+        """There is an item of which the stream knows nothing."""
+        item: Item = {"id": {"S": key}, "v": {"S": value}}
+        self.source.items[key] = item
+        self.checks.had(key, item)
 
     def put(self, key: str, value: str) -> None:
         item: Item = {"id": {"S": key}, "v": {"S": value}}

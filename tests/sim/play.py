@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from dynamirror.engines.assemble import READS_AT_ONCE_MAX
 from dynamirror.errors import DynamirrorError
+from dynamirror.model.copy import Phase
 from dynamirror.model.diff import first_difference
 from dynamirror.testing.virtual_time import Standstill, run_virtual
 from tests.sim.checks import Checks, Violated
 from tests.sim.cloud import Cloud
 from tests.sim.network import ATTEMPT_S, STRAY_S
-from tests.sim.profile import Profile, drawn_fleet
+from tests.sim.profile import Profile, drawn_fleet, with_copy
 from tests.sim.trouble import Trouble
 from tests.sim.worker import Worker, of_its_process
 
@@ -21,6 +22,8 @@ from tests.sim.worker import Worker, of_its_process
 # T + L, after a freeze that ended with the faults a proof and a reading more.
 SETTLED_S = 2 * (ATTEMPT_S + STRAY_S) + 20
 CALM_MAX_S = 200.0
+COPIED_MAX_S = 400.0
+ITEMS_COPIED = 100
 OWNED_MAX_S = 130.0
 STOPPED_MAX_S = 6.0
 # A lease that has changed hands since may have been lost and come back.
@@ -45,7 +48,7 @@ class Play:
         self._draw = random.Random(seed)
         self._profile = profile
         self._say = say
-        self._fleet = profile.fleet or drawn_fleet(self._draw)
+        self._fleet = profile.fleet or with_copy(drawn_fleet(self._draw), random.Random(f"copy {seed}"))
         shards = self._draw.choice([1, 1, 2, 4])
         self.cloud = Cloud(shards, self._fleet.stale_s, random.Random(self._draw.random()))
         self.workers: list[Worker] = []
@@ -55,6 +58,8 @@ class Play:
         self._trouble = Trouble(self.cloud, self._draw, profile, self._tell)
 
     async def run(self) -> None:
+        for number in range(self._profile.items or (ITEMS_COPIED if self._fleet.copy else 0)):
+            self.cloud.had(f"k{number}", f"{self._draw.getrandbits(60):x}")
         self._tell(f"{self._fleet}, {len(self.cloud.stream.open_shards())} shards, share of faults {self._share}")
         self._start()
         for _ in range(self._profile.turns):
@@ -88,7 +93,14 @@ class Play:
         if not any(worker.alive and not worker.stopping.is_set() for worker in self.workers):
             self._start()
             self.workers[-1].weather.share = 0.0
-        await self._until(self._equal, CALM_MAX_S, "equal")
+        if self._fleet.copy is not None:
+            if not any(worker.alive and worker.announces for worker in self.workers):
+                self._start()
+                self.workers[-1].weather.share, self.workers[-1].announces = 0.0, True
+            await self._until(self._copied, COPIED_MAX_S, "copied")
+        # Each generation of shards waits for its parents, and then for the hold; at most H + A.
+        held_s = self._fleet.hold.hold_s + self._fleet.hold.age_s if self._fleet.copy is not None else 0.0
+        await self._until(self._equal, CALM_MAX_S + held_s, "equal")
         await self._sleep(SETTLED_S)
         if not self._equal():
             raise Violated(f"not equal at rest: {self._difference()}")
@@ -131,6 +143,11 @@ class Play:
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         if left:
             raise Violated(f"tasks are left: {left}")
+
+    def _copied(self) -> bool:
+        """The copy is over, and somebody has learnt it."""
+        copies = [worker.copier.copy for worker in self.workers if worker.alive and worker.copier is not None]
+        return any(copy is not None and copy.phase is Phase.OVER for copy in copies)
 
     def _equal(self) -> bool:
         return self._difference() is None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from dynamirror.settings.groups import HoldSettings, ReadSettings, WriteSettings
+from dynamirror.settings.groups import CopySettings, HoldSettings, ReadSettings, WriteSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,8 @@ class Fleet:
     write: WriteSettings = field(default_factory=WriteSettings)
     read: ReadSettings = field(default_factory=ReadSettings)
     hold: HoldSettings = field(default_factory=HoldSettings)
+    # None: the table is not copied.
+    copy: CopySettings | None = None
     # Share of the workers that have no rights to a state table: their lease rows speak for them.
     without_state: float = 0.0
     # Reads of the lease table that are not consistent lag behind by so much at most.
@@ -56,6 +58,8 @@ class Profile:
     # All machines sleep for longer than iterators live.
     night: float = 0.002
     workers_max: int = 3
+    # There before the stream was switched on.
+    items: int = 0
     # None: drawn; values repeat (toggles) or are all different.
     repeats: bool | None = None
     # None: drawn.
@@ -78,3 +82,16 @@ def drawn_fleet(draw: Random) -> Fleet:
     if sort < 0.37:
         return Fleet(without_state=draw.choice([0.5, 1.0]), stale_s=stale_s)
     return Fleet(stale_s=stale_s)
+
+
+def with_copy(fleet: Fleet, draw: Random) -> Fleet:
+    """Some tables are copied too, unless there are workers that cannot know of it."""
+    if fleet.without_state or draw.random() >= 0.25:
+        return fleet
+    pages = draw.choice([(2, 4), (5, 20), (50, 100)])
+    return replace(
+        fleet,
+        copy=CopySettings(
+            segments=draw.choice([1, 4, 9]), segments_at_once=2, page_items_first=pages[0], page_items_max=pages[1]
+        ),
+    )

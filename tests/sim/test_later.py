@@ -8,13 +8,6 @@ from importlib.util import find_spec
 import pytest
 
 LATER = [
-    ("A-1, A-2: the hold ends with the last segment", "dynamirror.cli.copy"),
-    ("A-3: a worker learns late of a copy", "dynamirror.cli.copy"),
-    ("A-4: the hold leaves out L (inequality 1)", "dynamirror.cli.copy"),
-    ("A-5, A-6: coalesced among changes that are not due", "dynamirror.cli.copy"),
-    ("A-7: no age rule", "dynamirror.cli.copy"),
-    ("A-8b: the page's time noted after the segment lease was proven", "dynamirror.cli.copy"),
-    ("inequality 3: the first page before the announcement is known", "dynamirror.cli.copy"),
     ("inequality 9: pages larger than D/2 can write", "dynamirror.cli.copy"),
     ("E-1 to E-4: skipping what the copy contains", "dynamirror.cli.copy"),
     ("B-5, B-6, inequality 8: reconcile before the gap is drained", "dynamirror.prove.gaps"),

@@ -7,13 +7,17 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
+from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import BatchWriter
+from dynamirror.copy.copier import Copier
+from dynamirror.copy.phases import Phases
+from dynamirror.copy.tools import CopySettingsInForce, CopyTools
 from dynamirror.engines.assemble import READS_AT_ONCE_MAX
-from dynamirror.errors import Side, Throttled
+from dynamirror.errors import Retry, Side, Throttled
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
@@ -26,6 +30,7 @@ from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
 from dynamirror.follow.shard_task import FollowTools
 from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Page, Write
 from dynamirror.model.copy import CopyKnowledge
@@ -36,15 +41,18 @@ from dynamirror.observe.metrics import Metrics
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.tools import Claims, ReconcileTools
 from dynamirror.settings.bounds import fence_of
-from dynamirror.settings.groups import LeaseSettings
+from dynamirror.settings.groups import CopySettings, LeaseSettings
 from dynamirror.testing.faults import Fault
 from dynamirror.testing.memory_items import MemoryItems
+from dynamirror.testing.memory_scan import MemoryScan
 from dynamirror.testing.virtual_time import VirtualClock
 from tests.sim.cloud import CODEC, LEASES, STATE, TARGET, Cloud
 from tests.sim.flights import departing
 from tests.sim.network import Machine, Weather, Wire
 from tests.sim.profile import Fleet
 from tests.support.memory_caller import MemoryCaller
+
+INCARNATION = Incarnation("id of leases", "arn:memory:stream")
 
 _PROCESS: ContextVar["Worker | None"] = ContextVar("process", default=None)
 
@@ -95,7 +103,10 @@ class Worker:
         self.task: asyncio.Task[None] | None = None
         self.dying: asyncio.Task[None] | None = None
         self.tasks: dict[asyncio.Task[Any], None] = {}
-        self._assemble(random.Random(draw.random()).random, state)
+        # One that joins a task later need not have been asked to copy.
+        self.announces = fleet.copy is not None and draw.random() < 0.7
+        self._announces_after_s = draw.choice([0.0, 3.0, 15.0])
+        self._assemble(random.Random(draw.random()).random, state, fleet.copy)
 
     def _caller(self, side: Side, place: str) -> MemoryCaller:
         return MemoryCaller(side, self.cloud.database, self._wire(side, place))  # type: ignore[arg-type]
@@ -105,10 +116,9 @@ class Worker:
         self.wires.append(wire)
         return wire
 
-    def _assemble(self, draw: Callable[[], float], has_state: bool) -> None:
+    def _assemble(self, draw: Callable[[], float], has_state: bool, copy: CopySettings | None) -> None:
         cloud, clock = self.cloud, self.clock
-        incarnation = Incarnation("id of leases", cloud.stream.arn)
-        state = StateTable(self._caller(Side.STATE, "heartbeats"), STATE, incarnation) if has_state else None
+        state = StateTable(self._caller(Side.STATE, "heartbeats"), STATE, INCARNATION) if has_state else None
         beating = Heartbeat(state, clock, self.name, {}, self.settings.heartbeat_s) if state is not None else None
 
         def beaten_at_s() -> float:
@@ -140,8 +150,55 @@ class Worker:
         held = LeaseTools(leases, clock, fence, beaten_at_s)
         terms = Terms(self.name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
         directory = ShardDirectory(stream, leases, clock, draw, Start())
+        self.copier = self.phases = None
+        if state is not None:
+            copying = self._copy_tools(copy or CopySettings(), state, leases, table, draw, hold)
+            self.phases, self.copier = Phases(copying), Copier(copying, directory.synced.is_set)
         tenure = TenureTools(follow, held, self.write, directory, terms, self.read.parent_poll_s, Signal())
         self.coordinator = Coordinator(FleetTools(tenure, self.settings, beating, state))
+
+    def _copy_tools(
+        self,
+        copy: CopySettings,
+        state: StateTable,
+        leases: LeaseTable,
+        table: "WatchedWriter",
+        draw: Callable[[], float],
+        hold: HoldTools,
+    ) -> CopyTools:
+        async def reconcile(writes: Sequence[Write]) -> None:
+            self.cloud.counts["late page noticed"] += len(writes)
+            self.cloud.checks.reconciling(writes)
+            self.reconciler.add_writes(writes, self.clock.boottime_s())
+            await self.reconciler.flush()
+
+        return CopyTools(
+            CopyRows(self._caller(Side.STATE, "heartbeats"), STATE, INCARNATION),
+            state,
+            leases,
+            MemoryScan(CODEC, self.cloud.source.items, self._wire(Side.SOURCE, "source")),  # type: ignore[arg-type]
+            table,
+            CODEC,
+            self.clock,
+            draw,
+            self.metrics,
+            CopySettingsInForce(copy, self.hold, self.write, self.settings.duration_s),
+            self.name,
+            CredentialsPatience(self.clock),
+            hold.knowledge,
+            hold.learned,
+            reconcile,
+        )
+
+    async def _announce(self) -> None:
+        """As the command does it that was asked to copy; the others may have begun long before."""
+        await self.clock.sleep(self._announces_after_s)
+        while self.phases is not None:
+            try:
+                await self.phases.announce(int(self.cloud.clock.wall_s() * 1000), True)
+                return
+            except Retry:
+                await self.clock.sleep(0.5)
 
     @property
     def alive(self) -> bool:
@@ -160,11 +217,18 @@ class Worker:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             sides = [group.create_task(self.applier.run()), group.create_task(self.reconciler.run())]
+            if self.copier is not None:
+                sides.append(group.create_task(self._copy(self.copier)))
             await self.coordinator.run(self.stopping)
             with suppress(Exception):
                 await asyncio.wait_for(self.reconciler.flush(), 0.3)
             for side in sides:
                 side.cancel()
+
+    async def _copy(self, copier: Copier) -> None:
+        if self.announces:
+            await self._announce()
+        await copier.run()
 
     def _died(self) -> None:
         # Not one of its own tasks, though one of them may be calling.

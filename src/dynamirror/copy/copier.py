@@ -34,6 +34,11 @@ class Copier:
     def __repr__(self) -> str:
         return f"Copier({self._tools.knowledge.copy}, segments={sorted(self._mine)})"
 
+    @property
+    def copy(self) -> Copy | None:
+        """The task's copy, as it was last seen."""
+        return self._tools.knowledge.copy
+
     async def run(self) -> None:
         """Until cancelled. Raises (in a group) Stop."""
         attempt = 0

@@ -13,9 +13,6 @@ from dynamirror.model.item_key import ItemKeys
 from dynamirror.ports import ScanPage
 
 RETRY = Backoff(first_s=0.1, most_s=5.0)
-# Items of a page: begun small, doubled while pages are written fast, halved when they are not (inequality 9).
-ITEMS_FIRST = 100
-ITEMS_MAX = 2000
 
 log = logging.getLogger("dynamirror.copy")
 
@@ -33,7 +30,7 @@ class SegmentCopier:
         self._sender = sender
         self._segment = segment
         self._segments = segments
-        self._items_max = ITEMS_FIRST
+        self._items_max = tools.settings.copy.page_items_first
         self._keys = ItemKeys(tools.codec)
 
     async def run(self) -> None:
@@ -89,9 +86,9 @@ class SegmentCopier:
         return self._segment.claimed(self._tools.worker)
 
     def _pace(self, left: float) -> None:
-        """`left`: share of the page's life that was left when it was written."""
+        """`left`: share of the page's life that was left when it was written (inequality 9)."""
         if left > 0.75:
-            self._items_max = min(ITEMS_MAX, self._items_max * 2)
+            self._items_max = min(self._tools.settings.copy.page_items_max, self._items_max * 2)
         elif left < 0.5:
             self._items_max = max(1, self._items_max // 2)
 

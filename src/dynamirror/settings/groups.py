@@ -109,6 +109,9 @@ class CopySettings:
     # By one worker at the same time.
     segments_at_once: int = 8
     requests_in_flight_max: int = 32
+    # Items of a page: the first one's, and the most. In between, as many as are written in D/2 at the present rate.
+    page_items_first: int = 100
+    page_items_max: int = 2000
     # D: a page is sent so long after its reading was begun at the latest.
     page_life_s: float = 10.0
     # The row of the copy is read so often: twice within X (HoldSettings.known_s) at least.

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.sim.profile import Profile
+from dynamirror.settings.groups import CopySettings
+from tests.sim.profile import Fleet, Profile
 
 ONE = (1.0,)
 THERE = frozenset({"destination"})
@@ -21,6 +22,15 @@ FROZEN = replace(BUSY, freeze=0.25, kill=0.0, share=0.1, partition=0.1, start=0.
 LATE_SENDS = replace(QUIET, freeze=0.06, freezes_s=(50.0, 60.0), at_send=1.0, share=0.0, start=0.6, keys=400, turns=90)
 ROLLS = replace(BUSY, roll=0.4, split=0.1, share=0.15)
 READS = replace(QUIET, share=0.3, places=HERE, kinds={"iterator": 1}, kill=0.02)
+COPY = Profile(
+    turns=40,
+    share=0.15,
+    share_factors=ONE,
+    items=150,
+    keys=150,
+    partition=0.02,
+    fleet=Fleet(copy=CopySettings(segments=5, segments_at_once=2, page_items_first=3, page_items_max=6)),
+)
 STATE = replace(QUIET, share=0.3, places=ROWS, roll=0.2, kill=0.05, stop=0.05)
 
 

@@ -1,0 +1,140 @@
+"""Mutants of the copy and of the hold."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from dynamirror.copy.page import PageLife, PageOutcome, PageSender
+from dynamirror.copy.segment import SegmentCopier
+from dynamirror.follow.hold import Hold
+from dynamirror.model.copy import Copy, CopyKnowledge, Phase
+from dynamirror.model.permit import NEVER
+from dynamirror.settings.groups import CopySettings
+from tests.sim.mutants.base import COPY, HERE, ROWS, THERE, mutant
+from tests.sim.profile import Fleet
+
+# Pages land late, or never, on items that change all the time.
+LATE_PAGES = replace(COPY, turns=70, share=0.4, places=THERE, kinds={"late": 1}, roll=0.0, split=0.0, start=0.3)
+LARGE = Fleet(copy=CopySettings(segments=4, segments_at_once=2, page_items_first=60, page_items_max=80))
+SLOW_PAGES = replace(COPY, turns=90, share=0.0, meter=0.5, items=400, keys=400, fleet=LARGE, roll=0.0, split=0.0)
+FROZEN_COPIERS = replace(
+    SLOW_PAGES,
+    turns=110,
+    freeze=0.4,
+    freezes_s=(70.0, 80.0),
+    at_send=1.0,
+    meter=0.0,
+    start=0.6,
+    share=0.3,
+    places=HERE,
+    kinds={"slow": 1},
+    kill=0.0,
+    stop=0.0,
+)
+DEAD_COPIERS = replace(LATE_PAGES, kill=0.2, start=0.5)
+
+
+@mutant("changes wait while a copy runs (R-1)", LATE_PAGES)
+def nothing_is_held() -> Iterator[None]:
+    with patch.object(CopyKnowledge, "holds", lambda *_: False):
+        yield
+
+
+@mutant("the hold covers D + T + L (A-4, inequality 1)", DEAD_COPIERS)
+def hold_without_the_life_of_strays() -> Iterator[None]:
+    with patch.object(Hold, "_wait_s", lambda *_: 12.0):
+        yield
+
+
+@mutant("the hold goes on after the last segment (A-1, A-2)", replace(LATE_PAGES, share=0.6))
+def hold_ends_with_the_last_segment() -> Iterator[None]:
+    original = Copy.moved
+
+    def moved(self: Copy, phase: Phase) -> Copy:
+        return original(self, Phase.OVER if phase is Phase.DONE else phase)
+
+    with patch.object(Copy, "moved", moved):
+        yield
+
+
+@mutant("a belief that there is no copy lasts for X (A-3)", replace(LATE_PAGES, start=0.6))
+def belief_without_end() -> Iterator[None]:
+    def learn(self: CopyKnowledge, copy: Any, asked_at_s: float) -> None:
+        self.copy = copy
+        self._absent_at_s = asked_at_s if copy is None or self._absent_at_s != NEVER else NEVER
+
+    def holds(self: CopyKnowledge, now_s: float) -> bool:
+        return self._absent_at_s == NEVER
+
+    with patch.object(CopyKnowledge, "learn", learn), patch.object(CopyKnowledge, "holds", holds):
+        yield
+
+
+@mutant(
+    "no page is sent after its life",
+    replace(FROZEN_COPIERS, at_send=0.0, share=0.6, places=THERE, kinds={"throttle": 1}),
+)
+def pages_sent_whenever() -> Iterator[None]:
+    with patch.object(PageLife, "left_s", 5.0):
+        yield
+
+
+@mutant("what is handed on is due (A-6)", LATE_PAGES)
+def all_that_waits_handed_on_with_the_first() -> Iterator[None]:
+    original = Hold.handed_on
+
+    def handed_on(self: Hold) -> None:
+        original(self)
+        for held in self._held:
+            held.due_at_s = NEVER
+
+    with patch.object(Hold, "handed_on", handed_on):
+        yield
+
+
+@mutant("a page that left late is noticed (A-8)", FROZEN_COPIERS)
+def late_page_forgotten() -> Iterator[None]:
+    original = PageSender.send
+
+    async def send(self: PageSender, *args: Any) -> PageOutcome:
+        outcome = await original(self, *args)
+        outcome.late = []
+        return outcome
+
+    with patch.object(PageSender, "send", send):
+        yield
+
+
+@mutant(
+    "a page's life begins before its segment is proven (A-8b)",
+    replace(FROZEN_COPIERS, at_send=0.0, share=0.9, kinds={"slow answer": 1}),
+)
+def life_begun_when_the_page_was_read() -> Iterator[None]:
+    original = PageSender.send
+
+    async def send(self: PageSender, page: Any, life: PageLife) -> PageOutcome:
+        clock, life_s = self._tools.clock, self._tools.settings.copy.page_life_s
+        return await original(self, page, PageLife(clock.boottime_s, clock.wall_s, life_s))
+
+    with patch.object(PageSender, "send", send):
+        yield
+
+
+@mutant("a segment passes only what is durable", SLOW_PAGES)
+def page_passed_unwritten() -> Iterator[None]:
+    with patch.object(PageOutcome, "prefix", property(lambda self: len(self.durable))):
+        yield
+
+
+@mutant("a segment goes on where it was", replace(COPY, places=ROWS, kinds={"applied": 1, "late": 1}, share=0.3))
+def segment_row_believed_without_a_look() -> Iterator[None]:
+    original = SegmentCopier._next
+
+    def following(self: SegmentCopier, page: Any, prefix: int) -> Any:
+        wanted = original(self, page, prefix)
+        # As if one more page had been copied.
+        return replace(wanted, after=b"", done=True) if prefix and wanted.claim % 3 == 0 else wanted
+
+    with patch.object(SegmentCopier, "_next", following):
+        yield
