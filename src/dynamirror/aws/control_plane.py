@@ -181,6 +181,9 @@ class ControlPlane:
                 continue
             if facts.status == "ACTIVE" and (facts.stream_arn is not None or not streaming):
                 return facts
+            if facts.status == "DELETING":
+                # It was there when it should have been created, and will not come back.
+                raise Stop(self.side, f"table {name} is DELETING; start again when it is gone")
             await self._pause(deadline_s, f"table {name} is still {facts.status}")
 
     async def _until_readable(self, name: str, stream_arn: str) -> None:

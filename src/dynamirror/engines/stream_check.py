@@ -35,7 +35,8 @@ async def check_readable(streams: Endpoint, table: str, stream_arn: str | None, 
         if stream_arn is not None:
             raise
     except (Stop, Retry) as error:
-        raise type(error)(Side.SOURCE, f"the stream of the source table cannot be read: {error}") from error
+        where = f"at {streams.url} (--source-streams-endpoint)"
+        raise type(error)(Side.SOURCE, f"the stream of the source table cannot be read {where}: {error}") from error
 
 
 def _check_shape(streams: Endpoint, answer: bytes, wanted: str) -> None:

@@ -223,6 +223,15 @@ def test_a_table_that_never_becomes_active_is_not_waited_for_without_end() -> No
         run(cloud, lambda plane: plane.create_table("T", PAIR))
 
 
+def test_a_table_that_goes_away_is_not_waited_for() -> None:
+    cloud = Cloud()
+    existing(cloud)
+    cloud.tables["T"]["TableStatus"] = "DELETING"
+    with pytest.raises(Stop, match="table T is DELETING; start again when it is gone"):
+        run(cloud, lambda plane: plane.create_table("T", PAIR))
+    assert [operation for operation, _ in cloud.asked] == ["CreateTable", "DescribeTable"]
+
+
 def test_a_stream_is_switched_on_and_waited_for() -> None:
     cloud = Cloud()
     existing(cloud)

@@ -90,7 +90,9 @@ async def test_a_stream_that_cannot_be_read_stops_before_anything_is_made(world:
     )
     world.stream.throttles = 50
     said = await world.refused(ExitCode.SOURCE)
-    assert said == "the stream of the source table cannot be read: not now"
+    assert said == (
+        "the stream of the source table cannot be read at http://east-streams (--source-streams-endpoint): not now"
+    )
     world.stream.throttles = 0
     world.stream.denied = {"DescribeStream"}
     assert "allow dynamodb:DescribeStream" in await world.refused(ExitCode.SOURCE)
@@ -99,7 +101,7 @@ async def test_a_stream_that_cannot_be_read_stops_before_anything_is_made(world:
 async def test_a_stream_to_be_switched_on_must_be_within_reach_first(world: World) -> None:
     world.source.add("Orders", KEY)
     world.stream.throttles = 50
-    assert "cannot be read: not now" in await world.refused(ExitCode.SOURCE, enable_stream=True)
+    assert "cannot be read at http://east-streams" in await world.refused(ExitCode.SOURCE, enable_stream=True)
     # Who may read a stream need not be allowed to list streams.
     world.stream.throttles = 0
     world.stream.denied = {"ListStreams"}
