@@ -136,6 +136,12 @@ def test_the_stream_is_off_and_can_be_switched_on(table: Table, tmp_path: Path) 
     assert code == 3
     assert "aws dynamodb update-table" in line
     assert "--enable-stream" in line
+    with _closed_port() as closed:
+        code, line = table.refused("--enable-stream", "--source-streams-endpoint", closed)
+    assert code == 3
+    assert closed in line
+    described = table.local.client(table.access_key, SOURCE).describe_table(TableName="Orders")["Table"]
+    assert "LatestStreamArn" not in described, "a stream that cannot be read may not be switched on"
     with Command(table.arguments("--enable-stream"), tmp_path / "log", table.environ) as command:
         wait_until(lambda: "replicating" in command.output, 60, command)
         table.local.client(table.access_key, SOURCE).put_item(TableName="Orders", Item={"pk": {"S": "x"}})

@@ -61,7 +61,7 @@ class Account:
     denied: set[str] = field(default_factory=set)
     encrypted: dict[str, Encryption] = field(default_factory=dict)
     throttles: int = 0
-    # Streams that can be described; and tables whose streams can be listed.
+    # Streams that can be described.
     streams: set[str] = field(default_factory=set)
 
     def add(self, name: str, schema: KeySchema, **facts: Any) -> TableFacts:
@@ -105,10 +105,10 @@ class Account:
         if self.throttles:
             self.throttles -= 1
             raise Throttled(self.side, "not now")
-        if operation in ("DescribeStream", "ListStreams"):
+        if operation == "DescribeStream":
             if name not in self.streams:
                 raise NotFound(self.side, f"no {name}")
-            return b'{"StreamDescription": {"StreamStatus": "ENABLED"}, "Streams": []}'
+            return b'{"StreamDescription": {"StreamStatus": "ENABLED"}}'
         # One that is being created answers nothing yet (DynamoDB API: ResourceNotFoundException).
         if name not in self.tables or self.tables[name].status == "CREATING":
             raise NotFound(self.side, f"no {name}")
@@ -137,7 +137,7 @@ class World:
         self.destination = Account(Side.DESTINATION, "eu-west-1:1", "http://west")
         self.state = Account(Side.STATE, "us-east-1:1", "http://east")
         self.stream = Account(Side.SOURCE, "us-east-1:1", "http://east-streams")
-        self.stream.streams |= {"stream of Orders", "Orders", "x"}
+        self.stream.streams |= {"stream of Orders", "x"}
         self.source.add("Orders", KEY, stream_arn="stream of Orders", stream_view_type=BOTH)
         self.destination.add("Copy", KEY)
         self.time = Time()

@@ -56,7 +56,7 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Fa
     state = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     await state.refuse_other_pair(Incarnation(leases.table_id if leases else "", source.stream_arn or ""))
     if leases is None or state.missing or source.stream_arn is None:
-        await check_readable(reach.streams, settings.source.table, source.stream_arn, clock)
+        await check_readable(reach.streams, source, clock)
     if not settings.checks.allow_loop and destination.stream_arn is not None:
         await _refuse_loop(reach, settings, destination, leases, clock)
     # Up to here no table has been changed or made.

@@ -102,10 +102,13 @@ async def test_a_stream_to_be_switched_on_must_be_within_reach_first(world: Worl
     world.source.add("Orders", KEY)
     world.stream.throttles = 50
     assert "cannot be read at http://east-streams" in await world.refused(ExitCode.SOURCE, enable_stream=True)
-    # Who may read a stream need not be allowed to list streams.
     world.stream.throttles = 0
-    world.stream.denied = {"ListStreams"}
+    world.stream.denied = {"DescribeStream"}
+    assert "allow dynamodb:DescribeStream" in await world.refused(ExitCode.SOURCE, enable_stream=True)
+    # That there is no such stream, the right service says.
+    world.stream.denied = set()
     await world.check(enable_stream=True)
+    assert world.stream.asked[-1] == f"DescribeStream {ARN_A}/stream/1970-01-01T00:00:00.000"
 
 
 async def test_a_worker_that_joins_a_task_does_not_wait_for_the_stream(world: World) -> None:
