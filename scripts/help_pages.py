@@ -13,7 +13,8 @@ from dynamirror.cli.early import INTERRUPTED
 from dynamirror.cli.main import COMMANDS, cli
 from dynamirror.errors import ExitCode
 from dynamirror.observe.metrics import METRICS
-from dynamirror.settings.flags import FLAGS, Flag
+from dynamirror.settings.flag import Flag
+from dynamirror.settings.flags import FLAGS
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 GENERATED = "<!-- Made by scripts/help_pages.py from the code. -->"

@@ -14,7 +14,7 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
-from dynamirror.copy.phases import Phases
+from dynamirror.copy.phases import announced
 from dynamirror.copy.tools import CopySettingsInForce, CopyTools
 from dynamirror.engines.assemble import READS_AT_ONCE_MAX
 from dynamirror.errors import Retry, Side, Throttled
@@ -33,7 +33,7 @@ from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Page, Write
-from dynamirror.model.copy import CopyKnowledge
+from dynamirror.model.copy import Copy, CopyKnowledge, Phase
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
 from dynamirror.model.shard_graph import Listing, Shard, Start
@@ -153,7 +153,8 @@ class Worker:
         self.copier = self.phases = None
         if state is not None:
             copying = self._copy_tools(copy or CopySettings(), state, leases, table, draw, hold)
-            self.phases, self.copier = Phases(copying), Copier(copying, directory.synced.is_set)
+            self.phases = copying.store, copying.leases, copying.settings
+            self.copier = Copier(copying, directory.synced.is_set)
         tenure = TenureTools(follow, held, self.write, directory, terms, self.read.parent_poll_s, Signal())
         self.coordinator = Coordinator(FleetTools(tenure, self.settings, beating, state))
 
@@ -195,7 +196,9 @@ class Worker:
         await self.clock.sleep(self._announces_after_s)
         while self.phases is not None:
             try:
-                await self.phases.announce(int(self.cloud.clock.wall_s() * 1000), True)
+                store, leases, settings = self.phases
+                began_ms = int(self.cloud.clock.wall_s() * 1000)
+                await announced(store, leases, Copy(Phase.ANNOUNCED, settings.copy.segments, began_ms, True))
                 return
             except Retry:
                 await self.clock.sleep(0.5)

@@ -23,8 +23,10 @@ _answer = msgspec.json.Decoder(_Answer).decode
 class TableScan:
     """One table as `ports.ItemSource`."""
 
-    def __init__(self, caller: Caller, table: str) -> None:
+    def __init__(self, caller: Caller, table: str, side: Side = Side.SOURCE) -> None:
+        """`side`: whose table it is, for messages."""
         self._caller = caller
+        self._side = side
         self._head = b'{"TableName":' + encode(table) + b',"ConsistentRead":true,'
         self._what = f"Scan of {table} at {caller.url}"
 
@@ -34,5 +36,5 @@ class TableScan:
         if after:
             body = body[:-1] + b',"ExclusiveStartKey":' + after + b"}"
         answer = await self._caller.call("Scan", body)
-        page = read(_answer, answer, Side.SOURCE, self._what)
+        page = read(_answer, answer, self._side, self._what)
         return ScanPage(page.items, bytes(page.last_key), len(answer))

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from dynamirror.settings.flags import FLAGS, Flag
+from dynamirror.settings.flag import Flag
+from dynamirror.settings.flags import FLAGS
 
 
 class FlagOption(click.Option):

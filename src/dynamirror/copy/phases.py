@@ -9,14 +9,38 @@ Each step is one conditional write of the copy's row: of two workers that take i
 """
 
 import logging
+from contextlib import suppress
 
 from dynamirror.copy.tools import CopyTools
-from dynamirror.errors import ConditionFailed, Side, Stop
+from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.lease import Lease
 from dynamirror.model.permit import NEVER
+from dynamirror.ports import CopyStore, LeaseStore
 
 log = logging.getLogger("dynamirror.copy")
+
+
+async def announced(store: CopyStore, leases: LeaseStore, wanted: Copy) -> Copy:
+    """The task's copy: `wanted`, announced now, unless it has one. Idempotent.
+
+    Raises Retry; Stop while a worker that would not hold has a lease.
+    """
+    strangers = _strangers(await leases.scan(consistent=True))
+    if strangers:
+        raise Stop(
+            Side.STATE,
+            f"a copy beside {strangers[0].owner}, which has the lease of {strangers[0].shard_id}, would not be sound: "
+            "a Java worker, or one without rights to the state table, does not wait for the copy. Stop it first, or "
+            "copy by other means and compare the tables then",
+        )
+    with suppress(ConditionFailed):
+        await store.put_copy(wanted, None)
+        _say(wanted)
+    copy = await store.copy()
+    if copy is None:
+        raise Retry(Side.STATE, "the row of the copy was deleted as soon as it was written")
+    return copy
 
 
 class Phases:
@@ -26,29 +50,6 @@ class Phases:
         self._tools = tools
         self._seen: Phase | None = None
         self._seen_at_s = NEVER
-
-    async def announce(self, began_ms: int, was_empty: bool) -> Copy:
-        """The task's copy, announced now unless it has one. Raises Retry; Stop while a worker that would not hold has
-        a lease."""
-        store = self._tools.store
-        copy = await store.copy()
-        if copy is not None:
-            return copy
-        strangers = _strangers(await self._tools.leases.scan(consistent=True))
-        if strangers:
-            raise Stop(
-                Side.STATE,
-                f"a copy beside {strangers[0].owner}, which has the lease of {strangers[0].shard_id}, would not be "
-                "sound: a Java worker, or one without rights to the state table, does not wait for the copy. Stop it "
-                "first, or copy by other means and compare the tables then",
-            )
-        copy = Copy(Phase.ANNOUNCED, self._tools.settings.copy.segments, began_ms, was_empty)
-        try:
-            await store.put_copy(copy, None)
-        except ConditionFailed:
-            return await self.announce(began_ms, was_empty)
-        _say(copy)
-        return copy
 
     async def look(self, leases_made: bool) -> Copy | None:
         """Read the copy's row, let the appliers know, and move it on if it is time. Raises Retry, Stop.

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dynamirror.aws.connect import Connections
-from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.scan import TableScan
-from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
 from dynamirror.copy.tools import CopySettingsInForce, CopyTools
+from dynamirror.engines.begin_copy import copy_rows
 from dynamirror.engines.preflight import Facts
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.follow.hold import HoldTools
@@ -19,7 +18,6 @@ from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import KeyCodec
-from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, LeaseStore, MetricSink
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.settings.groups import ReplicationSettings
@@ -55,9 +53,8 @@ def assemble_copier(
         await shared.reconciler.flush()
 
     codec = KeyCodec(facts.source.schema)
-    life = Incarnation(facts.lease_table.table_id, facts.stream_arn)
     tools = CopyTools(
-        CopyRows(connections.state, state_table_name(settings.task.lease_table), life),
+        copy_rows(connections, facts, settings),
         facts.state,
         shared.leases,
         TableScan(connections.source, settings.source.table),

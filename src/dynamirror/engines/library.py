@@ -14,6 +14,7 @@ from typing import Self
 
 from dynamirror.aws.connect import connect
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
+from dynamirror.engines.begin_copy import begun
 from dynamirror.engines.preflight import check
 from dynamirror.engines.waiting import aloud
 from dynamirror.errors import DynamirrorError, Gap, NotFound, Side, Stop
@@ -128,7 +129,8 @@ class Replication:
                 opening = connect(self._settings, self._environ, clock, jitter())
                 connections = await aloud("credentials", stack.enter_async_context(opening))
                 facts = await check(connections, self._settings, clock)
-                worker = assemble_worker(connections, facts, self._settings, self.worker, self.metrics)
+                settings = await begun(connections, facts, self._settings, clock)
+                worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
                 async with asyncio.TaskGroup() as group:
                     side_tasks = [
                         group.create_task(connections.keep_fresh()),

@@ -44,6 +44,17 @@ def refuse_unsound(settings: ReplicationSettings) -> None:
         f"a Java owner must be given {lease.java_failover_s + 20:g} s (its fail-over time and 20 s), not "
         f"{lease.java_patience_s:g} s",
     )
+    hold, copy = settings.hold, settings.copy
+    least_s = copy.page_life_s + write.settle_s + write.clock_drift_s
+    demand(
+        hold.hold_s > least_s,
+        f"changes must wait longer than {least_s:g} s while a copy runs (life of a page + time-out + stray life + "
+        f"drift), not {hold.hold_s:g} s",
+    )
+    demand(
+        hold.known_s >= 2 * copy.watch_s,
+        f"the row of the copy is read every {copy.watch_s:g} s, too rarely for a belief that lasts {hold.known_s:g} s",
+    )
     demand(lease.watch_s < lease.duration_s, "heartbeats must be read more often than a lease lasts")
 
 

@@ -105,6 +105,7 @@ class CopySettings:
 
     # Begin a copy unless the task has one already.
     wanted: bool = False
+    allow_non_empty: bool = False
     segments: int = 64
     # By one worker at the same time.
     segments_at_once: int = 8

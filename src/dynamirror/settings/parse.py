@@ -5,16 +5,20 @@ Pure: environment and time are handed in. Every error is a Refused of one line t
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from dynamirror.errors import Refused
 from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import TABLE_NAME_LENGTH_MAX, lease_table_name
-from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS, Flag, Kind
+from dynamirror.settings.flag import Flag, Kind
+from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
 from dynamirror.settings.groups import (
     CheckSettings,
+    CopySettings,
     DestinationSettings,
+    HoldSettings,
     LogSettings,
     ReadSettings,
     ReplicationSettings,
@@ -74,12 +78,15 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         ("source_role_arn", _ROLE_ARN, "not a role's ARN; it must look like arn:aws:iam::111122223333:role/name"),
     ):
         _check_form(given, field, java_form, form, otherwise)
+    write = WriteSettings(stray_life_s=given.number("stray_life"), cautious=given.on("cautious_takeover"))
     return ReplicationSettings(
         source=_source(given),
         destination=_destination(given),
         task=_task(given),
         read=_read(given, now_ms),
-        write=WriteSettings(stray_life_s=given.number("stray_life"), cautious=given.on("cautious_takeover")),
+        write=write,
+        hold=_hold(write),
+        copy=_copy(given),
         log=_log(given),
         checks=CheckSettings(allow_loop=given.on("allow_loop"), enable_stream=given.on("enable_stream")),
         publish_cloudwatch=not given.on("dont_publish_cloudwatch"),
@@ -240,6 +247,19 @@ def _read(given: _Given, now_ms: int) -> ReadSettings:
 
 def _start(given: _Given, now_ms: int) -> Start:
     return parsed_start(given.text("start_at"), FLAG_OF_FIELD["start_at"].name, now_ms)
+
+
+def _hold(write: WriteSettings) -> HoldSettings:
+    """The hold outlives whatever a longer stray life allows (settings/bounds)."""
+    usual = HoldSettings()
+    longer_s = max(0.0, write.stray_life_s - WriteSettings().stray_life_s)
+    return replace(usual, hold_s=usual.hold_s + longer_s)
+
+
+def _copy(given: _Given) -> CopySettings:
+    if given.on("copy") and given.text("start_at") != "trim-horizon":
+        raise Refused("--copy and --start-at exclude each other: a copy says itself where the stream is followed from")
+    return CopySettings(given.on("copy"), given.on("allow_non_empty"), int(given.number("segments")))
 
 
 def _log(given: _Given) -> LogSettings:

@@ -52,6 +52,9 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "stray_life": ("5m", "write.stray_life_s", 300.0),
     "cautious_takeover": ("true", "write.cautious", True),
     "enable_stream": ("true", "checks.enable_stream", True),
+    "copy": ("true", "copy.wanted", True),
+    "segments": ("9", "copy.segments", 9),
+    "allow_non_empty": ("true", "copy.allow_non_empty", True),
     "allow_loop": ("true", "checks.allow_loop", True),
     "log_dir": ("/var/log/x", "log.directory", Path("/var/log/x")),
     "log_level": ("debug", "log.level", "DEBUG"),
@@ -247,3 +250,14 @@ def test_the_table_itself_is_sound() -> None:
         assert flag.help.endswith("."), flag.field
         # One of: required, a default, a default in words, or off.
         assert sum([flag.required, flag.default is not None, bool(flag.derived), flag.kind == "switch"]) == 1
+
+
+def test_a_copy_says_itself_where_it_begins() -> None:
+    with pytest.raises(Refused, match="--copy and --start-at"):
+        parsed(copy=True, start_at="latest")
+
+
+def test_changes_wait_longer_where_strays_live_longer() -> None:
+    assert parsed().hold.hold_s == 60
+    assert parsed(stray_life="300s").hold.hold_s == 330
+    assert parsed(stray_life="5s").hold.hold_s == 60

@@ -1,0 +1,88 @@
+"""`--copy`: the task's copy is announced before its leases are made, so that they can say what need not be read.
+
+What was changed before the copy began is in the copy, if the destination was empty then: the stream is followed from
+the copy's beginning, less a slack (R-12). Otherwise everything that the stream has is written (E-1).
+"""
+
+import logging
+from dataclasses import replace
+
+from dynamirror.aws.connect import Connections
+from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.lease_table import LeaseTable
+from dynamirror.aws.scan import TableScan
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.copy.phases import announced
+from dynamirror.engines.attempts import patiently
+from dynamirror.engines.preflight import Facts
+from dynamirror.errors import Refused, Side, Stop
+from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.lease import TRIM_HORIZON
+from dynamirror.model.shard_graph import Start
+from dynamirror.model.task_name import state_table_name
+from dynamirror.ports import Clock
+from dynamirror.settings.groups import ReplicationSettings
+
+# Rounding of the stream's time stamps, and what its clocks may be apart (inequality 7).
+SLACK_MS = 15 * 60 * 1000
+
+log = logging.getLogger("dynamirror.copy")
+
+
+def copy_rows(connections: Connections, facts: Facts, settings: ReplicationSettings) -> CopyRows:
+    """The rows of the task's copy."""
+    life = Incarnation(facts.lease_table.table_id, facts.stream_arn)
+    return CopyRows(connections.state, state_table_name(settings.task.lease_table), life)
+
+
+async def begun(
+    connections: Connections, facts: Facts, settings: ReplicationSettings, clock: Clock
+) -> ReplicationSettings:
+    """The settings to go on with, once the copy is announced, or was before. Idempotent.
+
+    Raises Refused, Stop: while a worker that would not wait has leases; a destination with items that nobody allowed.
+    """
+    if not settings.copy.wanted:
+        return settings
+    if facts.state is None:
+        raise Refused(
+            "--copy needs the state table, which may not be used: grant its rights (docs/LEASES.md), or leave it out"
+        )
+    store = copy_rows(connections, facts, settings)
+    copy = await patiently(clock, "the row of the copy", store.copy)
+    if copy is None:
+        copy = await _announce(connections, store, settings, clock)
+    start = Start(TRIM_HORIZON, copy.began_ms - SLACK_MS) if copy.was_empty else Start()
+    if copy.phase is not Phase.OVER:
+        log.info(
+            "the table is copied in %d segments; changes wait %.0f s meanwhile",
+            copy.segments,
+            settings.hold.hold_s,
+            extra={"event": "copy_begun", "facts": {"segments": copy.segments, "phase": copy.phase.value}},
+        )
+    return replace(settings, read=replace(settings.read, start=start))
+
+
+async def _announce(connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock) -> Copy:
+    table = settings.destination.table
+    scan = TableScan(connections.destination, table, Side.DESTINATION)
+    page = await patiently(clock, f"the first item of {table}", lambda: scan.scan(0, 1, b"", 1))
+    # An empty page with a key to go on from proves nothing.
+    was_empty = not page.items and not page.last_key
+    if not was_empty and not settings.copy.allow_non_empty:
+        raise Stop(
+            Side.DESTINATION,
+            f"the destination table {table} has items: a copy writes over those that the source has too, and leaves "
+            "the others. Give --allow-non-empty if that is meant, or empty the table",
+        )
+    if not was_empty:
+        log.warning(
+            "the destination table %s has items: those that the source has too are written over, the others stay",
+            table,
+            extra={"event": "copy_over_items", "facts": {"table": table}},
+        )
+    leases = LeaseTable(connections.state, settings.task.lease_table)
+    # The service's clock, by its answer a moment ago; a change made since is newer, whatever the local clock says.
+    began_ms = int((connections.source.served_s or clock.wall_s()) * 1000)
+    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, began_ms, was_empty)
+    return await patiently(clock, "the announcement of the copy", lambda: announced(store, leases, copy))
