@@ -45,6 +45,8 @@ class TableFacts:
     # The stream that is on now; None when the stream is off.
     stream_arn: str | None = None
     stream_view_type: str | None = None
+    # As of the service's last count, up to six hours ago; 0: not known.
+    items: int = 0
 
 
 class ChangeStream(Protocol):

@@ -185,6 +185,7 @@ class Worker:
             self.metrics,
             CopySettingsInForce(copy, self.hold, self.write, self.settings.duration_s),
             self.name,
+            0,
             CredentialsPatience(self.clock),
             hold.knowledge,
             hold.learned,

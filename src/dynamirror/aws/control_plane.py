@@ -72,6 +72,7 @@ class _Table(msgspec.Struct, rename="pascal"):
     attribute_definitions: list[_Attribute]
     table_id: str = ""
     creation_date_time: float = 0.0
+    item_count: int = 0
     latest_stream_arn: str | None = None
     stream_specification: _StreamSpecification = msgspec.field(default_factory=_StreamSpecification)
     encryption: _SseDescription | None = msgspec.field(name="SSEDescription", default=None)
@@ -86,6 +87,7 @@ class _Table(msgspec.Struct, rename="pascal"):
             status=self.table_status,
             stream_arn=self.latest_stream_arn if stream.stream_enabled else None,
             stream_view_type=stream.stream_view_type if stream.stream_enabled else None,
+            items=self.item_count,
         )
 
     def schema(self) -> KeySchema:
@@ -116,6 +118,7 @@ class ControlPlane:
         self, tables: Service, clock: Clock, random: Callable[[], float], streams: Service | None = None
     ) -> None:
         self.side = tables.side
+        self.url = tables.url
         self._tables = tables
         self._streams = streams
         self._clock = clock
@@ -156,6 +159,14 @@ class ControlPlane:
         """Create a table on demand billing and wait until it is active; one that exists already is left as it is."""
         await self._change("CreateTable", _create_request(name, schema, encryption))
         return await self._until_active(name)
+
+    async def until_active(self, name: str) -> TableFacts:
+        """Wait until a table that was created, or is being changed, is active. Raises Stop when that takes too long."""
+        return await self._until_active(name)
+
+    async def ask(self, operation: str, request: Mapping[str, object], shape: type[_Answer]) -> _Answer:
+        """Any other rare call for tables, the same way; it must be one that may be repeated."""
+        return await self._call(self._tables, operation, request, shape)
 
     async def _describe(self, name: str) -> _Table:
         answer = await self._call(self._tables, "DescribeTable", {"TableName": name}, _DescribeTable)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 
 from dynamirror.copy.page import PageSender
 from dynamirror.copy.phases import Phases
@@ -11,8 +12,10 @@ from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import Retry
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Copy, Phase, Segment
+from dynamirror.model.copy_progress import Progress, progress
 from dynamirror.model.duty import ClaimWatch
 
+SAY_EVERY_S = 30.0
 RETRY = Backoff(first_s=0.2, most_s=5.0)
 
 log = logging.getLogger("dynamirror.copy")
@@ -30,6 +33,7 @@ class Copier:
         self._watch = ClaimWatch(tools.settings.silence_s)
         self._mine: dict[int, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
+        self._said: Progress | None = None
 
     def __repr__(self) -> str:
         return f"Copier({self._tools.knowledge.copy}, segments={sorted(self._mine)})"
@@ -63,14 +67,26 @@ class Copier:
             await self._take_segments(copy, group)
 
     async def _take_segments(self, copy: Copy, group: asyncio.TaskGroup) -> None:
+        segments = await self._tools.store.segments()
+        self._say(progress(segments, self._tools.clock.boottime_s()))
         free = self._tools.settings.copy.segments_at_once - len(self._mine)
         if free <= 0:
             return
-        for segment in await self._free(await self._tools.store.segments()):
+        for segment in await self._free(segments):
             if free <= 0:
                 return
             self._mine[segment.number] = group.create_task(self._copy(segment, copy.segments))
             free -= 1
+
+    def _say(self, now: Progress) -> None:
+        if self._said is not None and now.at_s - self._said.at_s < SAY_EVERY_S:
+            return
+        log.info(
+            "%s",
+            now.line(self._said, self._tools.items),
+            extra={"event": "copy_progress", "facts": asdict(now)},
+        )
+        self._said = now
 
     async def _free(self, segments: list[Segment]) -> list[Segment]:
         """Those that nobody copies, each worker beginning at another place, so that few are refused."""

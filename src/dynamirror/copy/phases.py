@@ -10,10 +10,12 @@ Each step is one conditional write of the copy's row: of two workers that take i
 
 import logging
 from contextlib import suppress
+from dataclasses import asdict
 
 from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase, Segment
+from dynamirror.model.copy_progress import Progress, progress
 from dynamirror.model.lease import Lease
 from dynamirror.model.permit import NEVER
 from dynamirror.ports import CopyStore, LeaseStore
@@ -93,7 +95,9 @@ class Phases:
                         await tools.store.make_segment(Segment(number))
                     return copy.moved(Phase.COPYING)
             case Phase.COPYING:
-                if all(segment.done for segment in await tools.store.segments()):
+                rows = await tools.store.segments()
+                if all(segment.done for segment in rows):
+                    _sum_up(progress(rows, tools.clock.boottime_s()))
                     return copy.moved(Phase.DONE)
             case Phase.DONE:
                 if seen_s > hold.hold_s + tools.settings.write.clock_drift_s:
@@ -117,6 +121,21 @@ def _doubted(copy: Copy, stranger: Lease) -> Copy:
         extra={"event": "copy_unsound", "facts": {"owner": stranger.owner, "shard": stranger.shard_id}},
     )
     return copy.doubted()
+
+
+def _sum_up(end: Progress) -> None:
+    """What was counted in must have been counted out."""
+    facts = {"event": "copy_sum", "facts": asdict(end)}
+    if end.counted_out:
+        log.info(
+            "all segments are done: read %d = written %d + parked %d", end.read, end.written, end.parked, extra=facts
+        )
+    else:
+        log.error(
+            "the copy's counts do not add up: read %d, written %d + parked %d; compare the tables",
+            *end.counts,
+            extra=facts,
+        )
 
 
 def _say(copy: Copy) -> None:

@@ -38,6 +38,8 @@ class CopyTools:
     metrics: MetricSink
     settings: CopySettingsInForce
     worker: str
+    # About so many items are to be copied; 0: not known.
+    items: int
     credentials: CredentialsPatience
     # What this worker knows of the copy, for its appliers; `learned` is notified when it may have changed.
     knowledge: CopyKnowledge

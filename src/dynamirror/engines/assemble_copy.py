@@ -65,6 +65,7 @@ def assemble_copier(
         shared.metrics,
         CopySettingsInForce(settings.copy, settings.hold, settings.write, settings.lease.duration_s),
         me,
+        facts.source.items,
         CredentialsPatience(shared.clock),
         hold.knowledge,
         hold.learned,
