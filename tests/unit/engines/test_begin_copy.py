@@ -1,0 +1,132 @@
+"""`--copy`: what is announced, where the stream is followed from, and what is refused."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from dynamirror.aws.connect import Connections
+from dynamirror.aws.lease_table import LeaseTable
+from dynamirror.engines.begin_copy import SLACK_MS, begun, copy_rows
+from dynamirror.engines.preflight import Facts
+from dynamirror.errors import Refused, Side, Stop
+from dynamirror.model.copy import Phase
+from dynamirror.model.key import KeyAttribute, KeySchema
+from dynamirror.model.lease import TRIM_HORIZON, Lease, Terms
+from dynamirror.model.shard_graph import Start
+from dynamirror.ports import TableFacts
+from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.settings.parse import settings_from
+from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
+from dynamirror.testing.virtual_time import VirtualClock
+from tests.support.memory_caller import MemoryCaller, create_table
+
+SERVED_S = 1_700_000_500.0
+FLAGS: dict[str, Any] = {
+    "source_region": "us-east-1",
+    "source_table": "Orders",
+    "destination_region": "eu-west-1",
+    "destination_table": "Copy",
+    "copy": True,
+}
+
+
+class World:
+    """One DynamoDB in memory for all sides."""
+
+    def __init__(self, **flags: Any) -> None:
+        self.settings = settings_from({**FLAGS, **flags}, java_form=False, now_ms=0)
+        self.database = MemoryDynamoDB()
+        lease_table = self.settings.task.lease_table
+        create_table(self.database, "Copy", {"pk": "S"})
+        create_table(self.database, lease_table, {"leaseKey": "S"})
+        create_table(self.database, f"{lease_table}-state", {"kind": "S", "id": "S"})
+        sides = {
+            "state": MemoryCaller(Side.STATE, self.database),
+            "destination": MemoryCaller(Side.DESTINATION, self.database),
+            "source": SimpleNamespace(served_s=SERVED_S),
+        }
+        self.connections = cast(Connections, SimpleNamespace(**sides))
+        table = TableFacts("arn", "id", KeySchema(KeyAttribute("pk", "S")), "ACTIVE")
+        self.facts = Facts(table, table, "stream", table, cast(Any, object()))
+        self.store = copy_rows(self.connections, self.facts, self.settings)
+        self.leases = LeaseTable(self.connections.state, lease_table)
+
+    async def begin(self) -> ReplicationSettings:
+        return await begun(self.connections, self.facts, self.settings, VirtualClock())
+
+    def put(self, item: dict[str, Any]) -> None:
+        answer = self.database.answer("PutItem", msgspec.json.encode({"TableName": "Copy", "Item": item}))
+        assert answer.status == 200
+
+
+async def test_a_copy_into_an_empty_table_is_announced_and_the_stream_followed_from_then() -> None:
+    world = World(segments=7)
+    settings = await world.begin()
+    copy = await world.store.copy()
+    assert copy is not None
+    assert (copy.phase, copy.segments, copy.was_empty) == (Phase.ANNOUNCED, 7, True)
+    # By the service's clock, not this machine's.
+    assert copy.began_ms == int(SERVED_S * 1000)
+    assert settings.read.start == Start(TRIM_HORIZON, copy.began_ms - SLACK_MS)
+    assert settings.copy == world.settings.copy
+
+
+async def test_a_second_start_goes_on_with_the_first_ones_beginning() -> None:
+    """E-2: judged by a later beginning, a delete between the two would be skipped; and the copy has items by now."""
+    world = World()
+    first = await world.begin()
+    world.put({"pk": {"S": "copied"}})
+    world.connections.source.served_s += 3600
+    assert await world.begin() == first
+
+
+async def test_a_destination_with_items_is_refused() -> None:
+    world = World()
+    world.put({"pk": {"S": "mine"}})
+    with pytest.raises(Stop, match="--allow-non-empty") as refused:
+        await world.begin()
+    assert refused.value.side is Side.DESTINATION
+    assert await world.store.copy() is None
+
+
+async def test_over_items_nothing_of_the_stream_is_skipped() -> None:
+    """E-1: an item deleted at the source shortly before the copy would stay at the destination."""
+    world = World(allow_non_empty=True)
+    world.put({"pk": {"S": "mine"}})
+    settings = await world.begin()
+    assert settings.read.start == Start()
+    copy = await world.store.copy()
+    assert copy is not None
+    assert not copy.was_empty
+
+
+async def test_beside_a_worker_that_does_not_wait_no_copy_begins() -> None:
+    world = World()
+    await world.leases.create(Lease("shardId-00000001700000000000-a", TRIM_HORIZON, "java", 3))
+    with pytest.raises(Stop, match="java"):
+        await world.begin()
+    assert await world.store.copy() is None
+
+
+async def test_beside_our_own_workers_it_does() -> None:
+    world = World()
+    terms = Terms("fellow", 10_000, heartbeat=True)
+    await world.leases.create(Lease("shardId-00000001700000000000-a", TRIM_HORIZON, "fellow", 3, terms=terms))
+    await world.begin()
+    assert await world.store.copy() is not None
+
+
+async def test_without_a_state_table_there_is_no_copy() -> None:
+    world = World()
+    world.facts = replace(world.facts, state=None)
+    with pytest.raises(Refused, match="--copy needs the state table"):
+        await world.begin()
+
+
+async def test_without_the_flag_nothing_is_looked_at() -> None:
+    world = World(copy=False)
+    assert await world.begin() == world.settings
+    assert await world.store.copy() is None
