@@ -8,8 +8,6 @@ from importlib.util import find_spec
 import pytest
 
 LATER = [
-    ("inequality 9: pages larger than D/2 can write", "dynamirror.cli.copy"),
-    ("E-1 to E-4: skipping what the copy contains", "dynamirror.cli.copy"),
     ("B-5, B-6, inequality 8: reconcile before the gap is drained", "dynamirror.prove.gaps"),
     ("F-1, F-2: un-park without its version, retry by image", "dynamirror.prove.parked"),
     ("inequality 5, P-24: hand-off shorter than T + L + drain", "dynamirror.fleet.handoff"),
