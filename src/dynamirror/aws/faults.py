@@ -45,6 +45,10 @@ class InUse(Stop):
     """The table is there already, or the same change was made already or is under way."""
 
 
+class NotOffered(Stop):
+    """The service, one that is not DynamoDB itself, knows no such operation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A refusal as the service put it. `target` names table or stream; `url` what was called."""
@@ -192,7 +196,7 @@ def _in_use(fault: Fault) -> DynamirrorError:
 
 
 def _unknown_operation(fault: Fault) -> DynamirrorError:
-    return Stop(fault.side, f"{fault}; {fault.url} does not offer it, check the endpoint")
+    return NotOffered(fault.side, f"{fault}; {fault.url} does not offer it, check the endpoint")
 
 
 def _plain(error: Callable[[str], DynamirrorError]) -> Callable[[Fault], DynamirrorError]:
@@ -209,6 +213,8 @@ _BY_NAME = _table(
     (_throttled, "RequestLimitExceeded RequestLimitExceededException LimitExceededException TooManyRequestsException"),
     (_throttled, "RequestThrottled RequestThrottledException SlowDown"),
     (_throttled, "TransactionConflictException ReplicatedWriteConflictException"),
+    # For a while after a table's creation.
+    (_throttled, "ContinuousBackupsUnavailableException"),
     (_unanswered, "InternalServerError InternalServerErrorException InternalFailure InternalError"),
     (_unanswered, "ServiceUnavailable ServiceUnavailableException RequestTimeout RequestTimeoutException"),
     (_expired, "ExpiredTokenException ExpiredToken"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dynamirror.aws.faults import ClockOff, InUse, fault_of, target_of
+from dynamirror.aws.faults import ClockOff, InUse, NotOffered, fault_of, target_of
 from dynamirror.errors import (
     AccessDenied,
     ConditionFailed,
@@ -60,7 +60,8 @@ def fault(
         ("ItemCollectionSizeLimitExceededException", ItemRefused),
         ("ExpiredIteratorException", IteratorExpired),
         ("TrimmedDataAccessException", Trimmed),
-        ("UnknownOperationException", Stop),
+        ("ContinuousBackupsUnavailableException", Throttled),
+        ("UnknownOperationException", NotOffered),
         ("ValidationException", Stop),
         ("SomethingNewException", Stop),
     ],
