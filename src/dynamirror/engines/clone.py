@@ -5,8 +5,8 @@ time to live. Both may be called by every worker at every start: what is done is
 is finished. What is finished, or was not made here, belongs to the operator and is not changed.
 
 Rights: DescribeTable, ListTagsOfResource, DescribeContinuousBackups, DescribeTimeToLive on both tables; at the
-destination also CreateTable, TagResource, UntagResource, UpdateTable, UpdateContinuousBackups, UpdateTimeToLive, and what
-a KMS key of one's own needs (kms:DescribeKey, kms:CreateGrant).
+destination also CreateTable, TagResource, UntagResource, UpdateTable, UpdateContinuousBackups, UpdateTimeToLive, and
+what a KMS key of one's own needs (kms:DescribeKey, kms:CreateGrant).
 
 Not taken over, and not seen: auto scaling, resource policies, Kinesis destinations, contributor insights, alarms.
 Replicas of a global table and vector indexes are said (`Ensured.differences`), and not made.
