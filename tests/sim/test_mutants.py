@@ -16,11 +16,11 @@ def seeds_needed(index: int) -> tuple[str, int | None, str]:
     """The mutant's name, how many seeds it took to catch it (None: it survived), and what caught it."""
     logging.disable(logging.CRITICAL)
     mutant = MUTANTS[index]
-    for seed in range(SEEDS_MAX):
+    for tried, seed in enumerate([mutant.hint, *range(SEEDS_MAX)], 1):
         with mutant.enter():
             outcome = run(seed, mutant.profile)
         if outcome.failure is not None:
-            return mutant.name, seed + 1, outcome.failure
+            return mutant.name, tried, outcome.failure
     return mutant.name, None, ""
 
 

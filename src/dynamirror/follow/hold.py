@@ -65,17 +65,13 @@ class Hold:
         return not self._held
 
     @property
-    def active(self) -> bool:
-        """Something waits, or would have to."""
-        return bool(self._held) or self._holds
-
-    @property
-    def _holds(self) -> bool:
+    def holds(self) -> bool:
+        """Changes have to wait now."""
         return self._tools.knowledge.holds(self._clock.boottime_s())
 
     def passes(self, page: Page) -> bool:
         """Whether a page that was just received may be handed on at once."""
-        return not self._held and (not self._holds or self._wait_s(page) <= 0)
+        return not self._held and (not self.holds or self._wait_s(page) <= 0)
 
     def keep(self, page: Page, droppable: bool = True) -> None:
         """Let a page with records wait that was just received."""
@@ -99,7 +95,7 @@ class Hold:
                 await self._changed.wait()
                 continue
             left_s = self._held[0].due_at_s - self._clock.boottime_s()
-            if left_s <= 0 or not self._holds:
+            if left_s <= 0 or not self.holds:
                 return self._held[0]
             learned = self._tools.learned.wait()
             timer = asyncio.ensure_future(self._clock.sleep(left_s))
@@ -114,6 +110,10 @@ class Hold:
         held = self._held.popleft()
         self._give_back(held)
         self._changed.notify()
+
+    def flushed(self) -> asyncio.Future[None] | None:
+        """None when nothing waits; else a future that is done when it is worth asking again."""
+        return self._changed.wait() if self._held else None
 
     async def emptied(self) -> None:
         """Return once nothing waits."""

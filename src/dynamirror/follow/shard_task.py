@@ -80,6 +80,8 @@ class ShardTask:
         self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, entry.at_latest), lease.unread_since_ms)
         self._proofs = Proofs(held, self.watermark, tools.clock, tools.lease.proof_s, tools.log_limit)
         self._hold = Hold(tools.hold, tools.clock)
+        # The page that is being read did not wait for room.
+        self._read_ahead = False
         # Where what was dropped is read again from.
         self._passed = self.reader.position
         self._aftermath = entry.aftermath
@@ -157,13 +159,14 @@ class ShardTask:
 
     def _reading_room(self) -> asyncio.Future[None] | None:
         """What is held must be received all the same: its time counts from then on."""
-        return None if self._hold.active else self._room()
+        self._read_ahead = self._hold.holds
+        return None if self._read_ahead else self._room() or self._hold.flushed()
 
     async def _receive(self, page: Page) -> None:
         self._tools.metrics.count("pages_read")
         if not page.records:
             return
-        if self._hold.passes(page):
+        if self._hold.passes(page) and (not self._read_ahead or self._room() is None):
             await self._hand_on(page)
         else:
             # A page behind LATEST cannot be found a second time.

@@ -42,16 +42,18 @@ class Mutant:
     promise: str
     enter: Callable[[], Any]
     profile: Profile = BUSY
+    # A seed that caught it once, tried first: some need many.
+    hint: int = 0
 
 
 MUTANTS: list[Mutant] = []
 
 
-def mutant(promise: str, profile: Profile = BUSY) -> Callable[[Callable[[], Iterator[None]]], None]:
+def mutant(promise: str, profile: Profile = BUSY, hint: int = 0) -> Callable[[Callable[[], Iterator[None]]], None]:
     """Put a generator function, its name the mutant's, into the list."""
 
     def enlist(patching: Callable[[], Iterator[None]]) -> None:
         name = patching.__name__.replace("_", " ")
-        MUTANTS.append(Mutant(name, promise, contextmanager(patching), profile))
+        MUTANTS.append(Mutant(name, promise, contextmanager(patching), profile, hint))
 
     return enlist

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from dynamirror.follow.settling import Aftermath
 from dynamirror.model.change import Write
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.lease import SHARD_END
@@ -196,5 +197,43 @@ def test_a_task_that_ends_early_gives_its_memory_back() -> None:
             await cancelled(task)
         assert world.tools.hold.budget.used == 0
         assert world.held.positions == []
+
+    run_virtual(scenario())
+
+
+def test_a_cautious_start_lets_nothing_pass_that_was_read_ahead() -> None:
+    """A backlog need not wait for the hold; it waits for the predecessor's last writes all the same."""
+
+    async def scenario() -> None:
+        world = copying()
+        world.put("old")
+        await asyncio.sleep(1000)
+        async with world.applying():
+            aftermath = Aftermath(world.clock.boottime_s() + 35, world.budget, cautious=True)
+            task = asyncio.create_task(world.task(aftermath=aftermath).run())
+            await asyncio.sleep(34)
+            assert world.destination.items == {}
+            await asyncio.sleep(10)
+            assert world.destination.items == world.source.items
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_a_full_queue_stops_reading_again_once_the_copy_is_over() -> None:
+    async def scenario() -> None:
+        world = copying()
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(5)
+            full = asyncio.get_running_loop().create_future()
+            world.applier.room = lambda: full  # type: ignore[method-assign]
+            over(world)
+            await asyncio.sleep(5)
+            read = world.metrics.value("pages_read")
+            await asyncio.sleep(30)
+            assert world.metrics.value("pages_read") <= read + 1
+            await cancelled(task)
 
     run_virtual(scenario())
