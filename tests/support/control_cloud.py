@@ -14,7 +14,6 @@ from dynamirror.errors import Side
 from dynamirror.testing.virtual_time import VirtualClock
 
 Json = dict[str, Any]
-# So many DescribeTable after a change the table or index is still in it.
 _SLOW = 2
 _TAGS_A_PAGE = 2
 
@@ -52,6 +51,9 @@ class ControlCloud:
         self.tags: dict[str, dict[str, str]] = {}
         self.recovery: dict[str, int] = {}
         self.ttl: dict[str, str] = {}
+        # So many times more the tags are seen as they were: none, or those of `keep_tags`.
+        self.stale = 0
+        self._tags_before: dict[str, dict[str, str]] = {}
         self.asked: list[tuple[str, Json]] = []
         # Operations that it does not know, or denies.
         self.unknown: set[str] = set()
@@ -64,7 +66,8 @@ class ControlCloud:
         self.lost: set[int] = set()
         # So many UpdateContinuousBackups come too early.
         self.backups_unavailable = _SLOW
-        # By table, so many DescribeTable until what is under way is done.
+        # So many DescribeTable it takes to create a table or index; by table, how many are left.
+        self.takes = _SLOW
         self.slow: dict[str, int] = {}
 
     def control(self, clock: VirtualClock) -> ControlPlane:
@@ -104,6 +107,10 @@ class ControlCloud:
             status, answer = 500, {"__type": "InternalServerError", "message": "words"}
         return Response(status, {"x-amzn-requestid": "1"}, json.dumps(answer).encode())
 
+    def keep_tags(self, name: str) -> None:
+        """What is seen of the tags as long as `stale` lasts."""
+        self._tags_before[name] = dict(self.tags[name])
+
     def _table(self, asked: Json) -> Json:
         name = asked["TableName"] if "TableName" in asked else asked["ResourceArn"].rpartition("/")[2]
         if name not in self.tables:
@@ -137,7 +144,7 @@ class ControlCloud:
             raise Refusal("ValidationException", "reserved tag")
         self.put(asked)
         self.tables[name]["TableStatus"] = "CREATING"
-        self.slow[name] = _SLOW
+        self.slow[name] = self.takes
         return {"TableDescription": {}}
 
     def put(self, asked: Json, **more: Any) -> None:
@@ -176,13 +183,16 @@ class ControlCloud:
         known = {attribute["AttributeName"] for attribute in table["AttributeDefinitions"]}
         new = [one for one in asked["AttributeDefinitions"] if one["AttributeName"] not in known]
         table["AttributeDefinitions"] += new
-        self.slow[table["TableName"]] = _SLOW
+        self.slow[table["TableName"]] = self.takes
         return {"TableDescription": {}}
 
     def ListTagsOfResource(self, asked: Json) -> Json:  # noqa: N802
         """In small pages."""
-        tags = [{"Key": key, "Value": value} for key, value in self.tags[self._table(asked)["TableName"]].items()]
+        name = self._table(asked)["TableName"]
         begin = int(asked.get("NextToken", "0"))
+        self.stale -= begin == 0
+        found = self.tags[name] if self.stale < 0 else self._tags_before.get(name, {})
+        tags = [{"Key": key, "Value": value} for key, value in found.items()]
         page = {"Tags": tags[begin : begin + _TAGS_A_PAGE]}
         more = begin + _TAGS_A_PAGE < len(tags)
         return {**page, "NextToken": str(begin + _TAGS_A_PAGE)} if more else page
@@ -194,8 +204,9 @@ class ControlCloud:
 
     def UntagResource(self, asked: Json) -> Json:  # noqa: N802
         """May be repeated."""
+        name = self._table(asked)["TableName"]
         for key in asked["TagKeys"]:
-            self.tags[self._table(asked)["TableName"]].pop(key, None)
+            self.tags[name].pop(key, None)
         return {}
 
     def DescribeContinuousBackups(self, asked: Json) -> Json:  # noqa: N802

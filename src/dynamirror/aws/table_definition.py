@@ -13,15 +13,19 @@ from dynamirror.aws.control_plane import ControlPlane
 from dynamirror.aws.faults import InUse, NotOffered, not_dynamodb
 from dynamirror.aws.table_requests import TableDescription, create_request, step_request
 from dynamirror.errors import AccessDenied, NotFound, Stop, Throttled
-from dynamirror.model.table_definition import AddIndex, Step, TableDefinition
+from dynamirror.model.table_definition import AddIndex, Step, TableDefinition, is_unfinished
 from dynamirror.model.table_overrides import RECOVERY_DAYS_MAX
 from dynamirror.ports import Clock
 
 _POLL_S = 1.0
 # For what takes seconds; the service states no bound.
 _WAIT_MAX_S = 300.0
-# How long what was answered may not be seen yet: these descriptions are eventually consistent.
-_SEEN_WITHIN_S = 10.0
+# How long a change that was accepted may not be seen yet: tags and the like are read eventually consistent. Then, one
+# that was refused, and may have been made before.
+_SEEN_WITHIN_S = 120.0
+_SEEN_IF_REFUSED_WITHIN_S = 10.0
+# Statuses of a table that pass by themselves.
+_PASSING = ("ACTIVE", "CREATING", "UPDATING")
 # An index of a large table takes hours: who waits for it is told.
 _SAY_EVERY_S = 60.0
 
@@ -96,7 +100,8 @@ class TableDefinitions:
     async def create(self, name: str, wanted: TableDefinition, mark: str) -> bool:
         """Create a table and wait until it is active; False: there is one, which is left as it is.
 
-        False also when the answer to the first attempt was lost: `mark` among its tags tells.
+        False also when the answer to the first attempt was lost, or another worker was first: the mark among its tags
+        tells, which is waited for.
         """
         made = True
         try:
@@ -104,6 +109,9 @@ class TableDefinitions:
         except InUse:
             made = False
         await self._control.until_active(name)
+        deadline_s = self._clock.boottime_s() + _SEEN_IF_REFUSED_WITHIN_S
+        while not is_unfinished(await self.read(name)) and self._clock.boottime_s() < deadline_s:
+            await self._clock.sleep(_POLL_S)
         return made
 
     async def carry_out(self, name: str, step: Step) -> None:
@@ -139,10 +147,10 @@ class TableDefinitions:
         except (AccessDenied, NotFound, NotOffered):
             raise
         except Stop:
-            if await self._is_seen(name, step):
+            if await self._is_seen(name, step, _SEEN_IF_REFUSED_WITHIN_S):
                 return True
             raise
-        if not await self._is_seen(name, step):
+        if not await self._is_seen(name, step, _SEEN_WITHIN_S):
             raise Stop(
                 self.side,
                 f"{step} of table {name} was accepted, and is not there {_SEEN_WITHIN_S:g} s later; look at it in the "
@@ -150,8 +158,8 @@ class TableDefinitions:
             )
         return True
 
-    async def _is_seen(self, name: str, step: Step) -> bool:
-        deadline_s = self._clock.boottime_s() + _SEEN_WITHIN_S
+    async def _is_seen(self, name: str, step: Step, within_s: float) -> bool:
+        deadline_s = self._clock.boottime_s() + within_s
         while not step.done(await self.read(name)):
             if self._clock.boottime_s() >= deadline_s:
                 return False
@@ -161,7 +169,9 @@ class TableDefinitions:
     async def _until_settled(self, name: str) -> None:
         """Until no index is being made. There is no bound to it."""
         said_s = self._clock.boottime_s()
-        while unsettled := (await self._describe(name)).unsettled():
+        while unsettled := (table := await self._describe(name)).unsettled():
+            if table.table_status not in _PASSING:
+                raise Stop(self.side, f"table {name} is {table.table_status}; start again when it is ACTIVE")
             if self._clock.boottime_s() - said_s >= _SAY_EVERY_S:
                 said_s = self._clock.boottime_s()
                 facts = {"table": name, "changing": unsettled}

@@ -12,6 +12,7 @@ from dynamirror.model.table_definition import (
     AWS_MANAGED,
     AWS_OWNED,
     MARK,
+    STANDARD,
     AddIndex,
     AddTags,
     Index,
@@ -100,7 +101,7 @@ class _Stream(msgspec.Struct, rename="pascal"):
 
 
 class _Class(msgspec.Struct, rename="pascal"):
-    table_class: str = "STANDARD"
+    table_class: str = STANDARD
 
 
 class _Sse(msgspec.Struct):
@@ -195,8 +196,6 @@ def create_request(name: str, wanted: TableDefinition, mark: str) -> Json:
         "AttributeDefinitions": _attributes(wanted.types_of(wanted.keys, *(index.keys for index in indexes))),
         "KeySchema": _key_schema(wanted.keys),
         "BillingMode": "PAY_PER_REQUEST" if wanted.on_demand else "PROVISIONED",
-        "TableClass": wanted.table_class,
-        "DeletionProtectionEnabled": wanted.deletion_protection,
         "Tags": _tags({**wanted.tags, MARK: mark}),
         **_throughputs(wanted.capacity, wanted.maxima, wanted.warm),
     }
@@ -204,6 +203,11 @@ def create_request(name: str, wanted: TableDefinition, mark: str) -> Json:
         request["LocalSecondaryIndexes"] = [_index(index) for index in wanted.local_indexes]
     if wanted.global_indexes:
         request["GlobalSecondaryIndexes"] = [_index(index) for index in wanted.global_indexes]
+    # What is as by itself is left out: not every service knows it.
+    if wanted.table_class != STANDARD:
+        request["TableClass"] = wanted.table_class
+    if wanted.deletion_protection:
+        request["DeletionProtectionEnabled"] = True
     if wanted.encryption != AWS_OWNED:
         key = {} if wanted.encryption == AWS_MANAGED else {"KMSMasterKeyId": wanted.encryption}
         request["SSESpecification"] = {"Enabled": True, "SSEType": "KMS", **key}

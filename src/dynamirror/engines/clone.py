@@ -133,7 +133,7 @@ class _Clone:
             found = await self._there.read(self._name)
             if created:
                 self._say_created()
-            if not is_unfinished(found):
+            elif not is_unfinished(found):
                 # Somebody else's, made in between.
                 return self._told(want, found)
         return await self._go_on(source, want, found, created=created, last=False)

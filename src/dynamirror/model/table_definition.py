@@ -14,6 +14,8 @@ Keys: TypeAlias = tuple[tuple[str, str], ...]
 # Encryption with a key that costs nothing and is nobody's, and with the account's own key for DynamoDB.
 AWS_OWNED = "aws-owned"
 AWS_MANAGED = "aws-managed"
+# The table class of a table that names none.
+STANDARD = "STANDARD"
 
 # The tag of a clone that is not finished. Its value: the source table.
 MARK = "dynamirror:unfinished-clone-of"
@@ -72,7 +74,7 @@ class TableDefinition:
     capacity: Throughput | None = None
     maxima: Throughput | None = None
     warm: Throughput | None = None
-    table_class: str = "STANDARD"
+    table_class: str = STANDARD
     # AWS_OWNED, AWS_MANAGED, or what names a KMS key.
     encryption: str = AWS_OWNED
     tags: Mapping[str, str] = field(default_factory=dict)

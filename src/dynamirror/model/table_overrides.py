@@ -9,6 +9,7 @@ from dynamirror.model.table_definition import (
     AWS_MANAGED,
     AWS_OWNED,
     MARK,
+    STANDARD,
     TAG_PREFIX_OF_AWS,
     TAGS_MAX,
     WARM_AT_FIRST_READ,
@@ -19,7 +20,7 @@ from dynamirror.model.table_definition import (
 )
 
 VIEW_TYPES = ("NEW_AND_OLD_IMAGES", "NEW_IMAGE", "OLD_IMAGE", "KEYS_ONLY")
-TABLE_CLASSES = ("STANDARD", "STANDARD_INFREQUENT_ACCESS")
+TABLE_CLASSES = (STANDARD, "STANDARD_INFREQUENT_ACCESS")
 BILLINGS = ("on-demand", "provisioned")
 # As long as the service keeps them at most, and unless told otherwise.
 RECOVERY_DAYS_MAX = 35

@@ -202,7 +202,7 @@ def test_a_request_holds_all_that_it_can() -> None:
 
 def test_a_request_leaves_out_what_the_service_does_by_itself() -> None:
     request = create_request("T", MADE, "m")
-    assert not request.keys() & {"SSESpecification", "StreamSpecification", "GlobalSecondaryIndexes", "WarmThroughput"}
+    assert request.keys() == {"TableName", "AttributeDefinitions", "KeySchema", "BillingMode", "Tags"}
     # An attribute that no key of the request uses would be refused.
     assert [one["AttributeName"] for one in request["AttributeDefinitions"]] == ["pk", "sk"]
 
@@ -257,6 +257,17 @@ def test_an_index_waits_for_the_one_before_it_however_long_that_takes(caplog: py
     # Asked for once, when it could begin.
     assert there.changes() == ["UpdateTable"]
     assert caplog.text.count("waiting for table Orders: CREATING CREATING") > 10
+
+
+def test_a_table_that_can_no_longer_become_active_is_not_waited_for() -> None:
+    there = cloud(TableStatus="INACCESSIBLE_ENCRYPTION_CREDENTIALS")
+
+    async def main() -> None:
+        clock = VirtualClock()
+        await TableDefinitions(there.control(clock), clock).carry_out("Orders", AddIndex(INDEX, {"a": "N"}))
+
+    with pytest.raises(Stop, match="table Orders is INACCESSIBLE_ENCRYPTION_CREDENTIALS; start again when"):
+        run_virtual(main())
 
 
 def test_a_refusal_that_is_meant_is_passed_on() -> None:

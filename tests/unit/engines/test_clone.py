@@ -1,98 +1,19 @@
 """A destination is made like its source, whatever is killed, lost or done by another worker meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from dynamirror.engines.clone import CloneOptions, Ensured, compare_definitions, ensure_destination, finish_destination
-from dynamirror.errors import AccessDenied, ExitCode, Refused, Side, Stop
+from dynamirror.errors import AccessDenied, ExitCode, Refused, Stop
 from dynamirror.model.table_definition import MARK
 from dynamirror.model.table_differences import Severity
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
-from tests.support.control_cloud import ControlCloud, Crash, Json
+from tests.support.control_cloud import Crash
+from tests.unit.engines.clone_world import LATER, PLAIN, RICH, World, global_indexes, index, keys
 
 EAST_KEY = "arn:aws:kms:us-east-1:1:key/customer"
-PLAIN = CloneOptions("eu-west-1")
-LATER = CloneOptions("eu-west-1", indexes_after_copy=True)
-
-
-def keys(**roles: str) -> list[Json]:
-    return [{"AttributeName": name, "KeyType": role} for name, role in roles.items()]
-
-
-def index(name: str, attribute: str, **more: Any) -> Json:
-    return {
-        "IndexName": name,
-        "KeySchema": keys(**{attribute: "HASH"}),
-        "Projection": {"ProjectionType": "ALL"},
-        **more,
-    }
-
-
-RICH: Json = {
-    "TableName": "Orders",
-    "BillingMode": "PAY_PER_REQUEST",
-    "KeySchema": keys(pk="HASH", sk="RANGE"),
-    "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "by", "at", "who")],
-    "LocalSecondaryIndexes": [
-        {
-            "IndexName": "local",
-            "KeySchema": keys(pk="HASH", by="RANGE"),
-            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a", "b"]},
-        }
-    ],
-    "GlobalSecondaryIndexes": [
-        index("by-at", "at", OnDemandThroughput={"MaxReadRequestUnits": 7}),
-        index("by-who", "who"),
-    ],
-    "OnDemandThroughput": {"MaxWriteRequestUnits": 900},
-    "TableClass": "STANDARD_INFREQUENT_ACCESS",
-    "DeletionProtectionEnabled": True,
-    "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    "Tags": [{"Key": key, "Value": key} for key in ("team", "aws:cloudformation:stack", "cost", "stage")],
-}
-
-
-class World:
-    """A source with everything in us-east-1, and nothing in eu-west-1."""
-
-    def __init__(self, **more: Any) -> None:
-        self.source = ControlCloud("us-east-1", Side.SOURCE)
-        self.destination = ControlCloud("eu-west-1", Side.DESTINATION)
-        self.source.put(RICH, **more)
-        self.source.recovery["Orders"], self.source.ttl["Orders"] = 7, "expires"
-
-    def own(self, **more: Any) -> None:
-        """A destination table that the operator made."""
-        request = {**RICH, "TableName": "Copy", "Tags": [], "DeletionProtectionEnabled": False}
-        self.destination.put({**request, **more})
-
-    def run(self, *jobs: Callable[..., Coroutine[Any, Any, Ensured]], options: CloneOptions = PLAIN) -> list[Ensured]:
-        """Of one worker, one after the other."""
-
-        async def main() -> list[Ensured]:
-            return [await self.job(job, options) for job in jobs]
-
-        return run_virtual(main())
-
-    async def job(self, job: Callable[..., Coroutine[Any, Any, Ensured]], options: CloneOptions) -> Ensured:
-        clock = VirtualClock()
-        source, destination = self.source.control(clock), self.destination.control(clock)
-        return await job(source, destination, "Orders", "Copy", options, clock)
-
-    def outcome(self) -> Json:
-        """The destination, without what is different every time."""
-        there = self.destination
-        table = {key: value for key, value in there.tables["Copy"].items() if key != "AttributeDefinitions"}
-        table["GlobalSecondaryIndexes"] = sorted((i["IndexName"], i["IndexStatus"]) for i in _global(table))
-        return {"table": table, "tags": there.tags["Copy"], "recovery": there.recovery, "ttl": there.ttl}
-
-
-def _global(table: Json) -> list[Json]:
-    found: list[Json] = table["GlobalSecondaryIndexes"]
-    return found
 
 
 def test_everything_is_taken_over_and_time_to_live_comes_last() -> None:
@@ -119,12 +40,26 @@ def test_everything_is_taken_over_and_time_to_live_comes_last() -> None:
 def test_indexes_come_after_the_copy_one_at_a_time() -> None:
     world = World()
     world.run(ensure_destination, options=LATER)
-    assert not _global(world.destination.tables["Copy"])
+    assert not global_indexes(world.destination.tables["Copy"])
     world.run(finish_destination, options=LATER)
     assert world.destination.changes()[-4:] == ["UpdateTable", "UpdateTable", "UpdateTimeToLive", "UntagResource"]
     at_once = World()
     at_once.run(ensure_destination, finish_destination)
     assert world.outcome() == at_once.outcome()
+
+
+def test_each_call_returns_when_all_that_it_made_can_be_used() -> None:
+    world = World()
+    world.source.recovery.clear()
+    world.destination.takes = 40
+    world.run(ensure_destination, options=LATER)
+    assert world.destination.tables["Copy"]["TableStatus"] == "ACTIVE"
+    world.run(finish_destination, options=LATER)
+    assert {one["IndexStatus"] for one in global_indexes(world.destination.tables["Copy"])} == {"ACTIVE"}
+    # Time to live is asked for when the indexes are complete.
+    asked = [operation for operation, _ in world.destination.asked]
+    last_index = len(asked) - 1 - asked[::-1].index("UpdateTable")
+    assert asked[last_index : asked.index("UpdateTimeToLive")].count("DescribeTable") > world.destination.takes
 
 
 @pytest.mark.parametrize("options", [PLAIN, LATER], ids=["indexes-at-once", "indexes-later"])
@@ -163,6 +98,30 @@ def test_a_lost_answer_anywhere_does_no_harm() -> None:
         world.destination.lost = {number}
         world.run(ensure_destination, finish_destination, options=LATER)
         assert world.outcome() == whole.outcome(), f"answer {number} lost"
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "answer-lost"])
+def test_a_new_clone_whose_tags_are_not_seen_yet_is_not_taken_for_somebody_elses(lost: bool) -> None:
+    world = World()
+    world.destination.stale = 5
+    world.destination.lost = {1} if lost else set()
+    (ensured,) = world.run(ensure_destination)
+    assert world.destination.asked[1][0] == "CreateTable"
+    assert (ensured.created, ensured.unfinished) == (not lost, True)
+    assert world.destination.recovery == {"Copy": 7}
+
+
+def test_a_mark_that_is_still_seen_when_it_is_gone_is_waited_for() -> None:
+    world = World()
+    world.run(ensure_destination)
+
+    async def main() -> Ensured:
+        world.destination.stale = 30
+        world.destination.keep_tags("Copy")
+        return await world.job(finish_destination, PLAIN)
+
+    assert not run_virtual(main()).unfinished
+    assert world.destination.changes().count("UntagResource") == 1
 
 
 def test_many_workers_make_one_table() -> None:
