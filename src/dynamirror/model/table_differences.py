@@ -134,7 +134,7 @@ def _units(
     here, there = (capacity or Throughput() for capacity in capacities)
     if here != there:
         make = _risks if (there.write or 0) < (here.write or 0) else _differs
-        yield make(setting, _of_both(f"capacity{of}", here, there))
+        yield make(setting, _of_both(f"capacity{of}", str(here) or "none", str(there) or "none"))
     here, there = (maximum or Throughput() for maximum in maxima)
     if here != there:
         lower = there.write is not None and (here.write is None or there.write < here.write)

@@ -260,6 +260,7 @@ def test_less_write_capacity_is_a_risk_and_more_is_not() -> None:
     less, more = (replace(PROVISIONED, capacity=Throughput(10, write)) for write in (19, 21))
     assert lines(PROVISIONED, less) == ["risks: capacity: source 10 read, 20 write, destination 10 read, 19 write"]
     assert lines(PROVISIONED, more)[0].startswith("differs: ")
+    assert lines(PROVISIONED, replace(PROVISIONED, capacity=None))[0].endswith("20 write, destination none")
     index = replace(PROVISIONED, global_indexes=(replace(G, capacity=Throughput(1, 1)), H))
     assert differences(index, PROVISIONED)[0].severity is Severity.RISKS
 
