@@ -1,0 +1,213 @@
+"""From what a plan has seen to what it finds: pure, each finding with what to do."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dynamirror.engines.plan_facts import Sample, TableSeen, TaskSeen
+from dynamirror.engines.plan_permissions import Answer, Right
+from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
+from dynamirror.errors import AccessDenied, DynamirrorError, Side
+from dynamirror.model.estimate import DAY_S, CopyEstimate
+from dynamirror.model.finding import Finding, Severity
+from dynamirror.model.key import KeySchema
+from dynamirror.model.shard_graph import Listing
+from dynamirror.model.table_differences import Severity as Weight
+from dynamirror.model.table_differences import differences
+from dynamirror.ports import TableFacts
+from dynamirror.settings.groups import ReplicationSettings
+
+STOP, WARN, READY = Severity.STOP, Severity.WARN, Severity.READY
+
+# Consumers of one shard that are not throttled (Developer Guide, "Quotas"); of a global table, one.
+READERS_MAX = 2
+_OLD_VERSION = "2017.11.29"
+# The table itself and its stream are judged by what a start would do; tags and recovery were not asked for.
+_NOT_COMPARED = frozenset({"keys", "stream", "tags", "recovery", "recovery_days"})
+_SEVERITY = {Weight.BREAKS: STOP, Weight.RISKS: WARN, Weight.DIFFERS: READY}
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Who reads the stream besides; None: not known."""
+
+    mappings: tuple[str, ...] | None = None
+    tasks: tuple[TaskSeen, ...] | None = None
+    replicas: tuple[str, ...] = ()
+
+
+def refusal(about: str, error: DynamirrorError) -> Finding:
+    """What would stop a start, in the words in which it would."""
+    what, _, do = str(error).partition("; ")
+    return Finding(STOP, about, what, do or "mend it, then plan again")
+
+
+def judge_source(seen: TableSeen, sample: Sample | None, settings: ReplicationSettings) -> Iterator[Finding]:
+    """The table that is read, as a start would judge it."""
+    yield from _tried("source", lambda: check_in_service(Side.SOURCE, f"source table {seen.name}", seen.facts))
+    yield from _tried("stream", lambda: check_stream(seen.facts, settings))
+    if seen.facts.stream_arn is None and settings.checks.enable_stream:
+        yield Finding(READY, "stream", "it is off, and will be switched on", "")
+    if sample is None:
+        yield Finding(WARN, "source", "whether its items have aws:rep:* attributes is not known", "allow dynamodb:Scan")
+    elif sample.marks or seen.global_version == _OLD_VERSION:
+        marks = ", ".join(sample.marks) or "none in the items that were looked at"
+        yield Finding(
+            WARN,
+            "source",
+            f"it is, or was, a global table of version {_OLD_VERSION}; attributes of it in its items: {marks}",
+            "items are copied as they are, these attributes with them: remove them at the source, or know of them",
+        )
+
+
+def judge_destination(
+    seen: TableSeen, source: TableSeen | None, sample: Sample | None, settings: ReplicationSettings
+) -> Iterator[Finding]:
+    """The table that is written, alone and beside the source."""
+    what = f"destination table {seen.name}"
+    yield from _tried("destination", lambda: check_in_service(Side.DESTINATION, what, seen.facts))
+    if seen.replicas:
+        regions = ", ".join(seen.replicas)
+        yield Finding(WARN, "destination", f"its replicas in {regions} get every write too, and cost as much again")
+    yield from _emptiness(sample, settings)
+    if source is None:
+        return
+    yield from _tried("keys", lambda: check_pair(source.facts, seen.facts, settings))
+    if _is_replica(source, seen):
+        yield Finding(
+            STOP,
+            "destination",
+            f"{seen.name} in {seen.region} is a replica of the source: it has every change already",
+            "name another destination table",
+        )
+    if same_table(source.facts, seen.facts):
+        return
+    for difference in differences(source.definition, seen.definition):
+        if difference.setting not in _NOT_COMPARED:
+            severity = _SEVERITY[difference.severity]
+            do = "" if severity is READY else "change it at the destination, unless it is meant"
+            yield Finding(severity, difference.setting, difference.line, do)
+
+
+def judge_missing_destination(name: str, source: TableSeen | None, will_be_made: bool) -> Finding:
+    """There is no destination."""
+    if will_be_made:
+        return Finding(READY, "destination", f"the table {name} is missing, and will be made as the source is defined")
+    key = f" with the key {source.facts.schema}" if source is not None else ""
+    return Finding(STOP, "destination", f"the table {name} does not exist", f"create it{key}, or mend the name")
+
+
+def judge_stream(listing: Listing | DynamirrorError) -> Iterator[Finding]:
+    """Whether it can be read."""
+    if isinstance(listing, DynamirrorError):
+        yield refusal("stream", listing)
+    elif not listing.enabled:
+        yield Finding(STOP, "stream", "it is being switched off", "wait until it is off, then switch it on again")
+
+
+def judge_readers(readers: Readers, source: TableSeen, own: str) -> Iterator[Finding]:
+    """Whether there is room for one more; `own` is this task's lease table."""
+    if source.facts.stream_arn is None:
+        return
+    others = [f"Lambda {name}" for name in readers.mappings or ()]
+    others += [f"task {task.lease_table}" for task in tasks_of(readers, source.facts.arn) if task.lease_table != own]
+    if readers.replicas:
+        others.append("the global table itself")
+    if len(others) >= READERS_MAX:
+        yield Finding(
+            WARN,
+            "readers",
+            f"{len(others)} others read the stream, or may: {', '.join(others)}; more than {READERS_MAX} readers of a "
+            "shard are throttled, and lag",
+            "end one of them, or let it read what dynamirror writes",
+        )
+    elif readers.replicas:
+        regions = ", ".join(readers.replicas)
+        yield Finding(
+            WARN,
+            "readers",
+            f"the source is a global table with replicas in {regions}: AWS advises one reader of its stream",
+            "see that nobody else reads it",
+        )
+    elif others:
+        yield Finding(READY, "readers", f"one other reads the stream, or may: {others[0]}")
+    yield from _unknown_readers(readers, own)
+
+
+def _unknown_readers(readers: Readers, own: str) -> Iterator[Finding]:
+    mute = [task.lease_table for task in readers.tasks or () if task.source_arn is None and task.lease_table != own]
+    if mute:
+        what = f"not known: which table the tasks of these lease tables read: {', '.join(mute)}"
+        yield Finding(READY, "readers", what, "see that none of them reads the source")
+    if readers.mappings is None or readers.tasks is None:
+        unknown = [
+            what for what, known in (("Lambda", readers.mappings), ("other tasks", readers.tasks)) if known is None
+        ]
+        do = "look at the stream's triggers in the console" if readers.mappings is None else "allow dynamodb:ListTables"
+        yield Finding(WARN, "readers", f"whether {' or '.join(unknown)} read the stream is not known", do)
+
+
+def tasks_of(readers: Readers, source_arn: str) -> tuple[TaskSeen, ...]:
+    """The tasks that read this source."""
+    return tuple(task for task in readers.tasks or () if task.source_arn == source_arn)
+
+
+def judge_own(
+    what: str, found: TableFacts | DynamirrorError | None, schema: KeySchema, *, dispensable: bool = False
+) -> Iterator[Finding]:
+    """The lease or state table; none is as it should be at first. A Java command line can do without the latter."""
+    if isinstance(found, AccessDenied) and dispensable:
+        yield Finding(WARN, "leases", f"the {what} may not be used ({found})", "take-overs after a crash take longer")
+    elif isinstance(found, DynamirrorError):
+        yield refusal("leases", found)
+    elif found is not None:
+        yield from _tried("leases", lambda: check_own(what, found, schema))
+
+
+def judge_rights(rights: tuple[Right, ...]) -> Iterator[Finding]:
+    """One finding for each right that is missing, one for all that could not be proved."""
+    for right in rights:
+        if right.answer is Answer.DENIED:
+            what = f"{right.side.value}: {right.action} on {right.on} is denied ({right.why})"
+            yield Finding(STOP, "permissions", what, f"allow dynamodb:{right.action} on it")
+    unproved = sorted({right.action for right in rights if right.answer is Answer.NOT_CHECKED})
+    if unproved:
+        do = "look at the policies: the first request without its right stops replication with a line that names it"
+        yield Finding(WARN, "permissions", f"not checked: {', '.join(unproved)}", do)
+
+
+def judge_copy(copy: CopyEstimate, counted: bool) -> Iterator[Finding]:
+    """Whether the destination is fast enough for it."""
+    if not counted:
+        do = "believe no estimate of a table that is younger than six hours"
+        yield Finding(WARN, "size", "the source has no items as of its last count, which is up to six hours old", do)
+    if copy.seconds is None:
+        yield Finding(STOP, "capacity", "the destination takes no writes", "give it write capacity")
+    elif copy.seconds > DAY_S:
+        days = copy.seconds / DAY_S
+        what = f"at {copy.rate.units_s:,.0f} write units a second ({copy.rate.why}) a copy takes {days:.1f} days"
+        yield Finding(
+            WARN, "capacity", what, "raise the destination's write capacity, or its warm throughput, for the copy"
+        )
+
+
+def _emptiness(sample: Sample | None, settings: ReplicationSettings) -> Iterator[Finding]:
+    if sample is None:
+        yield Finding(WARN, "destination", "whether it has items is not known", "allow dynamodb:Scan")
+    elif sample.looked_at and settings.copy.wanted and not settings.copy.allow_non_empty:
+        yield Finding(STOP, "destination", "it has items", "empty it, or give --allow-non-empty if that is meant")
+    elif sample.looked_at:
+        yield Finding(WARN, "destination", "it has items: those that the source has too are written over, others stay")
+
+
+def _is_replica(source: TableSeen, destination: TableSeen) -> bool:
+    """One name and one account: an ARN but for its Region."""
+    here, there = (one.facts.arn.split(":") for one in (source, destination))
+    same = len(here) == len(there) and here[:3] + here[4:] == there[:3] + there[4:]
+    return same and destination.region in source.replicas
+
+
+def _tried(about: str, check: Callable[[], None]) -> Iterator[Finding]:
+    try:
+        check()
+    except DynamirrorError as error:
+        yield refusal(about, error)

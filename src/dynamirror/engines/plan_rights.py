@@ -1,0 +1,76 @@
+"""The rights that a start and its task would need, table by table."""
+
+from typing import TypeAlias
+
+from dynamirror.engines.plan_facts import TableSeen
+from dynamirror.engines.plan_permissions import (
+    Answer,
+    Place,
+    Right,
+    batch_right,
+    deleting_right,
+    reading_rights,
+    stream_rights,
+    writing_rights,
+)
+from dynamirror.engines.reach import Reach
+from dynamirror.errors import DynamirrorError, Side
+from dynamirror.model.shard_graph import Listing
+from dynamirror.model.task_name import state_table_name
+from dynamirror.ports import TableFacts
+from dynamirror.settings.groups import ReplicationSettings
+
+# A table of ours: there, not to be seen, or not there.
+Found: TypeAlias = TableFacts | DynamirrorError | None
+
+
+async def all_rights(
+    reach: Reach,
+    settings: ReplicationSettings,
+    pair: tuple[TableSeen | None, TableSeen | None],
+    listing: Listing | None,
+    own: tuple[Found, Found],
+) -> tuple[Right, ...]:
+    """Those on the pair that was seen, on the stream if it was listed, and on lease and state table (`own`)."""
+    source, destination = pair
+    # A Scan is what a copy needs: of the source, and for the question whether the destination is empty.
+    reads = ("Scan", "BatchGetItem") if settings.copy.wanted else ("BatchGetItem",)
+    rights: list[Right] = []
+    if source is not None:
+        place = Place(reach.source, Side.SOURCE, source.name, source.facts.schema)
+        rights += await reading_rights(place, *reads)
+        if listing is not None and source.facts.stream_arn is not None:
+            rights += await stream_rights(reach.streams, source.facts.stream_arn, listing)
+    if destination is not None:
+        place = Place(reach.destination, Side.DESTINATION, destination.name, destination.facts.schema)
+        rights += await reading_rights(place, *reads)
+        rights.append(await batch_right(place))
+        shown = await deleting_right(place)
+        rights += [shown, *await writing_rights(place, shown, "PutItem")]
+    return (*rights, *await _own_rights(reach, settings.task.lease_table, own))
+
+
+async def _own_rights(reach: Reach, name: str, own: tuple[Found, Found]) -> tuple[Right, ...]:
+    """Rows of the state table are deleted, those of the lease table are not."""
+    leases, state = _own_place(reach, name, own[0]), _own_place(reach, state_table_name(name), own[1])
+    rights: list[Right] = []
+    shown = None
+    if isinstance(state, Place):
+        shown = await deleting_right(state)
+        rights += await reading_rights(state, "Query", "GetItem")
+        rights += [shown, *await writing_rights(state, shown, "PutItem")]
+    if isinstance(leases, Place):
+        shown = shown or await deleting_right(leases)
+        rights += await reading_rights(leases, "Scan", "GetItem")
+        rights += await writing_rights(leases, shown, "PutItem", "UpdateItem")
+    return (*rights, *(right for right in (leases, state) if isinstance(right, Right)))
+
+
+def _own_place(reach: Reach, name: str, seen: Found) -> Place | Right | None:
+    """Where to ask; that making it is not asked for; or nothing, for a table that findings speak of."""
+    if seen is None:
+        why = "the table is not there yet; making it cannot be tried without making it"
+        return Right(Side.STATE, name, "CreateTable", Answer.NOT_CHECKED, why)
+    if isinstance(seen, DynamirrorError) or seen.status not in ("ACTIVE", "UPDATING"):
+        return None
+    return Place(reach.state, Side.STATE, name, seen.schema)
