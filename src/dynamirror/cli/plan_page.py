@@ -65,7 +65,8 @@ def as_text(plan: Plan, width: int = WIDTH, *, color: bool = False) -> str:
     """For people."""
     shown = document(plan)
     out = StringIO()
-    console = Console(file=out, width=width, force_terminal=color, no_color=not color, highlight=False)
+    system = "standard" if color else None
+    console = Console(file=out, width=width, force_terminal=color, color_system=system, highlight=False)
     facts = Table.grid(padding=(0, 2))
     facts.add_column(no_wrap=True)
     facts.add_column()

@@ -1,0 +1,210 @@
+"""A plan finds what is wrong, asks on when something is refused, and writes nothing whatever the service does."""
+
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+import pytest
+
+from dynamirror.engines.plan import Plan, PlanOptions
+from dynamirror.engines.plan_permissions import Answer
+from dynamirror.errors import Refused
+from dynamirror.model.finding import Finding, Severity
+from dynamirror.model.task_name import lease_table_name
+from dynamirror.testing.virtual_time import run_virtual
+from tests.support.plan_cloud import LEASES, ON, STATE, PlanWorld
+
+STOP, WARN = Severity.STOP, Severity.WARN
+T = TypeVar("T")
+
+
+@pytest.fixture
+def world() -> PlanWorld:
+    return PlanWorld()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return run_virtual(work)
+
+
+def found(plan: Plan, severity: Severity) -> dict[str, Finding]:
+    """By what they are about."""
+    return {finding.about: finding for finding in plan.findings if finding.severity is severity}
+
+
+def answers(plan: Plan) -> dict[tuple[str, str], Answer]:
+    return {(right.on, right.action): right.answer for right in plan.rights}
+
+
+def test_all_is_well(world: PlanWorld) -> None:
+    plan = run(world.plan(copy=True))
+    assert plan.ready
+    assert plan.exit_code == 0
+    assert found(plan, WARN).keys() == {"readers", "permissions"}
+    assert plan.estimate is not None
+    assert plan.estimate.copy.write_units == 2000
+    assert plan.estimate.copy.seconds == pytest.approx(0.5)
+
+
+def test_each_trial_of_a_write_cannot_write(world: PlanWorld) -> None:
+    world.leases()
+    run(world.plan(copy=True))
+    trials = [
+        (operation, request)
+        for cloud in (world.source, world.destination, world.state)
+        for operation, request in cloud.asked
+        if operation in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
+    ]
+    assert {operation for operation, _ in trials} == {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"}
+    for operation, request in trials:
+        if operation == "BatchWriteItem":
+            ((deletion,),) = request["RequestItems"].values()
+            assert deletion["DeleteRequest"]["Key"].keys() & {"pk", "sk"} == set()
+        else:
+            assert request["ConditionExpression"] == "attribute_exists(#key) AND attribute_not_exists(#key)"
+            assert len(request["ExpressionAttributeNames"]) == 1
+    assert not world.source.written
+
+
+def test_a_service_that_heeds_no_conditions_is_asked_for_nothing_that_would_put_an_item(world: PlanWorld) -> None:
+    world.destination.put("Copy", {"pk": {"S": "x"}, "sk": {"N": "1"}})
+    world.destination.heedless = True
+    plan = run(world.plan_of_a_heedless_service())
+    assert "PutItem" not in {operation for operation, _ in world.destination.asked}
+    assert answers(plan)["Copy", "DeleteItem"] is Answer.NOT_CHECKED
+    assert len(world.destination.database.items("Copy")) == 1
+
+
+def test_a_right_that_is_denied_stops(world: PlanWorld) -> None:
+    world.leases()
+    world.destination.refusals["BatchWriteItem"] = "AccessDeniedException"
+    world.streams.refusals["GetRecords"] = "AccessDeniedException"
+    world.state.refusals["UpdateItem"] = "AccessDeniedException"
+    plan = run(world.plan())
+    denied = {right.action for right in plan.rights if right.answer is Answer.DENIED}
+    assert denied == {"BatchWriteItem", "GetRecords", "UpdateItem"}
+    assert not plan.ready
+    assert found(plan, STOP)["permissions"].do.startswith("allow dynamodb:")
+
+
+@pytest.mark.parametrize("name", ["ThrottlingException", "ValidationException", "InternalServerError"])
+def test_what_proves_nothing_is_not_checked(world: PlanWorld, name: str) -> None:
+    world.destination.refusals["DeleteItem"] = name
+    plan = run(world.plan())
+    assert answers(plan)["Copy", "DeleteItem"] is Answer.NOT_CHECKED
+    assert answers(plan)["Copy", "PutItem"] is Answer.NOT_CHECKED
+    assert plan.ready
+
+
+def test_rows_of_the_lease_table_need_no_right_to_be_deleted(world: PlanWorld) -> None:
+    world.leases()
+    plan = run(world.plan())
+    assert plan.joins
+    assert answers(plan)[LEASES, "UpdateItem"] is Answer.ALLOWED
+    assert (LEASES, "DeleteItem") not in answers(plan)
+    assert answers(plan)[STATE, "DeleteItem"] is Answer.ALLOWED
+
+
+def test_missing_and_denied_tables_do_not_end_the_plan(world: PlanWorld) -> None:
+    world.source.refusals["DescribeTable"] = "AccessDeniedException"
+    plan = run(world.plan(destination_table="Nothing"))
+    assert found(plan, STOP).keys() == {"source", "destination"}
+    assert plan.source is None
+    assert plan.estimate is None
+    made = run(PlanWorld().plan(PlanOptions(create_destination=True), destination_table="Nothing"))
+    assert made.ready
+    assert made.estimate is not None
+
+
+def test_keys_that_differ_and_indexes_that_clash(world: PlanWorld) -> None:
+    index = {"IndexName": "by-at", "KeySchema": [{"AttributeName": "at", "KeyType": "HASH"}]}
+    types = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "at")]
+    world.destination.table("Other", {"pk": "S"}, GlobalSecondaryIndexes=[index], AttributeDefinitions=types)
+    plan = run(world.plan(destination_table="Other"))
+    assert "the key schemas differ" in found(plan, STOP)["keys"].what
+    assert "by-at: only at the destination" in found(plan, WARN)["indexes"].what
+    assert plan.estimate is not None
+    assert plan.estimate.copy.write_units_most == 4000
+
+
+def test_time_to_live_of_the_destination_alone(world: PlanWorld) -> None:
+    world.destination.ttl["Copy"] = "expires"
+    assert "items vanish there" in found(run(world.plan()), WARN)["ttl"].what
+    world.destination.refusals["DescribeTimeToLive"] = "AccessDeniedException"
+    plan = run(world.plan())
+    assert plan.ready
+    assert "ttl" not in found(plan, WARN)
+
+
+def test_the_stream(world: PlanWorld) -> None:
+    world.source.more["Orders"] |= {"StreamSpecification": {"StreamEnabled": False}}
+    assert found(run(world.plan()), STOP)["stream"].what.endswith("is off")
+    world.streams.refusals["DescribeStream"] = "ResourceNotFoundException"
+    assert run(world.plan(enable_stream=True)).ready
+    world.streams.refusals["DescribeStream"] = "AccessDeniedException"
+    assert "cannot be read" in found(run(world.plan(enable_stream=True)), STOP)["stream"].what
+    world.source.more["Orders"] |= ON
+    assert "DescribeStream" in found(run(world.plan()), STOP)["stream"].what
+
+
+def test_marks_of_old_global_tables(world: PlanWorld) -> None:
+    marks = {"aws:rep:updatetime": {"N": "1"}, "aws:rep:deleting": {"BOOL": False}}
+    world.source.put("Orders", {"pk": {"S": "x"}, "sk": {"N": "1"}, **marks})
+    assert "aws:rep:deleting, aws:rep:updatetime" in found(run(world.plan()), WARN)["source"].what
+
+
+def test_a_replica_is_no_destination(world: PlanWorld) -> None:
+    world.source.more["Orders"] |= {"Replicas": [{"RegionName": "eu-west-1"}, {"RegionName": "us-east-1"}]}
+    plan = run(world.plan())
+    assert plan.ready
+    assert any("replicas in eu-west-1: AWS advises one reader" in finding.what for finding in plan.findings)
+    world.destination.table("Orders", {"pk": "S", "sk": "N"})
+    plan = run(world.plan(destination_table="Orders"))
+    assert "is a replica of the source" in found(plan, STOP)["destination"].what
+
+
+def test_readers_that_can_be_known(world: PlanWorld) -> None:
+    other, java = "DynamoDBCrossRegionReplicationother", "DynamoDBCrossRegionReplicationjava"
+    for name in (other, java):
+        world.state.table(name, {"leaseKey": "S"})
+    world.state.table(f"{other}-state", {"kind": "S", "id": "S"})
+    arn = "arn:aws:dynamodb:us-east-1:1:table/Orders"
+    key = {"kind": {"S": "task"}, "id": {"S": "pair"}}
+    world.state.put(f"{other}-state", {**key, "source": {"S": arn}, "schema": {"N": "1"}})
+
+    async def mappings(stream_arn: str) -> Sequence[str]:
+        assert stream_arn == ON["LatestStreamArn"]
+        return ["audit"]
+
+    plan = run(world.plan(PlanOptions(mappings=mappings)))
+    assert {task.lease_table: task.source_arn for task in plan.readers.tasks or ()} == {other: arn, java: None}
+    said = found(plan, WARN)["readers"].what
+    assert said.startswith(f"2 others read the stream, or may: Lambda audit, task {other}")
+    world.state.refusals["ListTables"] = "AccessDeniedException"
+    plan = run(world.plan(PlanOptions(mappings=mappings)))
+    assert plan.readers.tasks is None
+    assert found(plan, WARN)["readers"].what == "whether other tasks read the stream is not known"
+
+
+def test_a_lease_table_that_is_something_elses(world: PlanWorld) -> None:
+    world.state.table(LEASES, {"id": "S"})
+    assert "belongs to something else" in found(run(world.plan()), STOP)["leases"].what
+
+
+def test_a_task_the_other_way_is_pointed_out(world: PlanWorld) -> None:
+    reverse = lease_table_name(None, ("eu-west-1", "Copy"), ("us-east-1", "Orders"))
+    world.destination.table(reverse, {"leaseKey": "S"})
+    assert reverse in found(run(world.plan()), WARN)["loop"].what
+
+
+def test_a_slow_destination(world: PlanWorld) -> None:
+    slow = run(world.plan(PlanOptions(write_rate=0.01)))
+    assert "2.3 days" in found(slow, WARN)["capacity"].what
+    capacity = {"BillingModeSummary": {"BillingMode": "PROVISIONED"}}
+    world.destination.more["Copy"] |= capacity
+    assert found(run(world.plan()), STOP)["capacity"].what == "the destination takes no writes"
+
+
+def test_an_amount_that_is_no_price_is_refused_before_anything_is_asked(world: PlanWorld) -> None:
+    with pytest.raises(Refused, match="writes"):
+        run(world.plan(PlanOptions(prices={"writes": 1})))
+    assert not world.source.asked
