@@ -65,8 +65,12 @@ def as_text(plan: Plan, width: int = WIDTH, *, color: bool = False) -> str:
     """For people."""
     shown = document(plan)
     out = StringIO()
-    system = "standard" if color else None
-    console = Console(file=out, width=width, force_terminal=color, color_system=system, highlight=False)
+    # Not as the environment has it: whoever asks has looked at the terminal.
+    console = (
+        Console(file=out, width=width, force_terminal=True, color_system="standard", highlight=False)
+        if color
+        else Console(file=out, width=width, force_terminal=False, color_system=None, highlight=False)
+    )
     facts = Table.grid(padding=(0, 2))
     facts.add_column(no_wrap=True)
     facts.add_column()
