@@ -11,6 +11,7 @@ from dynamirror.cli.plan_page import as_json, as_text
 from dynamirror.engines.assemble import SystemClock
 from dynamirror.engines.plan import Plan, PlanOptions, plan
 from dynamirror.engines.plan_permissions import Answer
+from dynamirror.engines.plan_run import run_plan
 from dynamirror.model.finding import Severity
 from dynamirror.model.task_name import state_table_name
 from dynamirror.settings.groups import ReplicationSettings
@@ -139,3 +140,11 @@ async def test_a_source_without_a_stream_and_a_destination_that_is_missing(stage
     assert "--enable-stream" in stops["stream"].do
     assert "create it with the key pk" in stops["destination"].do
     assert "not ready" in as_text(found)
+
+
+def test_a_plan_from_settings_alone(stage: Stage) -> None:
+    before = stage.contents()
+    found = run_plan(stage.settings(copy=True), {})
+    assert stage.contents() == before
+    assert found.ready
+    assert found.readers.mappings is None

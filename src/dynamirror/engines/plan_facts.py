@@ -237,7 +237,8 @@ async def find_mappings(asked: Asked, mappings: Mappings | None, stream_arn: str
         return tuple(await look(stream_arn))
 
     try:
-        return await asked.patient(f"who reads {stream_arn}", once)
+        # Once: it is no more than good to know.
+        return await answered(Question(asked.side, "Lambda", f"who reads {stream_arn}"), once())
     except (Stop, Retry):
         return None
 
