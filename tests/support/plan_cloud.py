@@ -130,13 +130,13 @@ class PlanWorld:
 
     async def plan(self, options: PlanOptions | None = None, **more: Any) -> Plan:
         """A plan; what it asked for has written nothing."""
-        found = await plan(self._reach(), self._settings(**more), self.clock, options)
+        found = await plan(self._reach(), self.settings(**more), self.clock, options)
         assert self.written() == []
         return found
 
     async def plan_of_a_heedless_service(self) -> Plan:
         """A plan, where a delete of what is not there is carried out."""
-        return await plan(self._reach(), self._settings(), self.clock)
+        return await plan(self._reach(), self.settings(), self.clock)
 
     def written(self) -> list[str]:
         """The tables that something was written to, or deleted from."""
@@ -150,7 +150,8 @@ class PlanWorld:
         controls = [control(cloud) for cloud in (self.source, self.destination, self.state)]
         return Sides(self.source, self.streams, self.destination, self.state, *controls)
 
-    def _settings(self, **more: Any) -> ReplicationSettings:
+    def settings(self, **more: Any) -> ReplicationSettings:
+        """Of this pair."""
         pair = {"source_region": "us-east-1", "source_table": "Orders"}
         pair |= {"destination_region": "eu-west-1", "destination_table": "Copy"}
         return settings_from({**pair, **more}, java_form=False, now_ms=0)

@@ -7,26 +7,33 @@ that a service could take for writes cannot write (engines/plan_permissions).
 import asyncio
 from dataclasses import dataclass, field
 
+from dynamirror.aws.state_rows import Incarnation
 from dynamirror.engines.plan_facts import (
     Asked,
     Mappings,
+    Sample,
     TableSeen,
     find_mappings,
     find_tasks,
     found,
     list_shards,
+    read_copy,
+    read_pair,
     read_table,
     sample_items,
 )
 from dynamirror.engines.plan_judge import (
+    READY,
     WARN,
     Readers,
     judge_copy,
     judge_destination,
     judge_missing_destination,
     judge_own,
+    judge_pair,
     judge_readers,
     judge_rights,
+    judge_settings,
     judge_source,
     judge_stream,
     refusal,
@@ -140,10 +147,12 @@ class _Look:
         )
         here = source if isinstance(source, TableSeen) else None
         there = destination if isinstance(destination, TableSeen) else None
-        await self._judge_tables(source, destination)
+        self._findings += judge_settings(self._settings)
+        lease_table, state_table = await self._own()
+        copied = await self._task(here, there, lease_table, state_table)
+        await self._judge_tables(source, destination, copied=copied)
         listing = await self._stream(here)
         readers = await self._readers(here)
-        lease_table, state_table = await self._own()
         rights = await all_rights(self._reach, self._settings, (here, there), listing, (lease_table, state_table))
         self._findings += judge_rights(rights)
         await self._look_for_reverse()
@@ -153,7 +162,7 @@ class _Look:
         return Plan(self._settings, here, there, listing, readers, joins, rights, estimate, findings)
 
     async def _judge_tables(
-        self, source: TableSeen | DynamirrorError, destination: TableSeen | DynamirrorError
+        self, source: TableSeen | DynamirrorError, destination: TableSeen | DynamirrorError, *, copied: bool
     ) -> None:
         here = source if isinstance(source, TableSeen) else None
         if isinstance(source, TableSeen):
@@ -162,7 +171,8 @@ class _Look:
         else:
             self._findings.append(refusal("source", source))
         if isinstance(destination, TableSeen):
-            sample = await sample_items(self._destination, destination.name, 1)
+            # What a copy of this task has written is no reason to refuse it.
+            sample = Sample(0) if copied else await sample_items(self._destination, destination.name, 1)
             self._findings += judge_destination(destination, here, sample, self._settings)
         elif isinstance(destination, NotFound):
             name = self._settings.destination.table
@@ -205,6 +215,25 @@ class _Look:
             self._findings += judge_own(f"{what} {table}", seen, schema, dispensable=dispensable)
             tables.append(seen)
         return tables[0], tables[1]
+
+    async def _task(
+        self, source: TableSeen | None, destination: TableSeen | None, lease_table: Found, state_table: Found
+    ) -> bool:
+        """What the task's own rows say, where there are any; whether its copy was begun before."""
+        if not isinstance(state_table, TableFacts) or source is None:
+            return False
+        name = state_table_name(self._settings.task.lease_table)
+        if destination is not None:
+            pair = source.facts.arn, destination.facts.arn
+            remembered = await read_pair(self._state, name)
+            self._findings += judge_pair(self._settings.task.lease_table, remembered, pair)
+        if not isinstance(lease_table, TableFacts) or source.facts.stream_arn is None:
+            return False
+        copy = await read_copy(self._state, name, Incarnation(lease_table.table_id, source.facts.stream_arn))
+        if copy is not None:
+            what = f"the task's copy was begun before, and is {copy.phase.value}"
+            self._findings.append(Finding(READY, "copy", what))
+        return copy is not None
 
     async def _look_for_reverse(self) -> None:
         """A start watches it; here it is only said that there is something to watch."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.faults import NotOffered, not_dynamodb
 from dynamirror.aws.state_rows import Incarnation, StateRows
 from dynamirror.aws.streams import DynamoDBStream
@@ -20,6 +21,7 @@ from dynamirror.engines.attempts import patiently
 from dynamirror.engines.reach import Control, Endpoint
 from dynamirror.engines.waiting import Question, answered
 from dynamirror.errors import AccessDenied, DynamirrorError, NotFound, Retry, Side, Stop
+from dynamirror.model.copy import Copy
 from dynamirror.model.shard_graph import Listing
 from dynamirror.model.table_definition import TableDefinition
 from dynamirror.model.task_name import LEASE_TABLE_PREFIX, state_table_name
@@ -213,18 +215,30 @@ async def _table_names(asked: Asked) -> set[str]:
 
 async def _task(asked: Asked, lease_table: str, names: set[str]) -> TaskSeen:
     state = state_table_name(lease_table)
-    if state not in names:
-        return TaskSeen(lease_table, None)
-    rows = StateRows(asked.endpoint, state, Incarnation("", ""))
+    pair = await read_pair(asked, state) if state in names else None
+    return TaskSeen(lease_table, pair[0] if pair is not None else None)
+
+
+async def read_pair(asked: Asked, state_table: str) -> tuple[str, str] | None:
+    """The ARNs of the two tables that a task's name stands for; None: there is no such row, or it is not to be seen."""
+    rows = StateRows(asked.endpoint, state_table, Incarnation("", ""))
     try:
-        row = await asked.patient(f"GetItem of {state}", lambda: rows.row("task", "pair"))
+        row = await asked.patient(f"GetItem of {state_table}", lambda: rows.row("task", "pair"))
     except (Stop, Retry):
-        return TaskSeen(lease_table, None)
+        return None
     match row:
-        case {"source": {"S": str(arn)}}:
-            return TaskSeen(lease_table, arn)
+        case {"source": {"S": str(source)}, "destination": {"S": str(destination)}}:
+            return source, destination
         case _:
-            return TaskSeen(lease_table, None)
+            return None
+
+
+async def read_copy(asked: Asked, state_table: str, life: Incarnation) -> Copy | None:
+    """The task's copy; None: it has none, or it is not to be seen."""
+    try:
+        return await asked.patient(f"GetItem of {state_table}", CopyRows(asked.endpoint, state_table, life).copy)
+    except (Stop, Retry):
+        return None
 
 
 async def find_mappings(asked: Asked, mappings: Mappings | None, stream_arn: str) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ from dynamirror.model.shard_graph import Listing
 from dynamirror.model.table_differences import Severity as Weight
 from dynamirror.model.table_differences import differences
 from dynamirror.ports import TableFacts
+from dynamirror.settings.bounds import refuse_unsound
 from dynamirror.settings.groups import ReplicationSettings
 
 STOP, WARN, READY = Severity.STOP, Severity.WARN, Severity.READY
@@ -161,6 +162,18 @@ def judge_own(
         yield refusal("leases", found)
     elif found is not None:
         yield from _tried("leases", lambda: check_own(what, found, schema))
+
+
+def judge_pair(task: str, remembered: tuple[str, str] | None, pair: tuple[str, str]) -> Iterator[Finding]:
+    """Whether the task's name stands for this pair."""
+    if remembered is not None and remembered != pair:
+        what = f"the task {task} belongs to another pair: {remembered[0]} to {remembered[1]}"
+        yield Finding(STOP, "leases", what, "give another --task-name")
+
+
+def judge_settings(settings: ReplicationSettings) -> Iterator[Finding]:
+    """Whether their times go together."""
+    yield from _tried("settings", lambda: refuse_unsound(settings))
 
 
 def judge_rights(rights: tuple[Right, ...]) -> Iterator[Finding]:

@@ -1,17 +1,23 @@
 """A plan finds what is wrong, asks on when something is refused, and writes nothing whatever the service does."""
 
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
+from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.state_rows import Incarnation
 from dynamirror.engines.plan import Plan, PlanOptions
+from dynamirror.engines.plan_judge import judge_settings
 from dynamirror.engines.plan_permissions import Answer
 from dynamirror.errors import Refused
+from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.finding import Finding, Severity
 from dynamirror.model.task_name import lease_table_name
+from dynamirror.settings.groups import HoldSettings
 from dynamirror.testing.virtual_time import run_virtual
-from tests.support.plan_cloud import LEASES, ON, STATE, PlanWorld
+from tests.support.plan_cloud import LEASES, ON, STATE, STREAM, PlanWorld
 
 STOP, WARN = Severity.STOP, Severity.WARN
 T = TypeVar("T")
@@ -168,11 +174,11 @@ def test_readers_that_can_be_known(world: PlanWorld) -> None:
         world.state.table(name, {"leaseKey": "S"})
     world.state.table(f"{other}-state", {"kind": "S", "id": "S"})
     arn = "arn:aws:dynamodb:us-east-1:1:table/Orders"
-    key = {"kind": {"S": "task"}, "id": {"S": "pair"}}
-    world.state.put(f"{other}-state", {**key, "source": {"S": arn}, "schema": {"N": "1"}})
+    key = {"kind": {"S": "task"}, "id": {"S": "pair"}, "schema": {"N": "1"}}
+    world.state.put(f"{other}-state", {**key, "source": {"S": arn}, "destination": {"S": "any"}})
 
     async def mappings(stream_arn: str) -> Sequence[str]:
-        assert stream_arn == ON["LatestStreamArn"]
+        assert stream_arn == STREAM
         return ["audit"]
 
     plan = run(world.plan(PlanOptions(mappings=mappings)))
@@ -188,6 +194,36 @@ def test_readers_that_can_be_known(world: PlanWorld) -> None:
 def test_a_lease_table_that_is_something_elses(world: PlanWorld) -> None:
     world.state.table(LEASES, {"id": "S"})
     assert "belongs to something else" in found(run(world.plan()), STOP)["leases"].what
+
+
+def test_a_task_name_that_stands_for_another_pair(world: PlanWorld) -> None:
+    world.leases()
+    east, west = "arn:aws:dynamodb:us-east-1:1:table/Orders", "arn:aws:dynamodb:eu-west-1:1:table/"
+    key = {"kind": {"S": "task"}, "id": {"S": "pair"}, "schema": {"N": "1"}, "source": {"S": east}}
+    world.state.put(STATE, {**key, "destination": {"S": f"{west}Copy"}})
+    assert run(world.plan()).ready
+    world.state.put(STATE, {**key, "destination": {"S": f"{west}Elsewhere"}})
+    stop = found(run(world.plan()), STOP)["leases"]
+    assert f"belongs to another pair: {east} to {west}Elsewhere" in stop.what
+
+
+async def test_what_the_tasks_own_copy_has_written_is_no_reason_to_refuse_it(world: PlanWorld) -> None:
+    world.leases()
+    world.destination.put("Copy", {"pk": {"S": "x"}, "sk": {"N": "1"}})
+    assert not (await world.plan(copy=True)).ready
+    life = Incarnation(world.state.database.tables[LEASES].facts["TableId"], STREAM)
+    await CopyRows(world.state, STATE, life).put_copy(Copy(Phase.ANNOUNCED, 64, 0, was_empty=True), None)
+    world.state.written.clear()
+    plan = await world.plan(copy=True)
+    assert plan.ready
+    assert "begun before, and is" in found(plan, Severity.READY)["copy"].what
+
+
+def test_times_that_do_not_go_together(world: PlanWorld) -> None:
+    assert not list(judge_settings(world.settings()))
+    (stop,) = judge_settings(replace(world.settings(), hold=HoldSettings(hold_s=1)))
+    assert stop.severity is STOP
+    assert "changes must wait longer than" in stop.what
 
 
 def test_a_task_the_other_way_is_pointed_out(world: PlanWorld) -> None:
