@@ -142,6 +142,18 @@ async def test_a_source_without_a_stream_and_a_destination_that_is_missing(stage
     assert "not ready" in as_text(found)
 
 
+async def test_rights_are_asked_for_with_keys_of_every_type(stage: Stage) -> None:
+    for region in (SOURCE, DESTINATION):
+        stage.local.create_table(stage.access_key, "Binary", region, {"id": "B", "n": "N"})
+    before = stage.contents()
+    found = await stage.plan(stage.settings(source_table="Binary", destination_table="Binary"))
+    assert stage.contents() == before
+    assert found.ready, found.findings
+    answers = {(right.side.value, right.action): right.answer for right in found.rights}
+    assert answers["destination", "PutItem"] is Answer.ALLOWED
+    assert answers["source", "BatchGetItem"] is Answer.ALLOWED
+
+
 def test_a_plan_from_settings_alone(stage: Stage) -> None:
     before = stage.contents()
     found = run_plan(stage.settings(copy=True), {})
