@@ -137,7 +137,7 @@ class Worker:
 
         stream = StreamWire(cloud, self._wire(Side.SOURCE, "source"))
         table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
-        read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
+        read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX), cloud.clock.wall_s)
         self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile))
         known_s = self.hold.known_s if state is not None else float("inf")
         hold = HoldTools(CopyKnowledge(known_s), Signal(), self.hold, Budget(self.hold.bytes_max))
@@ -149,7 +149,7 @@ class Worker:
         fence = fence_of(self.settings, self.write, heartbeat=beating is not None)
         held = LeaseTools(leases, clock, fence, beaten_at_s)
         terms = Terms(self.name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
-        directory = ShardDirectory(stream, leases, clock, draw, Start())
+        directory = ShardDirectory(stream, leases, clock, draw, Start(), read.now_s)
         self.copier = self.phases = None
         if state is not None:
             copying = self._copy_tools(copy or CopySettings(), state, leases, table, draw, hold)

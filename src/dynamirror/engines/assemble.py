@@ -35,7 +35,7 @@ from dynamirror.model.change import Write
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
-from dynamirror.ports import MetricSink
+from dynamirror.ports import Clock, MetricSink
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.tools import Claims, ReconcileTools
 from dynamirror.settings.bounds import fence_of
@@ -96,11 +96,14 @@ def assemble_worker(
     connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, metrics: MetricSink
 ) -> Worker:
     """Put a worker together from open connections and the facts that the checks found."""
-    clock = SystemClock()
-    draw = jitter()
+    clock, draw = SystemClock(), jitter()
     codec = KeyCodec(facts.source.schema)
     table = BatchWriter(connections.destination, settings.destination.table, codec)
-    stream = DynamoDBStream(connections.streams, facts.stream_arn, lambda: connections.streams.served_s)
+
+    def served_s() -> float:
+        return connections.streams.served_s
+
+    stream = DynamoDBStream(connections.streams, facts.stream_arn, served_s)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     state = facts.state
     beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
@@ -109,14 +112,12 @@ def assemble_worker(
         return beating.beaten_at_s if beating is not None else NEVER
 
     claims = Claims(state, me, beaten_at_s, settings.lease.duration_s) if state is not None else None
-    here = Items(connections.source, settings.source.table, codec, Side.SOURCE)
-    there = Items(connections.destination, settings.destination.table, codec, Side.DESTINATION)
-    reconciler = Reconciler(ReconcileTools(here, there, codec, clock, draw, metrics, settings.write, claims))
+    reconciler = _reconciler(connections, settings, codec, clock, metrics, claims)
 
     def reconcile(writes: Sequence[Write]) -> None:
         reconciler.add_writes(writes, clock.boottime_s())
 
-    read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX))
+    read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX), served_s)
     applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile))
     log_limit = LogLimit(clock, PROOF_LOG_EVERY_S)
     budget = Budget(settings.write.resend_bytes_max)
@@ -125,9 +126,22 @@ def assemble_worker(
     fence = fence_of(settings.lease, settings.write, heartbeat=beating is not None)
     held = LeaseTools(leases, clock, fence, beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
-    directory = ShardDirectory(stream, leases, clock, draw, settings.read.start)
+    directory = ShardDirectory(stream, leases, clock, draw, settings.read.start, read.now_s)
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
     shared = Shared(clock, draw, metrics, leases, directory, reconciler)
     copier = assemble_copier(connections, facts, settings, me, hold, shared)
     return Worker(me, coordinator, applier, reconciler, copier)
+
+
+def _reconciler(
+    connections: Connections,
+    settings: ReplicationSettings,
+    codec: KeyCodec,
+    clock: Clock,
+    metrics: MetricSink,
+    claims: Claims | None,
+) -> Reconciler:
+    here = Items(connections.source, settings.source.table, codec, Side.SOURCE)
+    there = Items(connections.destination, settings.destination.table, codec, Side.DESTINATION)
+    return Reconciler(ReconcileTools(here, there, codec, clock, jitter(), metrics, settings.write, claims))

@@ -83,9 +83,9 @@ class HeldLease:
 
         await self._write(advance)
 
-    async def release(self) -> None:
+    async def release(self, nothing_until_ms: int | None = None) -> None:
         """Give the lease up; it is free for anyone at once. Raises LeaseLost (nothing to give up any more), Retry."""
-        await self._write(decide.release)
+        await self._write(lambda lease: decide.release(lease, nothing_until_ms))
         self.lost = True
         self.permit.until_s = NEVER
 

@@ -37,12 +37,15 @@ class ShardDirectory:
         clock: Clock,
         random: Callable[[], float],
         start: Start,
+        now_s: Callable[[], float] | None = None,
     ) -> None:
+        """`now_s`: the service's clock; by default the local one."""
         self._stream = stream
         self._leases = leases
         self._clock = clock
         self._random = random
         self._start = start
+        self._now_s = now_s or clock.wall_s
         self._listed: set[str] = set()
         # Listed, but not believed: their young parents were not.
         self._barred: set[str] = set()
@@ -187,7 +190,7 @@ class ShardDirectory:
 
     @property
     def _now_ms(self) -> int:
-        return int(self._clock.wall_s() * 1000)
+        return int(self._now_s() * 1000)
 
     async def _patient_listing(self) -> Listing:
         """Sound, or, when it does not become so in about a minute, as it is."""

@@ -43,7 +43,7 @@ async def wind_down(tools: TenureTools, held: Mapping[str, Tenure], drain: bool)
                 extra={"event": "lease_kept", "facts": {"shard": tenure.shard_id}},
             )
     await within(CHECKPOINT_S, "checkpoint", [tenure.save_now for tenure in tenures])
-    releases = [tenure.held.release for tenure in free if not tenure.held.lost]
+    releases = [tenure.release for tenure in free if not tenure.held.lost]
     doubtful = tools.directory.in_doubt.keys() - {tenure.shard_id for tenure in tenures}
 
     async def release_doubtful() -> None:

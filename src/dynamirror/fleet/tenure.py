@@ -110,7 +110,15 @@ class Tenure:
 
     async def renew(self) -> None:
         """Show that the owner lives. Raises LeaseLost, Retry."""
-        await self.held.renew(self._shard.nothing_until_ms if self._shard is not None else None)
+        await self.held.renew(self._nothing_until_ms)
+
+    async def release(self) -> None:
+        """Give the lease up, after `drop`. Raises LeaseLost, Retry."""
+        await self.held.release(self._nothing_until_ms)
+
+    @property
+    def _nothing_until_ms(self) -> int | None:
+        return self._shard.nothing_until_ms if self._shard is not None else None
 
     def note_closed(self) -> None:
         """Tell the reader what the listing says of its shard."""

@@ -81,12 +81,20 @@ class Hold:
         if not droppable or budget.used + page.size_bytes <= budget.bytes_max:
             budget.used += page.size_bytes
             self._held.append(Held(last, due_at_s, page, due_at_s))
-        elif self._held and self._held[-1].page is None and due_at_s - self._held[-1].first_due_at_s <= TOGETHER_S:
+        elif self._joins(due_at_s):
             before = self._held[-1]
             before.last_sequence, before.due_at_s = last, max(before.due_at_s, due_at_s)
         else:
             self._held.append(Held(last, due_at_s, None, due_at_s))
         self._changed.notify()
+
+    def _joins(self, due_at_s: float) -> bool:
+        """Whether what is dropped is remembered with the last that was. Never with the first of all: up to where that
+        one is read again may have been decided."""
+        if len(self._held) < 2:
+            return False
+        last = self._held[-1]
+        return last.page is None and due_at_s - last.first_due_at_s <= TOGETHER_S
 
     async def due(self) -> Held:
         """The first that waits, once it is due. It goes on waiting until `handed_on`."""

@@ -57,6 +57,12 @@ class ReadTools:
     random: Callable[[], float]
     settings: ReadSettings
     gate: asyncio.Semaphore
+    # The service's clock as of its last answer; 0: not known. None: never is.
+    served_s: Callable[[], float] | None = None
+
+    def now_s(self) -> float:
+        """Seconds since the epoch: the service's, where they are known, for what it keeps by its own clock."""
+        return (self.served_s() if self.served_s is not None else 0.0) or self.clock.wall_s()
 
 
 class ShardReader:
@@ -146,9 +152,10 @@ class ShardReader:
             # only the shard's beginning is sure to contain what comes next; what is older than the start is skipped
             # by time (--start-at).
             self._position = TRIM_HORIZON
-        if self._position == TRIM_HORIZON and self._trimmed_since(self._since_ms):
-            raise self._gap("nobody has read the shard for longer than the stream keeps changes")
         iterator = await self._tools.stream.iterator_at(self.shard_id, position)
+        # After the answer, which brings the service's time.
+        if self._position == TRIM_HORIZON and position != LATEST and self._trimmed_since(self._since_ms):
+            raise self._gap("nobody has read the shard for longer than the stream keeps changes")
         self.at_latest = position == LATEST or (self.at_latest and position != TRIM_HORIZON)
         self.opened = True
         return iterator
@@ -170,7 +177,7 @@ class ShardReader:
 
     @property
     def _now_ms(self) -> int:
-        return int(self._tools.clock.wall_s() * 1000)
+        return int(self._tools.now_s() * 1000)
 
     def _gap(self, what: str) -> Gap:
         return Gap(

@@ -19,7 +19,7 @@ from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page, Write
 from dynamirror.model.coalesce import coalesce
 from dynamirror.model.key import KeyCodec
-from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease
+from dynamirror.model.lease import LATEST, SENTINELS, SHARD_END, TRIM_HORIZON, Lease
 from dynamirror.model.skip import Skip
 from dynamirror.model.watermark import Watermark
 from dynamirror.ports import Clock, MetricSink
@@ -130,7 +130,9 @@ class ShardTask:
     @property
     def nothing_until_ms(self) -> int | None:
         """Until when the shard had nothing to apply; None: it had something, or it was not read yet."""
-        nothing = self.watermark.settled and self.watermark.checkpoint is None and self._hold.empty
+        # After an unclean start the barrier leaves the lease's own checkpoint there.
+        begun = self.watermark.checkpoint not in (None, *SENTINELS)
+        nothing = self.watermark.settled and not begun and self._hold.empty
         return self.reader.empty_at_ms if nothing else None
 
     @property

@@ -133,6 +133,8 @@ def take(lease: Lease, terms: Terms) -> Update:
         owner_switches=switches,
         terms=terms,
         clean_counter=None,
+        # A Java worker keeps the attribute, and may have read the shard all the time since.
+        since_ms=lease.since_ms if predecessor(lease) is not Predecessor.UNKNOWN else None,
     )
     return Update(lease, after)
 
@@ -169,13 +171,16 @@ def checkpoint(lease: Lease, position: str, skipped_all: bool = False) -> Update
     return Update(lease, after, unless_finished=True)
 
 
-def release(lease: Lease) -> Update:
+def release(lease: Lease, nothing_until_ms: int | None = None) -> Update:
     """Give the lease up in order: no owner, the counter moves once more, with the clean mark.
 
     Only when nothing of this owner, or of the one before it, may still reach the destination (R-7).
+    `nothing_until_ms` as in `renew`.
     """
     counter = lease.counter + 1
-    return Update(lease, replace(lease, owner=None, counter=counter, terms=None, clean_counter=counter))
+    since_ms = max(lease.since_ms or 0, nothing_until_ms or 0) or None
+    after = replace(lease, owner=None, counter=counter, terms=None, clean_counter=counter, since_ms=since_ms)
+    return Update(lease, after)
 
 
 def may_advance(old: str, new: str) -> bool:

@@ -12,6 +12,8 @@ from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease, new_lease
 
 # Retention of a stream record; a parent younger than this must be listed (Streams Developer Guide).
 RETENTION_MS = 24 * 60 * 60 * 1000
+# What a stream has is trimmed while a task begins; this long after its beginning nothing is taken for missing.
+OPENED_WITHIN_MS = 60 * 60 * 1000
 # A worker's clock and the service's, which shard ids are made by.
 CLOCKS_APART_MS = 15 * 60 * 1000
 
@@ -140,9 +142,9 @@ def missing_leases(
             continue
         position = start.checkpoint if fresh else TRIM_HORIZON
         at_ms = start.at_ms if fresh and start.at_ms is not None else _inherited_start(shard, leases)
-        since_ms = (
-            (at_ms or now_ms) if fresh or begun_ms is None else max(_born_ms(shard, now_ms), begun_ms, at_ms or 0)
-        )
+        least_ms = at_ms if at_ms is not None else now_ms - RETENTION_MS + OPENED_WITHIN_MS
+        wanted_ms = least_ms if fresh or begun_ms is None else max(begun_ms, at_ms or 0)
+        since_ms = max(_born_ms(shard, wanted_ms), wanted_ms)
         missing.append(new_lease(shard.id, _parents(shard), position, at_ms, since_ms))
     return missing
 
@@ -181,9 +183,9 @@ def _begun_ms(leases: Iterable[Lease]) -> int | None:
     return min((lease.since_ms for lease in leases if lease.since_ms is not None), default=None)
 
 
-def _born_ms(shard: Shard, now_ms: int) -> int:
+def _born_ms(shard: Shard, otherwise_ms: int) -> int:
     created = shard_created_ms(shard.id)
-    return now_ms if created is None else created
+    return otherwise_ms if created is None else created
 
 
 def _inherited_start(shard: Shard, leases: Mapping[str, Lease]) -> int | None:

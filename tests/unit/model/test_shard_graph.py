@@ -21,6 +21,8 @@ from dynamirror.model.shard_graph import (
 
 NOW_MS = 1_700_000_000_000
 HOUR_MS = 3_600_000
+# Of the shards below.
+BORN_MS = NOW_MS - HOUR_MS
 
 
 def shard_id(name: str, age_ms: int = HOUR_MS) -> str:
@@ -130,9 +132,9 @@ def test_a_fresh_task_gets_every_listed_shard_ancestors_first() -> None:
     missing = missing_leases(CHAIN, {}, Start(), NOW_MS)
     assert suffixes(missing) == ["gp", "p", "c"]
     assert missing == [
-        new_lease(GRANDPARENT.id, (), since_ms=NOW_MS),
-        new_lease(PARENT.id, (GRANDPARENT.id,), since_ms=NOW_MS),
-        new_lease(CHILD.id, (PARENT.id,), since_ms=NOW_MS),
+        new_lease(GRANDPARENT.id, (), since_ms=BORN_MS),
+        new_lease(PARENT.id, (GRANDPARENT.id,), since_ms=BORN_MS),
+        new_lease(CHILD.id, (PARENT.id,), since_ms=BORN_MS),
     ]
 
 
@@ -146,7 +148,7 @@ def test_a_row_that_java_deleted_does_not_come_back() -> None:
     child = Lease(CHILD.id, "150", parent_ids=(PARENT.id,))
     assert missing_leases(CHAIN, rows(child), Start(), NOW_MS) == []
     late = missing_leases(listing(SIBLING, *CHAIN.shards), rows(child), Start(), NOW_MS)
-    assert late == [new_lease(SIBLING.id, (PARENT.id,), since_ms=NOW_MS)]
+    assert late == [new_lease(SIBLING.id, (PARENT.id,), since_ms=BORN_MS)]
 
 
 def test_the_proof_reaches_up_through_rows_that_are_gone() -> None:
@@ -231,8 +233,20 @@ def test_a_later_shard_is_wanted_from_its_creation_and_at_the_earliest_from_the_
 
 
 def test_a_start_named_by_time_is_what_is_wanted() -> None:
-    missing = missing_leases(CHAIN, {}, Start(TRIM_HORIZON, 7), NOW_MS)
-    assert {lease.since_ms for lease in missing} == {7}
+    at_ms = BORN_MS + 600_000
+    missing = missing_leases(CHAIN, {}, Start(TRIM_HORIZON, at_ms), NOW_MS)
+    assert {lease.since_ms for lease in missing} == {at_ms}
+
+
+def test_of_a_shard_younger_than_the_start_nothing_older_is_wanted() -> None:
+    missing = missing_leases(CHAIN, {}, Start(TRIM_HORIZON, NOW_MS - 30 * HOUR_MS), NOW_MS)
+    assert {lease.since_ms for lease in missing} == {BORN_MS}
+
+
+def test_what_a_fresh_task_finds_is_wanted_from_an_hour_after_it_is_trimmed() -> None:
+    """What is trimmed while the task begins is not; what is trimmed later is missing."""
+    old = shard("old", age_ms=40 * HOUR_MS)
+    assert [lease.since_ms for lease in missing_leases(listing(old), {}, Start(), NOW_MS)] == [NOW_MS - 23 * HOUR_MS]
 
 
 def test_a_shard_whose_parent_nobody_has_seen_is_a_lost_lineage() -> None:
