@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from dynamirror.copy.page import PageLife, PageOutcome, PageSender
+from dynamirror.copy.page import PageLife, PageOutcome
 from dynamirror.copy.segment import SegmentCopier
 from dynamirror.follow.hold import Hold
 from dynamirror.model.copy import Copy, CopyKnowledge, Phase
@@ -74,6 +74,7 @@ def belief_without_end() -> Iterator[None]:
 @mutant(
     "no page is sent after its life",
     replace(FROZEN_COPIERS, at_send=0.0, share=0.6, places=THERE, kinds={"throttle": 1}),
+    hint=58,
 )
 def pages_sent_whenever() -> Iterator[None]:
     with patch.object(PageLife, "left_s", 5.0):
@@ -90,34 +91,6 @@ def all_that_waits_handed_on_with_the_first() -> Iterator[None]:
             held.due_at_s = NEVER
 
     with patch.object(Hold, "handed_on", handed_on):
-        yield
-
-
-@mutant("a page that left late is noticed (A-8)", FROZEN_COPIERS)
-def late_page_forgotten() -> Iterator[None]:
-    original = PageSender.send
-
-    async def send(self: PageSender, *args: Any) -> PageOutcome:
-        outcome = await original(self, *args)
-        outcome.late = []
-        return outcome
-
-    with patch.object(PageSender, "send", send):
-        yield
-
-
-@mutant(
-    "a page's life begins before its segment is proven (A-8b)",
-    replace(FROZEN_COPIERS, at_send=0.0, share=0.9, kinds={"slow answer": 1}),
-)
-def life_begun_when_the_page_was_read() -> Iterator[None]:
-    original = PageSender.send
-
-    async def send(self: PageSender, page: Any, life: PageLife) -> PageOutcome:
-        clock, life_s = self._tools.clock, self._tools.settings.copy.page_life_s
-        return await original(self, page, PageLife(clock.boottime_s, clock.wall_s, life_s))
-
-    with patch.object(PageSender, "send", send):
         yield
 
 
