@@ -39,7 +39,7 @@ class CopyRows:
             "needsVerify": {"BOOL": copy.needs_verify},
             "version": n(copy.version),
         }
-        condition = self._rows.vacant if before is None else _is("version", before.version)
+        condition = self._rows.vacant if before is None else self._is("version", before.version)
         await self._rows.put(_COPY, _TASK, attributes, condition)
 
     async def segments(self) -> list[Segment]:
@@ -53,7 +53,20 @@ class CopyRows:
 
     async def put_segment(self, segment: Segment, before: Segment) -> None:
         """See ports.CopyStore."""
-        await self._rows.put(_SEGMENT, _id(segment), _segment_row(segment), _is("claim", before.claim))
+        await self._rows.put(_SEGMENT, _id(segment), _segment_row(segment), self._is("claim", before.claim))
+
+    def _is(self, counter: str, value: int) -> Mapping[str, Any]:
+        """The condition that nobody has written the row since; every write moves the counter, within a life."""
+        life = self._rows.incarnation
+        return {
+            "ConditionExpression": "#counter = :counter AND #life = :life AND #stream = :stream",
+            "ExpressionAttributeNames": {"#counter": counter, "#life": "leaseTableId", "#stream": "streamArn"},
+            "ExpressionAttributeValues": {
+                ":counter": n(value),
+                ":life": s(life.lease_table_id),
+                ":stream": s(life.stream_arn),
+            },
+        }
 
 
 def _id(segment: Segment) -> str:
@@ -75,15 +88,6 @@ def _segment_row(segment: Segment) -> Mapping[str, Value]:
         # As text: the state table need not know the item's attributes, and keeps binary keys as they came.
         row["after"] = s(segment.after.decode())
     return row
-
-
-def _is(counter: str, value: int) -> Mapping[str, Any]:
-    """The condition that nobody has written the row since; every write moves the counter."""
-    return {
-        "ConditionExpression": "#counter = :counter",
-        "ExpressionAttributeNames": {"#counter": counter},
-        "ExpressionAttributeValues": {":counter": n(value)},
-    }
 
 
 def _copy_of(row: Row) -> Copy:
