@@ -91,11 +91,10 @@ class Phases:
             case Phase.ANNOUNCED:
                 # Its pages are read consistently, so nothing has to be added for what a reading is behind.
                 if leases_made and seen_s > hold.known_s + tools.settings.write.clock_drift_s:
-                    for number in range(copy.segments):
-                        await tools.store.make_segment(Segment(number))
+                    await self._segments(copy)
                     return copy.moved(Phase.COPYING)
             case Phase.COPYING:
-                rows = await tools.store.segments()
+                rows = await self._segments(copy)
                 if all(segment.done for segment in rows):
                     _sum_up(progress(rows, tools.clock.boottime_s()))
                     return copy.moved(Phase.DONE)
@@ -105,6 +104,15 @@ class Phases:
             case Phase.OVER:
                 pass
         return None
+
+    async def _segments(self, copy: Copy) -> list[Segment]:
+        """All of the copy. Rows that are missing, at the beginning or because somebody removed them, are made; those
+        that were made before an error need not be again."""
+        rows = await self._tools.store.segments()
+        missing = [Segment(number) for number in sorted({*range(copy.segments)} - {row.number for row in rows})]
+        for segment in missing:
+            await self._tools.store.make_segment(segment)
+        return rows + missing
 
 
 def _strangers(rows: list[Lease]) -> list[Lease]:

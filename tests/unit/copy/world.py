@@ -1,0 +1,226 @@
+"""A table to be copied, the state table, and workers that copy, on virtual time: what the tests here share."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.copy.copier import Copier
+from dynamirror.copy.page import PageSender
+from dynamirror.copy.segment import SegmentCopier
+from dynamirror.copy.tools import CopySettingsInForce, CopyTools
+from dynamirror.errors import Side, Throttled, Unanswered
+from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.signal import Signal
+from dynamirror.model.change import Write
+from dynamirror.model.copy import Copy, CopyKnowledge, Phase, Segment
+from dynamirror.model.diff import Item
+from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
+from dynamirror.observe.metrics import Metrics
+from dynamirror.ports import ScanPage
+from dynamirror.settings.groups import CopySettings, HoldSettings, LeaseSettings, WriteSettings
+from dynamirror.testing.faults import Fault
+from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
+from dynamirror.testing.memory_scan import MemoryScan
+from dynamirror.testing.memory_state import MemoryLeases, MemoryState
+from dynamirror.testing.memory_table import MemoryTable
+from dynamirror.testing.virtual_time import VirtualClock
+from tests.support.memory_caller import MemoryCaller, create_table
+from tests.unit.prove.world import Process, ProcessLine, Switch
+
+CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
+LIFE = Incarnation("table-id", "arn:stream")
+COPY = CopySettings(segments=4, segments_at_once=2, page_items_first=30, page_items_max=60)
+HOLD = HoldSettings()
+WRITE = WriteSettings()
+SILENCE_S = LeaseSettings().duration_s
+LIFE_S = COPY.page_life_s
+ANNOUNCED = Copy(Phase.ANNOUNCED, COPY.segments, 0, True)
+THROTTLED = Fault(Throttled(Side.DESTINATION, "injected"))
+
+
+def lost(side: Side = Side.DESTINATION, lands_after_s: float | None = None) -> Fault:
+    """A request without an answer, which takes effect after so long all the same (None: never)."""
+    return Fault(Unanswered(side, "injected"), lands_after_s=lands_after_s)
+
+
+def item(key: str, value: str = "A") -> Item:
+    return {"id": {"S": key}, "v": {"S": value}}
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class World:
+    """What stands where."""
+
+    def __init__(self, items: int = 0) -> None:
+        self.source: dict[Key, Item] = {f"k{number:05}": item(f"k{number:05}") for number in range(items)}
+        self.destination: dict[Key, Item] = {}
+        self.database = MemoryDynamoDB()
+        create_table(self.database, "state", {"kind": "S", "id": "S"})
+        self.beats = MemoryState().rows
+        self.leases = MemoryLeases()
+        # By whom, when, what: each write at the moment at which it was applied.
+        self.applied: list[tuple[str, float, Key]] = []
+        self.store = CopyRows(MemoryCaller(Side.STATE, self.database), "state", LIFE)
+
+    async def announce(self, phase: Phase = Phase.ANNOUNCED) -> Copy:
+        """The row of the copy; from COPYING on with its segments."""
+        copy = ANNOUNCED if phase is Phase.ANNOUNCED else ANNOUNCED.moved(phase)
+        await self.store.put_copy(copy, None)
+        if phase is not Phase.ANNOUNCED:
+            for number in range(copy.segments):
+                await self.store.make_segment(Segment(number))
+        return copy
+
+    async def phase(self) -> Phase:
+        copy = await self.store.copy()
+        assert copy is not None
+        return copy.phase
+
+    async def reached(self, phase: Phase, limit_s: float = 600.0) -> float:
+        """Wait until the copy is in that phase; returns when."""
+        limit_s += now_s()
+        while await self.phase() is not phase:
+            assert now_s() < limit_s, f"still {await self.phase()}"
+            await asyncio.sleep(0.1)
+        return now_s()
+
+    async def counts(self) -> tuple[int, int]:
+        rows = await self.store.segments()
+        return sum(row.read for row in rows), sum(row.written for row in rows)
+
+
+class Scans:
+    """A source that remembers what it was asked, and calls back after each page."""
+
+    def __init__(self, scans: MemoryScan) -> None:
+        self._scans = scans
+        # When, segment, `after`, most items, items read.
+        self.pages: list[tuple[float, int, bytes, int, int]] = []
+        self.after_read: Callable[[], None] | None = None
+
+    async def scan(self, segment: int, segments: int, after: bytes, items_max: int) -> ScanPage:
+        asked_at_s = now_s()
+        page = await self._scans.scan(segment, segments, after, items_max)
+        self.pages.append((asked_at_s, segment, after, items_max, len(page.items)))
+        if self.after_read is not None:
+            self.after_read()
+        return page
+
+
+class Destination(MemoryTable):
+    """A table that remembers how it was called."""
+
+    batches: list[tuple[float, list[Key], int]]
+    in_flight = in_flight_most = 0
+
+    async def write(self, writes: Sequence[Write]) -> Sequence[Write]:
+        self.batches.append((now_s(), [write.key for write in writes], sum(len(write.request) for write in writes)))
+        self.in_flight += 1
+        self.in_flight_most = max(self.in_flight_most, self.in_flight)
+        try:
+            return await super().write(writes)
+        finally:
+            self.in_flight -= 1
+
+
+class Worker:
+    """One process with its heartbeat and its copier."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str = "w1",
+        copy: CopySettings = COPY,
+        hold: HoldSettings = HOLD,
+        boot_s: float = 100.0,
+        landing_s: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        self.world, self.name = world, name
+        self.clock = VirtualClock(boot_s=boot_s)
+        self.metrics = Metrics()
+        self.process = Process(landing_s)
+        self.source_faults, self.destination_faults, self.state_faults = Switch(), Switch(), Switch()
+        self.state = MemoryState(line=ProcessLine(self.state_faults, self.process), rows=world.beats)
+        self.scans = Scans(MemoryScan(CODEC, world.source, ProcessLine(self.source_faults, self.process)))
+        line = ProcessLine(self.destination_faults, self.process)
+        self.destination = Destination(CODEC, line, self._applied)
+        self.destination.items, self.destination.batches = world.destination, []
+        self.reconciled: list[tuple[float, list[Key]]] = []
+        self.leases_made = True
+        self.beats = True
+        self.task: asyncio.Task[None] | None = None
+        caller = MemoryCaller(Side.STATE, world.database, ProcessLine(self.state_faults, self.process))
+        self.tools = CopyTools(
+            CopyRows(caller, "state", LIFE),
+            self.state,
+            world.leases,
+            self.scans,
+            self.destination,
+            CODEC,
+            self.clock,
+            random.Random(name).random,
+            self.metrics,
+            CopySettingsInForce(copy, hold, WRITE, SILENCE_S),
+            name,
+            0,
+            CredentialsPatience(self.clock),
+            CopyKnowledge(hold.known_s),
+            Signal(),
+            self._reconcile,
+        )
+        self.copier = Copier(self.tools, lambda: self.leases_made)
+
+    def _applied(self, write: Write) -> None:
+        self.world.applied.append((self.name, now_s(), write.key))
+
+    async def _reconcile(self, writes: Sequence[Write]) -> None:
+        self.reconciled.append((now_s(), [write.key for write in writes]))
+        await self.clock.sleep(0.5)
+
+    def segment(self, segment: Segment) -> SegmentCopier:
+        """What copies one segment of those of the settings."""
+        return SegmentCopier(self.tools, PageSender(self.tools), segment, self.tools.settings.copy.segments)
+
+    def start(self) -> "Worker":
+        self.task = asyncio.create_task(self._run(), name=self.name)
+        return self
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat())
+            group.create_task(self.copier.run())
+
+    async def _beat(self) -> None:
+        counter = 0
+        while True:
+            counter += 1
+            with suppress(Exception):
+                if self.beats:
+                    await self.state.beat(self.name, counter, {})
+            await self.clock.sleep(1.0)
+
+    async def kill(self) -> None:
+        """As kill -9: it says nothing more, and what it sent may be on its way."""
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+def end_of(error: BaseException | None) -> BaseException | None:
+    """What a task ended with, out of its groups."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def key_of(after: bytes) -> str:
+    found: str = msgspec.json.decode(after)["id"]["S"]
+    return found
