@@ -30,7 +30,7 @@ MEND = "mend, start again; at the start also: it was out of reach for some secon
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
     ExitCode.OK: ("as asked; `replicate` was stopped in order", "nothing"),
-    ExitCode.DIFFERS: ("the tables differ (`demo`)", "look at what was printed"),
+    ExitCode.DIFFERS: ("the tables differ (`demo`); not ready (`plan`)", "look at what was printed"),
     ExitCode.USAGE: ("arguments or configuration; nothing was changed", "mend the command line"),
     ExitCode.SOURCE: (
         "the source table or its stream: missing, access denied, stream off",

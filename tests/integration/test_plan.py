@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from dynamirror.model.finding import Severity
 from dynamirror.model.task_name import state_table_name
 from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.settings.parse import settings_from
+from tests.support.command import Command, bare_environ
 from tests.support.dynamodb_local import SECRET_KEY, DynamoDBLocal
 from tests.support.recording_proxy import RecordingProxy
 
@@ -51,6 +53,19 @@ class Stage:
             "destination_endpoint": self.proxy.url,
         }
         return settings_from({**base, **more}, java_form=False, now_ms=0)
+
+    def flags(self) -> list[str]:
+        url = self.local.url
+        flags = ["--source-region", SOURCE, "--source-table", "Orders", "--source-endpoint", url]
+        return [
+            *flags,
+            "--destination-region",
+            DESTINATION,
+            "--destination-table",
+            "Copy",
+            "--destination-endpoint",
+            url,
+        ]
 
     async def plan(self, settings: ReplicationSettings) -> Plan:
         clock = SystemClock()
@@ -160,3 +175,22 @@ def test_a_plan_from_settings_alone(stage: Stage) -> None:
     assert stage.contents() == before
     assert found.ready
     assert found.readers.mappings is None
+
+
+@pytest.mark.parametrize("form", ["page", "json"])
+def test_the_command_says_whether_all_is_ready(stage: Stage, tmp_path: Path, form: str) -> None:
+    more = ["--json"] if form == "json" else []
+
+    def planned(*flags: str) -> tuple[int, str]:
+        with Command(
+            ["plan", *stage.flags(), *flags, *more], tmp_path / "out", bare_environ(stage.access_key)
+        ) as command:
+            return command.process.wait(60), command.output
+
+    code, output = planned("--copy", "--changes-a-day", "1000000", "--price", "write_million=1")
+    assert code == 0
+    assert ('"ready":true' in output.replace(" ", "")) if form == "json" else ("Orders" in output)
+    stage.destination.put_item(TableName="Copy", Item={"pk": {"S": "mine"}, "n": {"N": "1"}})
+    code, output = planned("--copy")
+    assert code == 1
+    assert "--allow-non-empty" in output

@@ -18,6 +18,7 @@ from dynamirror.cli import outcome
 # Command -> its module's attribute, and the line in the list of commands.
 COMMANDS = {
     "replicate": ("dynamirror.cli.replicate:command", "Apply a table's changes to another table, until stopped."),
+    "plan": ("dynamirror.cli.plan:command", "Say whether all is ready, how long a copy takes, what it costs."),
     "demo": ("dynamirror.cli.demo:command", "Replicate live traffic on this machine; no account needed."),
     "completion": ("dynamirror.cli.completion:command", "Print the completion script of bash, zsh or fish."),
 }
@@ -32,14 +33,16 @@ Without a command, the flags of replicate are taken, in the spelling of dynamodb
 \b
 Examples:
   dynamirror demo
+  dynamirror plan --source-region us-east-1 --source-table Orders \\
+      --destination-region eu-west-1 --destination-table Orders --copy
   dynamirror replicate --source-region us-east-1 --source-table Orders \\
       --destination-region eu-west-1 --destination-table Orders
   dynamirror --sourceRegion us-east-1 --sourceTable Orders \\
       --destinationRegion eu-west-1 --destinationTable Orders
 """
 
-EPILOG = """Exit codes: 0 as asked, 2 arguments or configuration, 3 source, 4 destination, 5 lease or state table,
-6 changes lost before they were read, 70 internal error."""
+EPILOG = """Exit codes: 0 as asked, 1 differs or not ready, 2 arguments or configuration, 3 source, 4 destination,
+5 lease or state table, 6 changes lost before they were read, 70 internal error."""
 
 
 class Commands(click.Group):
