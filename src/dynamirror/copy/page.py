@@ -88,6 +88,9 @@ class PageSender:
     async def _attempt(self, writes: Sequence[Write], life: PageLife, outcome: PageOutcome) -> Sequence[Write]:
         """What is not known to be written. One that was not answered is sent again: the same image of the same page."""
         tools = self._tools
+        if life.left_s <= 0:
+            # The first part of a refused batch took its time.
+            return writes
         try:
             left = await tools.destination.write(writes)
         except ItemRefused as error:
