@@ -78,6 +78,11 @@ def pair(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pair
     return Pair(dynamodb_local, access_key, tmp_path)
 
 
+@pytest.fixture
+def small(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pair:
+    return Pair(dynamodb_local, access_key, tmp_path, items=2_000)
+
+
 def write_until(stop: threading.Event, client: "DynamoDBClient", number: int, items: int) -> int:
     """Inserts, updates and deletes, also of items that the copy is about to reach or has just passed."""
     rng = random.Random(number)
@@ -128,10 +133,34 @@ def test_a_table_in_use_is_copied_by_two_workers_one_of_which_is_killed(pair: Pa
     assert pair.copied() > pair.items * 0.8
 
 
-def test_a_destination_with_items_is_refused_and_nothing_is_written(pair: Pair) -> None:
+def test_a_destination_with_items_is_refused_and_nothing_is_written(small: Pair) -> None:
+    pair = small
     pair.destination.put_item(TableName="Copy", Item={"pk": {"S": "mine"}})
     with pair.command("refused") as command:
         assert command.process.wait(60) == 4
     assert "--allow-non-empty" in command.output
     assert pair.phase() == "none"
     assert len(whole_table(pair.destination, "Copy")) == 1
+
+
+def test_a_missing_destination_is_made_like_the_source_and_finished_after_the_copy(small: Pair) -> None:
+    pair = small
+    pair.destination.delete_table(TableName="Copy")
+    pair.source.update_time_to_live(
+        TableName="Orders", TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+    )
+
+    def lives() -> str:
+        found = pair.destination.describe_time_to_live(TableName="Copy")["TimeToLiveDescription"]
+        return str(found.get("TimeToLiveStatus"))
+
+    with pair.command("clone", "--create-destination") as command:
+        wait_until(lambda: pair.phase() in ("announced", "copying"), 60, command)
+        assert lives() == "DISABLED", "nothing may expire before the copy has it"
+        wait_until(lambda: pair.phase() == "over", 240, command)
+        wait_until(lambda: lives() in ("ENABLED", "ENABLING"), 60, command)
+        expected = whole_table(pair.source, "Orders")
+        assert whole_table(pair.destination, "Copy") == expected
+        assert command.terminate()[0] == 0
+    made = pair.destination.describe_table(TableName="Copy")["Table"]
+    assert made["KeySchema"] == pair.source.describe_table(TableName="Orders")["Table"]["KeySchema"]

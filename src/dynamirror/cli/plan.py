@@ -33,7 +33,7 @@ def _run(as_json: bool, write_rate: float | None, changes_a_day: float | None, p
     from dynamirror.engines.plan import PlanOptions
     from dynamirror.engines.plan_run import run_plan
 
-    options = PlanOptions(dict(map(_price, price)), write_rate, changes_a_day)
+    options = PlanOptions(dict(map(_price, price)), write_rate, changes_a_day, settings.clone.wanted)
     plan = run_plan(settings, os.environ, options)
     if as_json:
         click.echo(plan_page.as_json(plan))

@@ -15,6 +15,7 @@ from typing import Self
 from dynamirror.aws.connect import connect
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.begin_copy import begun
+from dynamirror.engines.make_destination import finish_when_copied, make_destination
 from dynamirror.engines.preflight import check
 from dynamirror.engines.waiting import aloud
 from dynamirror.errors import DynamirrorError, Gap, NotFound, Side, Stop
@@ -128,6 +129,7 @@ class Replication:
             async with AsyncExitStack() as stack:
                 opening = connect(self._settings, self._environ, clock, jitter())
                 connections = await aloud("credentials", stack.enter_async_context(opening))
+                await make_destination(connections, self._settings, clock)
                 facts = await check(connections, self._settings, clock)
                 settings = await begun(connections, facts, self._settings, clock)
                 worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
@@ -137,6 +139,7 @@ class Replication:
                         group.create_task(worker.applier.run()),
                         group.create_task(worker.reconciler.run()),
                         *([group.create_task(worker.copier.run())] if worker.copier else []),
+                        group.create_task(finish_when_copied(connections, settings, worker.copier, clock)),
                         group.create_task(self._announce(worker.coordinator, clock)),
                     ]
                     try:

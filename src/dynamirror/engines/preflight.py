@@ -85,8 +85,8 @@ async def _both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[Tab
         raise NotFound(
             Side.DESTINATION,
             f"the destination table {settings.destination.table} does not exist in {settings.destination.region} "
-            f"({reach.destination.url}); create it with the key {source.schema}, or check --destination-table, "
-            "--destination-region and the account of the credentials",
+            f"({reach.destination.url}); create it with the key {source.schema} (or give --create-destination), or "
+            "check --destination-table, --destination-region and the account of the credentials",
         )
     check_in_service(Side.DESTINATION, f"destination table {settings.destination.table}", destination)
     check_pair(source, destination, settings)

@@ -186,6 +186,19 @@ FLAGS: tuple[Flag, ...] = (
         kind="switch",
     ),
     Flag(
+        "create_destination",
+        COPY,
+        "Make the destination like the source (keys, indexes, billing, encryption, tags, recovery; time to live once "
+        "the copy is over) when there is none. One that is there is left as it is.",
+        kind="switch",
+    ),
+    Flag(
+        "indexes_after_copy",
+        COPY,
+        "With --create-destination: make global indexes when the copy is over, so that it is written faster.",
+        kind="switch",
+    ),
+    Flag(
         "enable_stream",
         CHECKS,
         "Switch the source table's stream on (new and old images) when it is off.",

@@ -151,6 +151,14 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CloneSettings:
+    """How a missing destination is made."""
+
+    wanted: bool = False
+    indexes_after_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CheckSettings:
     """What the checks before the start let pass."""
 
@@ -170,6 +178,7 @@ class ReplicationSettings:
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     hold: HoldSettings = field(default_factory=HoldSettings)
     copy: CopySettings = field(default_factory=CopySettings)
+    clone: CloneSettings = field(default_factory=CloneSettings)
     log: LogSettings = field(default_factory=LogSettings)
     checks: CheckSettings = field(default_factory=CheckSettings)
     publish_cloudwatch: bool = True

@@ -16,6 +16,7 @@ from dynamirror.settings.flag import Flag, Kind
 from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
 from dynamirror.settings.groups import (
     CheckSettings,
+    CloneSettings,
     CopySettings,
     DestinationSettings,
     HoldSettings,
@@ -87,6 +88,7 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         write=write,
         hold=_hold(write),
         copy=_copy(given),
+        clone=_clone(given),
         log=_log(given),
         checks=CheckSettings(allow_loop=given.on("allow_loop"), enable_stream=given.on("enable_stream")),
         publish_cloudwatch=not given.on("dont_publish_cloudwatch"),
@@ -254,6 +256,13 @@ def _hold(write: WriteSettings) -> HoldSettings:
     usual = HoldSettings()
     longer_s = max(0.0, write.stray_life_s - WriteSettings().stray_life_s)
     return replace(usual, hold_s=usual.hold_s + longer_s)
+
+
+def _clone(given: _Given) -> CloneSettings:
+    later = given.on("indexes_after_copy")
+    if later and not (given.on("create_destination") and given.on("copy")):
+        raise Refused("--indexes-after-copy needs --create-destination and --copy")
+    return CloneSettings(given.on("create_destination"), later)
 
 
 def _copy(given: _Given) -> CopySettings:

@@ -54,6 +54,8 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "enable_stream": ("true", "checks.enable_stream", True),
     "copy": ("true", "copy.wanted", True),
     "segments": ("9", "copy.segments", 9),
+    "create_destination": ("true", "clone.wanted", True),
+    "indexes_after_copy": ("true", "clone.indexes_after_copy", True),
     "allow_non_empty": ("true", "copy.allow_non_empty", True),
     "allow_loop": ("true", "checks.allow_loop", True),
     "log_dir": ("/var/log/x", "log.directory", Path("/var/log/x")),
@@ -71,11 +73,16 @@ def at(settings: ReplicationSettings, path: str) -> Any:
     return found
 
 
+# Flags that are refused without others.
+NEEDS: dict[str, dict[str, Any]] = {"indexes_after_copy": {"create_destination": True, "copy": True}}
+
+
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.field)
 def test_each_flag_and_its_variable_arrive_and_differ_from_the_default(flag: Any) -> None:
     text, path, expected = EFFECTS[flag.field]
-    assert at(parsed(**{flag.field: text}), path) == expected
-    assert at(parsed(**values_of_variables({flag.variable: text})), path) == expected
+    more = NEEDS.get(flag.field, {})
+    assert at(parsed(**{flag.field: text, **more}), path) == expected
+    assert at(parsed(**values_of_variables({flag.variable: text}), **more), path) == expected
     assert at(parsed(), path) != expected
 
 
@@ -261,3 +268,8 @@ def test_changes_wait_longer_where_strays_live_longer() -> None:
     assert parsed().hold.hold_s == 60
     assert parsed(stray_life="300s").hold.hold_s == 330
     assert parsed(stray_life="5s").hold.hold_s == 60
+
+
+def test_indexes_are_left_for_later_only_where_there_is_a_later() -> None:
+    with pytest.raises(Refused, match="--indexes-after-copy needs"):
+        parsed(indexes_after_copy=True, create_destination=True)

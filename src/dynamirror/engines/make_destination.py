@@ -1,0 +1,66 @@
+"""`--create-destination` in the life of a worker: made before anything is checked, finished when the copy is over."""
+
+import logging
+
+from dynamirror.aws.connect import Connections
+from dynamirror.aws.control_plane import ControlPlane
+from dynamirror.copy.copier import Copier
+from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
+from dynamirror.engines.table_checks import check_stream
+from dynamirror.errors import Retry
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.model.backoff import Backoff
+from dynamirror.model.copy import Phase
+from dynamirror.ports import Clock
+from dynamirror.settings.groups import ReplicationSettings
+
+LOOK_EVERY_S = 5.0
+RETRY = Backoff(first_s=1.0, most_s=60.0)
+
+log = logging.getLogger("dynamirror.clone")
+
+
+async def make_destination(connections: Connections, settings: ReplicationSettings, clock: Clock) -> None:
+    """The destination, made like the source if there is none, and if that was asked for. Idempotent.
+
+    Raises Refused, Stop, or a Retry that did not pass; nothing is made for a source whose stream would stop the start.
+    """
+    if not settings.clone.wanted:
+        return
+    check_stream(await connections.source_control.describe_table(settings.source.table), settings)
+    await ensure_destination(*_what(connections, settings, clock))
+
+
+async def finish_when_copied(
+    connections: Connections, settings: ReplicationSettings, copier: Copier | None, clock: Clock
+) -> None:
+    """Indexes that were left for later, and time to live, once the table is copied; at once where it is not.
+
+    Goes on until it is done, or cancelled: the next start goes on. Raises Stop.
+    """
+    if not settings.clone.wanted:
+        return
+    while settings.copy.wanted and (copier is None or copier.copy is None or copier.copy.phase is not Phase.OVER):
+        await clock.sleep(LOOK_EVERY_S)
+    attempt = 0
+    limit = LogLimit(clock, RETRY.most_s)
+    while True:
+        try:
+            await finish_destination(*_what(connections, settings, clock))
+            return
+        except Retry as error:
+            if limit.allows():
+                log.warning(
+                    "finishing the destination: %s; trying again", error, extra={"event": "clone_retry", "facts": {}}
+                )
+            await clock.sleep(RETRY.delay_s(attempt, lambda: 0.5))
+            attempt += 1
+
+
+def _what(
+    connections: Connections, settings: ReplicationSettings, clock: Clock
+) -> tuple[ControlPlane, ControlPlane, str, str, CloneOptions, Clock]:
+    destination = settings.destination
+    options = CloneOptions(destination.region, settings.clone.indexes_after_copy)
+    here, there = connections.source_control, connections.destination_control
+    return here, there, settings.source.table, destination.table, options, clock
