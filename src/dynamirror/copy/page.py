@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import ItemRefused, Retry, Side, Stop, Throttled
+from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write, put_of
 from dynamirror.ports import ScanPage
@@ -56,6 +57,8 @@ class PageSender:
     def __init__(self, tools: CopyTools) -> None:
         self._tools = tools
         self._gate = asyncio.Semaphore(tools.settings.copy.requests_in_flight_max)
+        # Its own: what the other sides answer says nothing about the destination's credentials.
+        self._credentials = CredentialsPatience(tools.clock)
 
     async def send(self, page: ScanPage, life: PageLife) -> PageOutcome:
         """Send until all is durable, or the page's life is over. Raises Stop."""
@@ -102,7 +105,7 @@ class PageSender:
                 *await self._attempt(writes[half:], life, outcome),
             ]
         except Retry as error:
-            tools.credentials.failed(error)
+            self._credentials.failed(error)
             if isinstance(error, Throttled):
                 tools.metrics.count("throttles")
             return writes
@@ -112,7 +115,7 @@ class PageSender:
             write = tools.settings.write
             if life.left_s + write.attempt_timeout_s + write.clock_drift_s < 0:
                 outcome.late += writes
-        tools.credentials.answered()
+        self._credentials.answered()
         return left
 
 

@@ -7,6 +7,7 @@ import msgspec
 from dynamirror.copy.page import PageLife, PageSender
 from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import ConditionFailed, Retry
+from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Segment
 from dynamirror.model.item_key import ItemKeys
@@ -32,6 +33,8 @@ class SegmentCopier:
         self._segments = segments
         self._items_max = tools.settings.copy.page_items_first
         self._keys = ItemKeys(tools.codec)
+        # Its own: a page needs the source and the state table, and one of them alone says nothing about the other.
+        self._credentials = CredentialsPatience(tools.clock)
 
     async def run(self) -> None:
         """Return at the segment's end. Raises SegmentLost, Stop."""
@@ -40,9 +43,10 @@ class SegmentCopier:
         while not self._segment.done:
             try:
                 wanted = await self._page(wanted)
+                self._credentials.answered()
                 attempt = 0
             except Retry as error:
-                self._tools.credentials.failed(error)
+                self._credentials.failed(error)
                 self._report(attempt, error)
                 await self._tools.clock.sleep(RETRY.delay_s(attempt, self._tools.random))
                 attempt += 1

@@ -40,6 +40,7 @@ class CopyTools:
     worker: str
     # About so many items are to be copied; 0: not known.
     items: int
+    # For the look at the copy's rows; each segment, and what writes, has its own.
     credentials: CredentialsPatience
     # What this worker knows of the copy, for its appliers; `learned` is notified when it may have changed.
     knowledge: CopyKnowledge
