@@ -60,9 +60,9 @@ class Phases:
         the stream does).
         """
         tools = self._tools
-        asked_at_s = tools.clock.boottime_s()
+        asked_at_s, asked_wall_s = tools.clock.boottime_s(), tools.clock.wall_s()
         copy = await tools.store.copy()
-        tools.knowledge.learn(copy, asked_at_s)
+        tools.knowledge.learn(copy, asked_at_s, asked_wall_s)
         tools.learned.notify()
         if copy is None:
             return None

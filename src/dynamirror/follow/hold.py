@@ -67,7 +67,7 @@ class Hold:
     @property
     def holds(self) -> bool:
         """Changes have to wait now."""
-        return self._tools.knowledge.holds(self._clock.boottime_s())
+        return self._tools.knowledge.holds(self._clock.boottime_s(), self._clock.wall_s())
 
     def passes(self, page: Page) -> bool:
         """Whether a page that was just received may be handed on at once."""

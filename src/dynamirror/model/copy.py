@@ -88,17 +88,19 @@ class CopyKnowledge:
     def __init__(self, lasts_s: float) -> None:
         """`lasts_s`: X."""
         self._lasts_s = lasts_s
-        self._absent_at_s = NEVER
+        self._absent_at_s = self._absent_wall_s = NEVER
         self.copy: Copy | None = None
 
     def __repr__(self) -> str:
         return f"CopyKnowledge({self.copy}, absent_at_s={self._absent_at_s})"
 
-    def learn(self, copy: Copy | None, asked_at_s: float) -> None:
-        """What a consistent reading said that was sent at this boot time."""
+    def learn(self, copy: Copy | None, asked_at_s: float, asked_wall_s: float) -> None:
+        """What a consistent reading said that was sent at this boot time, and wall clock."""
         self.copy = copy
-        self._absent_at_s = asked_at_s if copy is None or copy.phase is Phase.OVER else NEVER
+        absent = copy is None or copy.phase is Phase.OVER
+        self._absent_at_s, self._absent_wall_s = (asked_at_s, asked_wall_s) if absent else (NEVER, NEVER)
 
-    def holds(self, now_s: float) -> bool:
-        """Whether changes are held."""
-        return now_s - self._absent_at_s > self._lasts_s
+    def holds(self, now_s: float, wall_s: float) -> bool:
+        """Whether changes are held. The clock counts by which more time has passed: the boot time of a paused virtual
+        machine stands still."""
+        return max(now_s - self._absent_at_s, wall_s - self._absent_wall_s) > self._lasts_s

@@ -60,11 +60,11 @@ def hold_ends_with_the_last_segment() -> Iterator[None]:
 
 @mutant("a belief that there is no copy lasts for X (A-3)", replace(LATE_PAGES, start=0.6))
 def belief_without_end() -> Iterator[None]:
-    def learn(self: CopyKnowledge, copy: Any, asked_at_s: float) -> None:
+    def learn(self: CopyKnowledge, copy: Any, asked_at_s: float, *_: float) -> None:
         self.copy = copy
         self._absent_at_s = asked_at_s if copy is None or self._absent_at_s != NEVER else NEVER
 
-    def holds(self: CopyKnowledge, now_s: float) -> bool:
+    def holds(self: CopyKnowledge, *_: float) -> bool:
         return self._absent_at_s == NEVER
 
     with patch.object(CopyKnowledge, "learn", learn), patch.object(CopyKnowledge, "holds", holds):

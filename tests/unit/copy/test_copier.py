@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dynamirror.errors import CredentialsExpired, Side, Stop, Throttled
-from dynamirror.model.copy import Phase
+from dynamirror.model.copy import Phase, Segment
 from dynamirror.testing.faults import Fault
 from dynamirror.testing.virtual_time import run_virtual
 from tests.unit.copy.world import COPY, HOLD, SILENCE_S, WRITE, Worker, World, end_of, key_of, lost, now_s
@@ -81,16 +81,17 @@ def test_where_no_copy_is_announced_nothing_is_read() -> None:
         await asyncio.sleep(100)
         assert not worker.scans.pages
         assert worker.copier.copy is None
-        assert not worker.tools.knowledge.holds(worker.clock.boottime_s())
+        assert not worker.holds()
         await worker.kill()
 
     run_virtual(steps())
 
 
-def test_so_many_segments_at_once_and_the_next_as_soon_as_one_has_ended() -> None:
+@pytest.mark.parametrize("watch_s", [0.3, 30.0])
+def test_so_many_segments_at_once_and_the_next_as_soon_as_one_has_ended(watch_s: float) -> None:
     async def steps() -> None:
         world = World(ITEMS)
-        worker = Worker(world, copy=replace(COPY, watch_s=30.0))
+        worker = Worker(world, copy=replace(COPY, watch_s=watch_s))
         slow(worker)
         await world.announce(Phase.COPYING)
         worker.start()
@@ -102,6 +103,38 @@ def test_so_many_segments_at_once_and_the_next_as_soon_as_one_has_ended() -> Non
             # Four segments in turn, not one in each period.
             assert now_s() < 29
         assert most == COPY.segments_at_once
+        await worker.kill()
+
+    run_virtual(steps())
+
+
+def test_its_segments_share_its_requests_in_flight() -> None:
+    async def steps() -> None:
+        world = World(ITEMS)
+        worker = Worker(world, copy=replace(COPY, segments_at_once=4, requests_in_flight_max=3))
+        slow(worker)
+        await world.announce(Phase.COPYING)
+        worker.start()
+        await complete(world)
+        assert worker.destination.in_flight_most == 3
+        await worker.kill()
+
+    run_virtual(steps())
+
+
+@pytest.mark.parametrize("phase", [Phase.ANNOUNCED, Phase.DONE, Phase.OVER])
+def test_nothing_is_read_in_any_other_phase(phase: Phase) -> None:
+    """Segments are made before the phase that they are for, and another worker may have been the one."""
+
+    async def steps() -> None:
+        world = World(ITEMS)
+        await world.announce(phase)
+        for number in range(COPY.segments):
+            await world.store.make_segment(Segment(number))
+        worker = Worker(world).start()
+        await asyncio.sleep(HOLD.known_s)
+        assert not worker.scans.pages
+        assert {row.owner for row in await world.store.segments()} == {None}
         await worker.kill()
 
     run_virtual(steps())
@@ -345,7 +378,7 @@ def test_a_state_table_that_does_not_answer_for_a_while_is_borne(caplog: pytest.
         with caplog.at_level(logging.WARNING, "dynamirror.copy"):
             worker.state_faults.always = lambda _: throttled
             await asyncio.sleep(100)
-            assert worker.tools.knowledge.holds(worker.clock.boottime_s())
+            assert worker.holds()
             worker.state_faults.always = lambda _: None
             await complete(world)
         assert {record.getMessage() for record in caplog.records} == {

@@ -194,6 +194,10 @@ class Worker:
         await self.clock.sleep(0.5)
         self.reconciled.append(({write.key for write in writes}, (await self.world.counts())[0]))
 
+    def holds(self) -> bool:
+        """Whether its changes wait now."""
+        return self.tools.knowledge.holds(self.clock.boottime_s(), self.clock.wall_s())
+
     def segment(self, segment: Segment) -> SegmentCopier:
         """What copies one segment of those of the settings."""
         return SegmentCopier(self.tools, PageSender(self.tools), segment, self.tools.settings.copy.segments)

@@ -17,12 +17,12 @@ COPYING = Copy(Phase.COPYING, 4, 0, True)
 
 def copying(hold_bytes_max: int = 1_000_000) -> World:
     world = World(hold_bytes_max=hold_bytes_max, known_s=10.0)
-    world.knowledge.learn(COPYING, world.clock.boottime_s())
+    world.knowledge.learn(COPYING, world.clock.boottime_s(), world.clock.wall_s())
     return world
 
 
 def over(world: World) -> None:
-    world.knowledge.learn(COPYING.moved(Phase.OVER), world.clock.boottime_s())
+    world.knowledge.learn(COPYING.moved(Phase.OVER), world.clock.boottime_s(), world.clock.wall_s())
     world.tools.hold.learned.notify()
 
 
@@ -155,7 +155,7 @@ def test_a_worker_that_knows_nothing_holds() -> None:
 
     async def scenario() -> None:
         world = World(known_s=10.0)
-        world.knowledge.learn(None, world.clock.boottime_s())
+        world.knowledge.learn(None, world.clock.boottime_s(), world.clock.wall_s())
         async with world.applying():
             task = asyncio.create_task(world.task().run())
             world.put("a")
