@@ -74,8 +74,12 @@ async def test_a_signal_at_any_moment_of_the_start_is_an_orderly_stop(
         pair = ["--source-table", "Orders", "--destination-table", "Copy", "--source-endpoint", url]
         regions = ["--source-region", "us-east-1", "--destination-region", "us-east-1", "--destination-endpoint", url]
         with (tmp_path / "out").open("wb") as output:
-            # From the first line of Python on: earlier the operating system decides.
-            code = "import os, runpy; os.write(1, b'here'); runpy.run_module('dynamirror', run_name='__main__')"
+            # From its first line on: while the interpreter starts the operating system decides, and that may take long.
+            code = (
+                "import os, sys; from dynamirror import __main__; from dynamirror.cli import early; "
+                "listen = early.listen; early.listen = lambda words: (listen(words), os.write(1, b'here')); "
+                "sys.exit(__main__.main())"
+            )
             command = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-c",
