@@ -74,7 +74,7 @@ def belief_without_end() -> Iterator[None]:
 @mutant(
     "no page is sent after its life",
     replace(FROZEN_COPIERS, at_send=0.0, share=0.6, places=THERE, kinds={"throttle": 1}),
-    hint=58,
+    hint=132,
 )
 def pages_sent_whenever() -> Iterator[None]:
     with patch.object(PageLife, "left_s", 5.0):
