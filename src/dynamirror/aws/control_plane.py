@@ -44,12 +44,16 @@ class Encryption:
         return Encryption(None)
 
 
-class _Attribute(msgspec.Struct, rename="pascal"):
+class AttributeDefinition(msgspec.Struct, rename="pascal"):
+    """As the service writes it."""
+
     attribute_name: str
     attribute_type: str
 
 
-class _KeyElement(msgspec.Struct, rename="pascal"):
+class KeyElement(msgspec.Struct, rename="pascal"):
+    """One of a KeySchema, as the service writes it."""
+
     attribute_name: str
     key_type: str
 
@@ -68,8 +72,8 @@ class _SseDescription(msgspec.Struct):
 class _Table(msgspec.Struct, rename="pascal"):
     table_arn: str
     table_status: str
-    key_schema: list[_KeyElement]
-    attribute_definitions: list[_Attribute]
+    key_schema: list[KeyElement]
+    attribute_definitions: list[AttributeDefinition]
     table_id: str = ""
     creation_date_time: float = 0.0
     item_count: int = 0

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from dynamirror.aws.control_plane import AttributeDefinition, KeyElement
 from dynamirror.model.table_definition import (
     AWS_MANAGED,
     AWS_OWNED,
@@ -28,16 +29,6 @@ Json: TypeAlias = dict[str, Any]
 
 # What an SSEDescription names of a key that the account has for DynamoDB, where it names the alias.
 _MANAGED_ALIAS = "alias/aws/dynamodb"
-
-
-class _Attribute(msgspec.Struct, rename="pascal"):
-    attribute_name: str
-    attribute_type: str
-
-
-class _KeyElement(msgspec.Struct, rename="pascal"):
-    attribute_name: str
-    key_type: str
 
 
 class _Projection(msgspec.Struct, rename="pascal"):
@@ -72,7 +63,7 @@ class _Warm(msgspec.Struct, rename="pascal"):
 
 class _Index(msgspec.Struct, rename="pascal"):
     index_name: str
-    key_schema: list[_KeyElement]
+    key_schema: list[KeyElement]
     projection: _Projection = msgspec.field(default_factory=_Projection)
     index_status: str = "ACTIVE"
     provisioned_throughput: _Capacity = msgspec.field(default_factory=_Capacity)
@@ -120,8 +111,8 @@ class TableDescription(msgspec.Struct, rename="pascal"):
 
     table_arn: str
     table_status: str
-    key_schema: list[_KeyElement]
-    attribute_definitions: list[_Attribute]
+    key_schema: list[KeyElement]
+    attribute_definitions: list[AttributeDefinition]
     local_secondary_indexes: list[_Index] = msgspec.field(default_factory=list)
     global_secondary_indexes: list[_Index] = msgspec.field(default_factory=list)
     # Absent from a table that never was on demand.
@@ -176,7 +167,7 @@ class TableDescription(msgspec.Struct, rename="pascal"):
         return (replicas,) * bool(self.replicas) + (vectors,) * bool(self.vector_indexes)
 
 
-def _keys(elements: list[_KeyElement]) -> Keys:
+def _keys(elements: list[KeyElement]) -> Keys:
     """The hash attributes first, whatever the service's order."""
     ordered = sorted(elements, key=lambda element: element.key_type != "HASH")
     return tuple((element.attribute_name, element.key_type) for element in ordered)

@@ -135,9 +135,7 @@ def _sum_up(end: Progress) -> None:
     """What was counted in must have been counted out."""
     facts = {"event": "copy_sum", "facts": asdict(end)}
     if end.counted_out:
-        log.info(
-            "all segments are done: read %d = written %d + parked %d", end.read, end.written, end.parked, extra=facts
-        )
+        log.info("all segments are done: read %d = written %d + parked %d", *end.counts, extra=facts)
     else:
         log.error(
             "the copy's counts do not add up: read %d, written %d + parked %d; compare the tables",

@@ -7,7 +7,7 @@ from dynamirror.aws.control_plane import ControlPlane
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
 from dynamirror.engines.table_checks import check_stream
-from dynamirror.errors import Retry
+from dynamirror.errors import Retry, Stop
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Phase
@@ -36,7 +36,8 @@ async def finish_when_copied(
 ) -> None:
     """Indexes that were left for later, and time to live, once the table is copied; at once where it is not.
 
-    Goes on until it is done, or cancelled: the next start goes on. Raises Stop.
+    Goes on until it is done, or cancelled: the next start goes on. What cannot be done is said, and hinders no
+    following.
     """
     if not settings.clone.wanted:
         return
@@ -47,6 +48,14 @@ async def finish_when_copied(
     while True:
         try:
             await finish_destination(*_what(connections, settings, clock))
+            return
+        except Stop as error:
+            log.error(
+                "the destination is not finished (later indexes, time to live): %s; it is followed all the same, and "
+                "the next start tries again",
+                error,
+                extra={"event": "clone_unfinished", "facts": {"table": settings.destination.table}},
+            )
             return
         except Retry as error:
             if limit.allows():

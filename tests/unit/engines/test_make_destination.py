@@ -1,0 +1,62 @@
+"""What is left of a clone waits for the copy; where it cannot be done, the table is followed all the same."""
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dynamirror.aws.connect import Connections
+from dynamirror.copy.copier import Copier
+from dynamirror.engines.make_destination import finish_when_copied
+from dynamirror.errors import AccessDenied, Side
+from dynamirror.model.copy import Copy, Phase
+from dynamirror.settings.parse import settings_from
+from dynamirror.testing.virtual_time import VirtualClock, run_virtual
+
+FLAGS: dict[str, Any] = {
+    "source_region": "us-east-1",
+    "source_table": "Orders",
+    "destination_region": "eu-west-1",
+    "destination_table": "Copy",
+    "copy": True,
+    "create_destination": True,
+}
+
+
+class Denied:
+    """A control plane without rights: it notes that it was asked."""
+
+    url = "https://denied.invalid/"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        async def refuse(*_: Any, **__: Any) -> Any:
+            self.asked += 1
+            raise AccessDenied(Side.DESTINATION, "UpdateTimeToLive is not allowed")
+
+        return refuse
+
+
+def test_a_right_that_is_missing_at_the_end_is_said_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        control = Denied()
+        connections = cast(Connections, SimpleNamespace(source_control=control, destination_control=control))
+        copier = SimpleNamespace(copy=Copy(Phase.COPYING, 4, 0, True))
+        settings = settings_from(FLAGS, java_form=False, now_ms=0)
+        finishing = asyncio.create_task(finish_when_copied(connections, settings, cast(Copier, copier), VirtualClock()))
+        await asyncio.sleep(600)
+        assert control.asked == 0, "nothing before the copy is over"
+        copier.copy = copier.copy.moved(Phase.OVER)
+        await asyncio.sleep(60)
+        assert control.asked > 0
+        await finishing
+
+    with caplog.at_level(logging.ERROR, "dynamirror.clone"):
+        run_virtual(scenario())
+    [line] = caplog.records
+    assert line.__dict__["event"] == "clone_unfinished"
+    assert "UpdateTimeToLive is not allowed" in line.getMessage()
