@@ -67,7 +67,7 @@ class Copier:
             await self._take_segments(copy, group)
 
     async def _take_segments(self, copy: Copy, group: asyncio.TaskGroup) -> None:
-        segments = await self._tools.store.segments()
+        segments = self._phases.segments
         self._say(progress(segments, self._tools.clock.boottime_s()))
         free = self._tools.settings.copy.segments_at_once - len(self._mine)
         if free <= 0:

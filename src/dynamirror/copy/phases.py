@@ -52,6 +52,8 @@ class Phases:
         self._tools = tools
         self._seen: Phase | None = None
         self._seen_at_s = NEVER
+        # Of a copy that is going on, as they were last seen.
+        self.segments: list[Segment] = []
 
     async def look(self, leases_made: bool) -> Copy | None:
         """Read the copy's row, let the appliers know, and move it on if it is time. Raises Retry, Stop.
@@ -91,12 +93,12 @@ class Phases:
             case Phase.ANNOUNCED:
                 # Its pages are read consistently, so nothing has to be added for what a reading is behind.
                 if leases_made and seen_s > hold.known_s + tools.settings.write.clock_drift_s:
-                    await self._segments(copy)
+                    await self._read_segments(copy)
                     return copy.moved(Phase.COPYING)
             case Phase.COPYING:
-                rows = await self._segments(copy)
-                if all(segment.done for segment in rows):
-                    _sum_up(progress(rows, tools.clock.boottime_s()))
+                await self._read_segments(copy)
+                if all(segment.done for segment in self.segments):
+                    _sum_up(progress(self.segments, tools.clock.boottime_s()))
                     return copy.moved(Phase.DONE)
             case Phase.DONE:
                 if seen_s > hold.hold_s + tools.settings.write.clock_drift_s:
@@ -105,14 +107,14 @@ class Phases:
                 pass
         return None
 
-    async def _segments(self, copy: Copy) -> list[Segment]:
+    async def _read_segments(self, copy: Copy) -> None:
         """All of the copy. Rows that are missing, at the beginning or because somebody removed them, are made; those
         that were made before an error need not be again."""
         rows = await self._tools.store.segments()
         missing = [Segment(number) for number in sorted({*range(copy.segments)} - {row.number for row in rows})]
         for segment in missing:
             await self._tools.store.make_segment(segment)
-        return rows + missing
+        self.segments = rows + missing
 
 
 def _strangers(rows: list[Lease]) -> list[Lease]:
