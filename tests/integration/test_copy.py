@@ -104,6 +104,7 @@ def write_until(stop: threading.Event, client: "DynamoDBClient", number: int, it
     return count
 
 
+@pytest.mark.timeout(900)
 def test_a_table_in_use_is_copied_by_two_workers_one_of_which_is_killed(pair: Pair) -> None:
     stop = threading.Event()
     with pair.command("first") as first, ThreadPoolExecutor(WRITERS) as pool:
@@ -143,6 +144,7 @@ def test_a_destination_with_items_is_refused_and_nothing_is_written(small: Pair)
     assert len(whole_table(pair.destination, "Copy")) == 1
 
 
+@pytest.mark.timeout(600)
 def test_a_missing_destination_is_made_like_the_source_and_finished_after_the_copy(small: Pair) -> None:
     pair = small
     pair.destination.delete_table(TableName="Copy")
