@@ -16,6 +16,7 @@ def table(*answers: Any, name: str = "T", side: Side = Side.SOURCE) -> tuple[Scr
 
 
 async def test_one_consistent_page_of_one_segment() -> None:
+    """A-9: a page that is stale brings back an item whose delete was applied before everybody held."""
     caller, source = table({"Items": []})
     page = await source.scan(3, 64, b"", 100)
     assert (list(page.items), page.last_key) == ([], b"")

@@ -6,16 +6,19 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.engines.begin_copy import SLACK_MS, begun, copy_rows
 from dynamirror.engines.preflight import Facts
 from dynamirror.errors import Refused, Side, Stop
+from dynamirror.model.change import Record, StreamRecord
 from dynamirror.model.copy import Phase
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.lease import TRIM_HORIZON, Lease, Terms
 from dynamirror.model.shard_graph import Start
+from dynamirror.model.skip import Skip
 from dynamirror.ports import TableFacts
 from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.settings.parse import settings_from
@@ -81,6 +84,17 @@ async def test_a_second_start_goes_on_with_the_first_ones_beginning() -> None:
     world.put({"pk": {"S": "copied"}})
     world.connections.source.served_s += 3600
     assert await world.begin() == first
+
+
+async def test_a_stamp_rounded_down_and_a_clock_behind_do_not_put_a_change_out_of_reach() -> None:
+    """E-3: 1 the copy begins; 2 a delete made since is stamped before it, rounded to its minute by a clock that is
+    five minutes behind; 3 skipped as older than the copy, it would leave the item that the copy has read."""
+    settings = await World().begin()
+    made_ms = int(SERVED_S * 1000) + 1
+    stamp_s = (made_ms - 5 * 60_000) // 60_000 * 60
+    delete = Record("REMOVE", StreamRecord(Raw(b"{}"), "1", created_s=stamp_s))
+    assert Skip(settings.read.start.at_ms).wanted([delete]) == [delete]
+    assert Skip(int(SERVED_S * 1000)).wanted([delete]) == (), "without the slack it would be skipped"
 
 
 async def test_a_destination_with_items_is_refused() -> None:
