@@ -27,10 +27,17 @@ Without the word `replicate` the same flags mean the same, with one leniency: wh
 state table, one warning is given and replication goes on without it."""
 
 MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
+DIFFERS = (
+    "the tables differ (`demo`); not ready (`plan`); stopped in order, but the copy that went on meanwhile is not "
+    "proven to be whole (`replicate`)"
+)
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
     ExitCode.OK: ("as asked; `replicate` was stopped in order", "nothing"),
-    ExitCode.DIFFERS: ("the tables differ (`demo`); not ready (`plan`)", "look at what was printed"),
+    ExitCode.DIFFERS: (
+        DIFFERS,
+        "look at what was printed",
+    ),
     ExitCode.USAGE: ("arguments or configuration; nothing was changed", "mend the command line"),
     ExitCode.SOURCE: (
         "the source table or its stream: missing, access denied, stream off",

@@ -64,12 +64,15 @@ async def test_every_phase_is_kept_whole(store_of: StoreOf) -> None:
     store = store_of("one")
     before = ANNOUNCED
     await store.put_copy(before, None)
-    for following in (before.doubted(), before.doubted().moved(Phase.COPYING)):
+    doubted = before.doubted()
+    copying = doubted.moved(Phase.COPYING)
+    for following in (doubted, copying, copying.finished(1_700_000_000_456, counted_out=True)):
         await store.put_copy(following, before)
         assert await store_of("one").copy() == following
         before = following
     assert before.needs_verify
     assert (before.began_ms, before.was_empty, before.segments) == (1_700_000_000_123, True, 64)
+    assert before.done_ms == 1_700_000_000_456
 
 
 async def test_of_two_steps_from_one_row_the_second_is_refused(store_of: StoreOf) -> None:

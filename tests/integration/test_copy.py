@@ -166,3 +166,22 @@ def test_a_missing_destination_is_made_like_the_source_and_finished_after_the_co
         assert command.terminate()[0] == 0
     made = pair.destination.describe_table(TableName="Copy")["Table"]
     assert made["KeySchema"] == pair.source.describe_table(TableName="Orders")["Table"]["KeySchema"]
+
+
+def test_counts_that_do_not_add_up_are_told_by_the_exit_code_and_following_goes_on(small: Pair) -> None:
+    """A segment whose row says so from the beginning; the worker takes it for done."""
+    pair = small
+    with pair.command("uneven", "--segments", "2") as command:
+        wait_until(lambda: pair.phase() == "announced", 60, command)
+        [row] = pair.state("copy")
+        life = {name: row[name] for name in ("leaseTableId", "streamArn", "schema")}
+        counts = {name: {"N": count} for name, count in {"claim": "9", "read": "5", "written": "4"}.items()}
+        rest = {"parked": {"N": "0"}, "bytes": {"N": "1"}, "done": {"BOOL": True}}
+        key = {"kind": {"S": "segment"}, "id": {"S": "000001"}}
+        pair.source.put_item(TableName=state_table_name(LEASES), Item=key | life | counts | rest)
+        wait_until(lambda: pair.phase() == "done", 120, command)
+        assert pair.state("copy")[0]["needsVerify"] == {"BOOL": True}
+        command.alive()
+        assert command.terminate()[0] == 1
+    assert "do not add up in segment 1" in command.output
+    assert "event=copy_doubtful" in command.output

@@ -153,7 +153,7 @@ class Worker:
         self.copier = self.phases = None
         if state is not None:
             copying = self._copy_tools(copy or CopySettings(), state, leases, table, draw, hold)
-            self.phases = copying.store, copying.leases, copying.settings
+            self.phases = copying.store, leases, copying.settings
             self.copier = Copier(copying, directory.synced.is_set)
         tenure = TenureTools(follow, held, self.write, directory, terms, self.read.parent_poll_s, Signal())
         self.coordinator = Coordinator(FleetTools(tenure, self.settings, beating, state))

@@ -31,7 +31,7 @@ class CopyRows:
 
     async def put_copy(self, copy: Copy, before: Copy | None) -> None:
         """See ports.CopyStore."""
-        attributes = {
+        attributes: dict[str, Value] = {
             "phase": s(copy.phase.value),
             "segments": n(copy.segments),
             "beganMs": n(copy.began_ms),
@@ -39,6 +39,8 @@ class CopyRows:
             "needsVerify": {"BOOL": copy.needs_verify},
             "version": n(copy.version),
         }
+        if copy.done_ms:
+            attributes["doneMs"] = n(copy.done_ms)
         condition = self._rows.vacant if before is None else self._is("version", before.version)
         await self._rows.put(_COPY, _TASK, attributes, condition)
 
@@ -98,6 +100,8 @@ def _copy_of(row: Row) -> Copy:
         row["wasEmpty"]["BOOL"] is True,
         int(row["version"]["N"]),
         row["needsVerify"]["BOOL"] is True,
+        # Rows of before there was one lack it.
+        int(row["doneMs"]["N"]) if "doneMs" in row else 0,
     )
 
 

@@ -34,14 +34,25 @@ class Copier:
         self._mine: dict[int, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         self._said: Progress | None = None
+        self._copy_seen: Copy | None = None
+        self._took_part = False
 
     def __repr__(self) -> str:
-        return f"Copier({self._tools.knowledge.copy}, segments={sorted(self._mine)})"
+        return f"Copier({self._copy_seen}, segments={sorted(self._mine)})"
 
     @property
     def copy(self) -> Copy | None:
         """The task's copy, as it was last seen."""
-        return self._tools.knowledge.copy
+        return self._copy_seen
+
+    @property
+    def doubtful(self) -> bool:
+        """The copy went on while this worker ran, and only a comparison can tell whether the tables are equal."""
+        return self._took_part and self._copy_seen is not None and self._copy_seen.needs_verify
+
+    def progress(self) -> Progress:
+        """How far the copy was when its segments were last read; all 0 before."""
+        return progress(self._phases.segments, self._phases.read_at_s)
 
     async def run(self) -> None:
         """Until cancelled. Raises (in a group) Stop."""
@@ -61,14 +72,15 @@ class Copier:
                 await self._pause()
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
-        copy = await self._phases.look(self._leases_made())
+        copy = self._copy_seen = await self._phases.look(self._leases_made())
+        self._took_part |= copy is not None and copy.phase is not Phase.OVER
         self._tools.credentials.answered()
         if copy is not None and copy.phase is Phase.COPYING:
             await self._take_segments(copy, group)
 
     async def _take_segments(self, copy: Copy, group: asyncio.TaskGroup) -> None:
         segments = self._phases.segments
-        self._say(progress(segments, self._tools.clock.boottime_s()))
+        self._say(self.progress())
         free = self._tools.settings.copy.segments_at_once - len(self._mine)
         if free <= 0:
             return

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase, Segment
-from dynamirror.model.copy_progress import Progress, progress
+from dynamirror.model.copy_progress import named, progress, uneven
 from dynamirror.model.lease import Lease
 from dynamirror.model.permit import NEVER
 from dynamirror.ports import CopyStore, LeaseStore
@@ -54,6 +54,8 @@ class Phases:
         self._seen_at_s = NEVER
         # Of a copy that is going on, as they were last seen.
         self.segments: list[Segment] = []
+        # On this worker's boot-time clock.
+        self.read_at_s = NEVER
 
     async def look(self, leases_made: bool) -> Copy | None:
         """Read the copy's row, let the appliers know, and move it on if it is time. Raises Retry, Stop.
@@ -85,7 +87,7 @@ class Phases:
     async def _next(self, copy: Copy, seen_s: float, leases_made: bool) -> Copy | None:
         """The row that should follow; None: it stays."""
         tools, hold = self._tools, self._tools.settings.hold
-        if copy.phase is not Phase.OVER and not copy.needs_verify:
+        if tools.leases is not None and copy.phase is not Phase.OVER and not copy.needs_verify:
             strangers = _strangers(await tools.leases.scan())
             if strangers:
                 return _doubted(copy, strangers[0])
@@ -98,8 +100,8 @@ class Phases:
             case Phase.COPYING:
                 await self._read_segments(copy)
                 if all(segment.done for segment in self.segments):
-                    _sum_up(progress(self.segments, tools.clock.boottime_s()))
-                    return copy.moved(Phase.DONE)
+                    counted_out = _summed_up(self.segments, tools.clock.boottime_s())
+                    return copy.finished(int(tools.clock.wall_s() * 1000), counted_out)
             case Phase.DONE:
                 if seen_s > hold.hold_s + tools.settings.write.clock_drift_s:
                     return copy.moved(Phase.OVER)
@@ -114,7 +116,7 @@ class Phases:
         missing = [Segment(number) for number in sorted({*range(copy.segments)} - {row.number for row in rows})]
         for segment in missing:
             await self._tools.store.make_segment(segment)
-        self.segments = rows + missing
+        self.segments, self.read_at_s = rows + missing, self._tools.clock.boottime_s()
 
 
 def _strangers(rows: list[Lease]) -> list[Lease]:
@@ -133,17 +135,20 @@ def _doubted(copy: Copy, stranger: Lease) -> Copy:
     return copy.doubted()
 
 
-def _sum_up(end: Progress) -> None:
-    """What was counted in must have been counted out."""
-    facts = {"event": "copy_sum", "facts": asdict(end)}
-    if end.counted_out:
-        log.info("all segments are done: read %d = written %d + parked %d", *end.counts, extra=facts)
-    else:
+def _summed_up(segments: list[Segment], at_s: float) -> bool:
+    """Say the sums; whether what was counted in was counted out, in each segment."""
+    end, wrong = progress(segments, at_s), uneven(segments)
+    extra = {"event": "copy_sum", "facts": asdict(end) | {"uneven": len(wrong)}}
+    if wrong:
         log.error(
-            "the copy's counts do not add up: read %d, written %d + parked %d; compare the tables",
+            "the copy's counts do not add up in %s: read %d, written %d + parked %d in all; compare the tables",
+            named(wrong),
             *end.counts,
-            extra=facts,
+            extra=extra,
         )
+    else:
+        log.info("all segments are done: read %d = written %d + parked %d", *end.counts, extra=extra)
+    return not wrong
 
 
 def _say(copy: Copy) -> None:

@@ -29,7 +29,8 @@ class CopyTools:
 
     store: CopyStore
     state: StateStore
-    leases: LeaseStore
+    # None: nobody follows the table, so there is nobody who might not wait.
+    leases: LeaseStore | None
     source: ItemSource
     destination: DestinationTable
     codec: KeyCodec

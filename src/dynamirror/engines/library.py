@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from dynamirror.aws.connect import connect
+from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.begin_copy import begun
 from dynamirror.engines.make_destination import finish_when_copied, make_destination
@@ -64,6 +65,7 @@ class Replication:
         self.metrics = Metrics()
         self._stopping = asyncio.Event()
         self._ended: asyncio.Task[None] | None = None
+        self._copier: Copier | None = None
         self._started = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -105,6 +107,11 @@ class Replication:
         """The checks were passed, and every change from now on will be applied."""
         return self._started.is_set()
 
+    @property
+    def copy_doubtful(self) -> bool:
+        """A copy went on meanwhile, and its rows say that only a comparison can tell whether the tables are equal."""
+        return self._copier is not None and self._copier.doubtful
+
     async def wait(self) -> None:
         """Until stopped. Raises the DynamirrorError that ended the replication."""
         if self._ended is not None:
@@ -133,6 +140,7 @@ class Replication:
                 facts = await check(connections, self._settings, clock)
                 settings = await begun(connections, facts, self._settings, clock)
                 worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
+                self._copier = worker.copier
                 async with asyncio.TaskGroup() as group:
                     side_tasks = [
                         group.create_task(connections.keep_fresh()),

@@ -43,4 +43,16 @@ async def run_worker(settings: ReplicationSettings, environ: Mapping[str, str], 
         )
         await replication.wait()
     log.info("stopped", extra={"event": "stopped", "facts": {"applied": replication.figures().changes_applied}})
-    return int(ExitCode.OK)
+    return int(_told_of_copy(replication))
+
+
+def _told_of_copy(replication: Replication) -> ExitCode:
+    """Changes were followed in any case; a copy that is not sound must not be forgotten."""
+    if not replication.copy_doubtful:
+        return ExitCode.OK
+    log.error(
+        "the copy that went on meanwhile is not proven to be whole (its row in the state table: needsVerify): compare "
+        "the tables; hence exit code 1",
+        extra={"event": "copy_doubtful", "facts": {"exit_code": int(ExitCode.DIFFERS)}},
+    )
+    return ExitCode.DIFFERS

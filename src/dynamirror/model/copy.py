@@ -31,12 +31,19 @@ class Copy:
     # The destination had no item when the task's first copy was announced (E-1).
     was_empty: bool
     version: int = 1
-    # A worker that does not hold had leases while it ran: only a comparison can tell.
+    # A worker that does not hold had leases while it ran, or its counts do not add up: only a comparison can tell.
     needs_verify: bool = False
+    # When the last segment was seen done, by the wall clock of the worker that saw it; 0: it is not yet, or not known.
+    done_ms: int = 0
 
     def moved(self, phase: Phase) -> "Copy":
         """The row in its next phase."""
         return replace(self, phase=phase, version=self.version + 1)
+
+    def finished(self, at_ms: int, counted_out: bool) -> "Copy":
+        """The row once every segment is done."""
+        doubtful = self.needs_verify or not counted_out
+        return replace(self.moved(Phase.DONE), needs_verify=doubtful, done_ms=at_ms)
 
     def doubted(self) -> "Copy":
         """The row once somebody was seen who does not hold."""

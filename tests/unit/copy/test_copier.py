@@ -417,3 +417,23 @@ def test_it_goes_through_whatever_fails_now_and_then() -> None:
         assert await world.phase() is Phase.OVER
 
     run_virtual(steps())
+
+
+@pytest.mark.parametrize("phase", [Phase.COPYING, Phase.OVER])
+def test_a_worker_knows_of_a_doubtful_copy_only_while_it_goes_on(phase: Phase) -> None:
+    """Else every later worker of the task would end as if something had happened to it."""
+
+    async def steps() -> None:
+        world = World(ITEMS)
+        worker = Worker(world).start()
+        copy = await world.announce(phase)
+        doubtful = [worker.copier.doubtful]
+        await world.store.put_copy(copy.doubted(), copy)
+        await world.reached(Phase.OVER)
+        await asyncio.sleep(COPY.watch_s * 2)
+        doubtful.append(worker.copier.doubtful)
+        assert doubtful == [False, phase is Phase.COPYING]
+        assert worker.copier.progress().written == (ITEMS if phase is Phase.COPYING else 0)
+        await worker.kill()
+
+    run_virtual(steps())

@@ -155,6 +155,32 @@ def test_a_copy_is_done_only_when_every_segment_is() -> None:
     run_virtual(steps())
 
 
+def test_counts_that_do_not_add_up_make_the_copy_doubtful_and_do_not_stop_it(caplog: pytest.LogCaptureFixture) -> None:
+    """In each segment: the sums of all may hide it."""
+
+    async def steps() -> None:
+        world = World()
+        await world.announce(Phase.COPYING)
+        for number, written in enumerate([1, 2, 3, 2]):
+            done = Segment(number).claimed("w").advanced(b"", 2, written, 1)
+            await world.store.put_segment(done, Segment(number))
+        phases = Phases(Worker(world).tools)
+        copy = await phases.look(True)
+        assert copy is not None
+        assert copy.phase is Phase.DONE
+        assert copy.needs_verify
+        await look_until(phases, Phase.OVER)
+        row = await world.store.copy()
+        assert row is not None
+        assert row.needs_verify
+        assert row.done_ms == copy.done_ms > 0
+
+    with caplog.at_level(logging.ERROR, "dynamirror.copy"):
+        run_virtual(steps())
+    [record] = caplog.records
+    assert "do not add up in segments 0, 2: read 8, written 8 + parked 0 in all; compare" in record.getMessage()
+
+
 @pytest.mark.parametrize("gone", [[2], [0, 1, 2, 3]])
 def test_a_segment_whose_row_is_gone_is_not_done(gone: list[int]) -> None:
     """It is made, and copied, anew."""
