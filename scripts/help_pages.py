@@ -28,15 +28,15 @@ state table, one warning is given and replication goes on without it."""
 
 MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
 DIFFERS = (
-    "the tables differ (`demo`); not ready (`plan`); stopped in order, but the copy that went on meanwhile is not "
-    "proven to be whole (`replicate`)"
+    "the tables differ (`demo`); not ready (`plan`); the copy is not finished, or its counts do not add up (`copy`); "
+    "stopped in order, but the copy that went on meanwhile is not proven to be whole (`replicate`)"
 )
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
-    ExitCode.OK: ("as asked; `replicate` was stopped in order", "nothing"),
+    ExitCode.OK: ("as asked; `replicate` was stopped in order; the copy is over (`copy`)", "nothing"),
     ExitCode.DIFFERS: (
         DIFFERS,
-        "look at what was printed",
+        "look at what was printed; `copy` that was stopped: start again",
     ),
     ExitCode.USAGE: ("arguments or configuration; nothing was changed", "mend the command line"),
     ExitCode.SOURCE: (
@@ -64,6 +64,7 @@ prometheus client (`Replication.metrics.registry`). `demo` shows rate and lag.""
 SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0, from the first moment on: before
 the start there is nothing to bring to an end, during it nothing is left running. A second signal does not wait for the
 order: the process ends as after a crash, which loses nothing, and by that signal (143 or 130 in a shell).
+They stop `copy` in order too; that is 1 unless the copy was over, and the same command goes on with it.
 `demo` ends its traffic at the first Ctrl-C, and compares; a second one, or SIGTERM, ends it at once. With `--keep`,
 once it has compared, any signal ends it with what the comparison has found."""
 

@@ -21,10 +21,11 @@ class CopyRows:
 
     def __init__(self, caller: Caller, name: str, incarnation: Incarnation) -> None:
         self._rows = StateRows(caller, name, incarnation)
+        self._copy, self._segment = incarnation.kinds + _COPY, incarnation.kinds + _SEGMENT
 
     async def copy(self) -> Copy | None:
         """See ports.CopyStore. Raises Stop for a row that cannot be read."""
-        row = await self._rows.row(_COPY, _TASK)
+        row = await self._rows.row(self._copy, _TASK)
         if row is None or not self._rows.incarnation.owns(row):
             return None
         return _read(self._rows.name, _copy_of, row)
@@ -42,20 +43,20 @@ class CopyRows:
         if copy.done_ms:
             attributes["doneMs"] = n(copy.done_ms)
         condition = self._rows.vacant if before is None else self._is("version", before.version)
-        await self._rows.put(_COPY, _TASK, attributes, condition)
+        await self._rows.put(self._copy, _TASK, attributes, condition)
 
     async def segments(self) -> list[Segment]:
         """See ports.CopyStore. Raises Stop for a row that cannot be read."""
-        return [_read(self._rows.name, _segment_of, row) for row in await self._rows.rows(_SEGMENT)]
+        return [_read(self._rows.name, _segment_of, row) for row in await self._rows.rows(self._segment)]
 
     async def make_segment(self, segment: Segment) -> None:
         """See ports.CopyStore. A row of an earlier life of the task is written over."""
         with suppress(ConditionFailed):
-            await self._rows.put(_SEGMENT, _id(segment), _segment_row(segment), self._rows.vacant)
+            await self._rows.put(self._segment, _id(segment), _segment_row(segment), self._rows.vacant)
 
     async def put_segment(self, segment: Segment, before: Segment) -> None:
         """See ports.CopyStore."""
-        await self._rows.put(_SEGMENT, _id(segment), _segment_row(segment), self._is("claim", before.claim))
+        await self._rows.put(self._segment, _id(segment), _segment_row(segment), self._is("claim", before.claim))
 
     def _is(self, counter: str, value: int) -> Mapping[str, Any]:
         """The condition that nobody has written the row since; every write moves the counter, within a life."""

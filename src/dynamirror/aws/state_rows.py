@@ -11,6 +11,7 @@ from typing import Any
 
 from dynamirror.aws.wire import Caller, Row, Value, all_rows, encode, get_row, n, s
 from dynamirror.errors import Side, Stop
+from dynamirror.ports import TableFacts
 
 log = logging.getLogger("dynamirror.leases")
 
@@ -26,6 +27,8 @@ class Incarnation:
     lease_table_id: str
     stream_arn: str
     schema: int = SCHEMA
+    # Put before the kinds of rows, but for the pair's: so two lives that stand beside each other write over nothing.
+    kinds: str = ""
 
     def attributes(self) -> dict[str, Value]:
         """What every row of this incarnation carries."""
@@ -34,6 +37,15 @@ class Incarnation:
     def owns(self, row: Row) -> bool:
         """Whether the row belongs to this life of the task."""
         return all(row.get(name) == value for name, value in self.attributes().items() if name != "schema")
+
+
+def at_rest(source: TableFacts, destination: TableFacts) -> Incarnation:
+    """The life of a copy without a stream, in rows of its own: it ends when one of the two tables is made anew.
+
+    A following task of the same name sees none of its rows, and it none of that task's: what either knows of a copy,
+    and of who lives, says nothing about the other.
+    """
+    return Incarnation(source.table_id, f"at rest, to {destination.table_id}", kinds="at-rest-")
 
 
 class StateRows:
@@ -93,7 +105,7 @@ class StateRows:
             else:
                 self.say_once(
                     "state_rows_of_another_life",
-                    "rows of an earlier lease table or stream are ignored; replication has started anew",
+                    "rows of an earlier lease table, stream or table are ignored; the task has started anew",
                 )
         return rows
 

@@ -20,26 +20,31 @@ class StateTable:
 
     def __init__(self, caller: Caller, name: str, incarnation: Incarnation) -> None:
         self._rows = StateRows(caller, name, incarnation)
+        self._worker = incarnation.kinds + _WORKER
 
     async def beat(self, worker: str, counter: int, facts: Mapping[str, str]) -> None:
         """See ports.StateStore."""
         assert not _RESERVED & facts.keys(), f"{_RESERVED & facts.keys()} are names of the row itself"
-        await self._rows.put(_WORKER, worker, {name: s(text) for name, text in facts.items()} | {"beat": n(counter)})
+        await self._rows.put(
+            self._worker, worker, {name: s(text) for name, text in facts.items()} | {"beat": n(counter)}
+        )
 
     async def beats(self) -> dict[str, int]:
         """See ports.StateStore. Raises Stop when a newer dynamirror has written there."""
         beats = {}
-        for row in await self._rows.rows(_WORKER):
+        for row in await self._rows.rows(self._worker):
             match row:
                 case {"id": {"S": str(worker)}, "beat": {"N": str(counter)}} if counter.isdecimal():
                     beats[worker] = int(counter)
                 case _:
-                    self._rows.say_once("state_row_refused", f"a row of kind {_WORKER} without a counter is ignored")
+                    self._rows.say_once(
+                        "state_row_refused", f"a row of kind {self._worker} without a counter is ignored"
+                    )
         return beats
 
     async def retire(self, worker: str) -> None:
         """See ports.StateStore. No error when the row is gone already."""
-        await self._rows.remove(_WORKER, worker)
+        await self._rows.remove(self._worker, worker)
 
     async def remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
         """See ports.StateStore.

@@ -11,15 +11,19 @@ from types import FrameType
 
 # What a shell reports for a program that SIGINT ended.
 INTERRUPTED = 130
+# errors.ExitCode.DIFFERS, which is not imported yet.
+UNFINISHED = 1
 
 
 def listen(words: Sequence[str]) -> None:
-    """End at once on SIGTERM and SIGINT: with 0 where the command line means `replicate`, which an orderly stop is."""
+    """End at once on SIGTERM and SIGINT: with 0 where the command line means `replicate`, which an orderly stop is, and
+    with 1 for `copy`, which is not over."""
     replicates = not words or words[0] == "replicate" or words[0].startswith("--")
+    code = 0 if replicates else UNFINISHED if words[0] == "copy" else INTERRUPTED
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
         # Not by an exception: one that is raised while modules are imported, or objects go, may be lost.
-        os._exit(0 if replicates else INTERRUPTED)
+        os._exit(code)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -50,6 +50,11 @@ class Copier:
         """The copy went on while this worker ran, and only a comparison can tell whether the tables are equal."""
         return self._took_part and self._copy_seen is not None and self._copy_seen.needs_verify
 
+    @property
+    def segments(self) -> list[Segment]:
+        """The copy's segments, as they were last seen; none before."""
+        return self._phases.segments
+
     def progress(self) -> Progress:
         """How far the copy was when its segments were last read; all 0 before."""
         return progress(self._phases.segments, self._phases.read_at_s)

@@ -64,6 +64,20 @@ async def begun(
 
 
 async def _announce(connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock) -> Copy:
+    was_empty = await checked_empty(connections, settings, clock)
+    leases = LeaseTable(connections.state, settings.task.lease_table)
+    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, began_ms(connections, clock), was_empty)
+    return await patiently(clock, "the announcement of the copy", lambda: announced(store, leases, copy))
+
+
+def began_ms(connections: Connections, clock: Clock) -> int:
+    """Now, by the service's clock: its answer a moment ago; a change made since is newer, whatever the local clock
+    says."""
+    return int((connections.source.served_s or clock.wall_s()) * 1000)
+
+
+async def checked_empty(connections: Connections, settings: ReplicationSettings, clock: Clock) -> bool:
+    """Whether the destination has no item. Raises Stop when it has some and that was not allowed."""
     table = settings.destination.table
     scan = TableScan(connections.destination, table, Side.DESTINATION)
     page = await patiently(clock, f"the first item of {table}", lambda: scan.scan(0, 1, b"", 1))
@@ -81,8 +95,4 @@ async def _announce(connections: Connections, store: CopyRows, settings: Replica
             table,
             extra={"event": "copy_over_items", "facts": {"table": table}},
         )
-    leases = LeaseTable(connections.state, settings.task.lease_table)
-    # The service's clock, by its answer a moment ago; a change made since is newer, whatever the local clock says.
-    began_ms = int((connections.source.served_s or clock.wall_s()) * 1000)
-    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, began_ms, was_empty)
-    return await patiently(clock, "the announcement of the copy", lambda: announced(store, leases, copy))
+    return was_empty

@@ -6,12 +6,13 @@ Apart from `engines/worker` because a program that uses replication as a library
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from dynamirror.model.copy_summary import Summary
 from dynamirror.model.task_name import LEASE_TABLE_PREFIX
 from dynamirror.observe.logs import set_up_logs
 from dynamirror.settings.groups import ReplicationSettings
@@ -22,13 +23,29 @@ T = TypeVar("T")
 
 def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> int:
     """Replicate until stopped; returns the exit code, raises what the worker raises. `host` names log files."""
-    task = settings.task.lease_table.removeprefix(LEASE_TABLE_PREFIX) or settings.task.lease_table
-    set_up_logs(settings.log, task, host, sys.stderr)
+    _set_up_logs(settings, host)
     from dynamirror.engines.worker import run_worker
 
-    async def run() -> int:
+    return _run(run_worker(settings, environ))
+
+
+def launch_copy(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> Summary:
+    """Copy the table at rest, until done or stopped; raises what the worker raises. `host` names log files."""
+    _set_up_logs(settings, host)
+    from dynamirror.engines.copy_run import run_copy
+
+    return _run(run_copy(settings, environ))
+
+
+def _set_up_logs(settings: ReplicationSettings, host: str) -> None:
+    task = settings.task.lease_table.removeprefix(LEASE_TABLE_PREFIX) or settings.task.lease_table
+    set_up_logs(settings.log, task, host, sys.stderr)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    async def run() -> T:
         asyncio.get_running_loop().set_default_executor(DeserterPool())
-        return await run_worker(settings, environ)
+        return await work
 
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         return runner.run(run())

@@ -5,6 +5,7 @@ import logging
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.control_plane import ControlPlane
 from dynamirror.copy.copier import Copier
+from dynamirror.engines.attempts import patiently
 from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
 from dynamirror.engines.table_checks import check_stream
 from dynamirror.errors import Retry, Stop
@@ -27,7 +28,8 @@ async def make_destination(connections: Connections, settings: ReplicationSettin
     """
     if not settings.clone.wanted:
         return
-    check_stream(await connections.source_control.describe_table(settings.source.table), settings)
+    if not settings.copy.at_rest:
+        check_stream(await connections.source_control.describe_table(settings.source.table), settings)
     await ensure_destination(*_what(connections, settings, clock))
 
 
@@ -64,6 +66,25 @@ async def finish_when_copied(
                 )
             await clock.sleep(RETRY.delay_s(attempt, lambda: 0.5))
             attempt += 1
+
+
+async def finish_at_rest(connections: Connections, settings: ReplicationSettings, clock: Clock) -> None:
+    """What is left of the destination once the table is copied at rest. Idempotent; may take hours.
+
+    Raises Stop, or a Retry that did not pass.
+    """
+    if not settings.clone.wanted:
+        return
+    try:
+        await patiently(
+            clock, "finishing the destination", lambda: finish_destination(*_what(connections, settings, clock))
+        )
+    except Stop as error:
+        raise Stop(
+            error.side,
+            f"the table is copied, but the destination is not finished (later indexes, time to live): {error}; the "
+            "same command tries again",
+        ) from error
 
 
 def _what(

@@ -48,8 +48,8 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Fa
     """
     refuse_unsound(settings)
     reach = reach_aloud(reach)
-    source, destination = await _both_tables(reach, settings)
-    leases = await _found(reach.state_control, settings.task.lease_table)
+    source, destination = await both_tables(reach, settings)
+    leases = await found_table(reach.state_control, settings.task.lease_table)
     if leases is not None:
         check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
     check_stream(source, settings)
@@ -70,9 +70,9 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Fa
     return Facts(source, destination, source.stream_arn, leases, table)
 
 
-async def _both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[TableFacts, TableFacts]:
+async def both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[TableFacts, TableFacts]:
     """Source and destination as they are: there, in service, two tables, one key schema."""
-    source = await _found(reach.source_control, settings.source.table)
+    source = await found_table(reach.source_control, settings.source.table)
     if source is None:
         raise NotFound(
             Side.SOURCE,
@@ -80,7 +80,7 @@ async def _both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[Tab
             f"({reach.source.url}); check --source-table, --source-region and the account of the credentials",
         )
     check_in_service(Side.SOURCE, f"source table {settings.source.table}", source)
-    destination = await _found(reach.destination_control, settings.destination.table)
+    destination = await found_table(reach.destination_control, settings.destination.table)
     if destination is None:
         raise NotFound(
             Side.DESTINATION,
@@ -93,7 +93,8 @@ async def _both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[Tab
     return source, destination
 
 
-async def _found(control: Control, name: str) -> TableFacts | None:
+async def found_table(control: Control, name: str) -> TableFacts | None:
+    """What the table is now; None: there is none."""
     try:
         return await control.describe_table(name)
     except NotFound:
@@ -143,7 +144,7 @@ async def _refuse_loop(
     near, far = settings.source, settings.destination
     name = lease_table_name(None, (far.region, far.table), (near.region, near.table))
     try:
-        reverse = await _found(reach.destination_control, name)
+        reverse = await found_table(reach.destination_control, name)
         if reverse is None or reverse.schema != LEASE_SCHEMA:
             return
         if leases is not None and same_table(leases, reverse):

@@ -1,11 +1,10 @@
 """The `replicate` command's engine: one worker, stopped by signals."""
 
-import asyncio
 import logging
-import signal
 from collections.abc import Mapping
 
 from dynamirror.engines.library import Replication
+from dynamirror.engines.stop_signals import stop_by_signals
 from dynamirror.errors import ExitCode
 from dynamirror.settings.groups import ReplicationSettings
 
@@ -18,16 +17,7 @@ async def run_worker(settings: ReplicationSettings, environ: Mapping[str, str], 
     A second signal does not wait: the process ends as after a crash, which loses nothing either.
     """
     replication = Replication(settings, environ, worker)
-    loop = asyncio.get_running_loop()
-
-    def stop(name: str) -> None:
-        log.info("%s: stopping", name, extra={"event": "stopping", "facts": {"signal": name}})
-        replication.stop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number.name)
+    stop_by_signals(replication.stop)
     source, destination = settings.source, settings.destination
     async with replication:
         if not replication.started:

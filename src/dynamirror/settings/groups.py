@@ -105,6 +105,8 @@ class CopySettings:
 
     # Begin a copy unless the task has one already.
     wanted: bool = False
+    # The table is copied and not followed: nobody changes it meanwhile, and no stream is needed.
+    at_rest: bool = False
     allow_non_empty: bool = False
     segments: int = 64
     # By one worker at the same time.

@@ -261,14 +261,16 @@ def _hold(write: WriteSettings) -> HoldSettings:
 def _clone(given: _Given) -> CloneSettings:
     later = given.on("indexes_after_copy")
     if later and not (given.on("create_destination") and given.on("copy")):
-        raise Refused("--indexes-after-copy needs --create-destination and --copy")
+        raise Refused(f"--indexes-after-copy needs --create-destination{'' if given.on('copy') else ' and --copy'}")
     return CloneSettings(given.on("create_destination"), later)
 
 
 def _copy(given: _Given) -> CopySettings:
     if given.on("copy") and given.text("start_at") != "trim-horizon":
         raise Refused("--copy and --start-at exclude each other: a copy says itself where the stream is followed from")
-    return CopySettings(given.on("copy"), given.on("allow_non_empty"), int(given.number("segments")))
+    return CopySettings(
+        wanted=given.on("copy"), allow_non_empty=given.on("allow_non_empty"), segments=int(given.number("segments"))
+    )
 
 
 def _log(given: _Given) -> LogSettings:

@@ -1,6 +1,7 @@
 """The command line in process: spellings, help, outcomes. The worker is replaced by a recorder."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,10 @@ from dynamirror import __version__
 from dynamirror.cli.main import main
 from dynamirror.engines import launch
 from dynamirror.errors import ExitCode, Gap, Refused, Side, Stop, Throttled
+from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.copy_summary import Summary, summed
+from dynamirror.settings.at_rest import AT_REST
+from dynamirror.settings.flag import Flag
 from dynamirror.settings.flags import FLAGS
 from dynamirror.settings.groups import ReplicationSettings
 from scripts import help_pages
@@ -46,7 +51,13 @@ class Recorder:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
+
+    def copied(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> Summary:
+        recorder(settings, environ, host)
+        return summed(Copy(Phase.COPYING, 4, 0, True), [], now_ms=1000)
+
     monkeypatch.setattr(launch, "launch", recorder)
+    monkeypatch.setattr(launch, "launch_copy", copied)
     for flag in FLAGS:
         monkeypatch.delenv(flag.variable, raising=False)
     return recorder
@@ -178,6 +189,51 @@ def test_help_of_replicate_names_every_flag_spelling_and_variable(
         for flag in FLAGS:
             assert {*flag.spellings, flag.variable} <= words, flag.field
         assert {"Examples:", "Source:", "Destination:"} <= words
+
+
+COPY = ["copy", *WHOLE[1:]]
+
+
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.field)
+def test_copy_takes_its_flags_and_refuses_those_that_mean_nothing_to_it(engine: Recorder, flag: Flag) -> None:
+    from tests.unit.settings.test_parse import EFFECTS, NEEDS, at
+
+    value, path, expected = EFFECTS[flag.field]
+    more = ["--create-destination"] if flag.field in NEEDS and flag.field != "create_destination" else []
+    at_source = {"source_region": 1, "source_table": 3, "destination_region": 5, "destination_table": 7}
+    base = list(COPY)
+    if flag.field in at_source:
+        del base[at_source[flag.field] : at_source[flag.field] + 2]
+    line = [*base, *more, *([flag.name] if flag.kind == "switch" else [flag.name, value])]
+    if flag not in AT_REST:
+        assert main(line) == 2
+        assert not engine.seen
+        return
+    assert main(line) == 1, "the recorder's copy is not over"
+    [settings] = engine.seen
+    assert at(settings, path) == expected
+    assert settings.copy.at_rest
+
+
+def test_a_variable_for_another_command_is_none_of_copys(
+    engine: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DYNAMIRROR_START_AT", "latest")
+    monkeypatch.setenv("DYNAMIRROR_SEGMENTS", "9")
+    assert main([*COPY, "--json"]) == 1
+    assert engine.seen[0].copy.segments == 9
+    told = json.loads(capsys.readouterr().out)
+    assert (told["over"], told["segments"]) == (False, 4)
+
+
+def test_help_of_copy_and_the_reference_name_its_flags_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["copy", "--help"]) == 0
+    words = set(capsys.readouterr().out.replace("[", " ").replace("]", " ").replace(",", " ").split())
+    page = help_pages.pages()["cli.md"].partition("## dynamirror copy")[2].partition("\n## ")[0]
+    for flag in FLAGS:
+        assert (flag.name in words) is (flag in AT_REST), flag.field
+        assert (f"{flag.name} " in page) is (flag in AT_REST), flag.field
+    assert "--json" in words
 
 
 def test_help_version_and_completion(capsys: pytest.CaptureFixture[str]) -> None:

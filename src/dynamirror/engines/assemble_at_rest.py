@@ -1,0 +1,99 @@
+"""Joins the sides of a worker that copies a table at rest."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dynamirror.aws.connect import Connections
+from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.scan import TableScan
+from dynamirror.aws.tables import BatchWriter
+from dynamirror.copy.copier import Copier
+from dynamirror.copy.tools import CopySettingsInForce, CopyTools
+from dynamirror.engines.assemble import jitter, worker_facts
+from dynamirror.engines.preflight_at_rest import RestFacts
+from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.signal import Signal
+from dynamirror.model.change import Write
+from dynamirror.model.copy import CopyKnowledge
+from dynamirror.model.key import KeyCodec
+from dynamirror.model.task_name import state_table_name
+from dynamirror.ports import Clock, MetricSink
+from dynamirror.settings.groups import HoldSettings, ReplicationSettings
+
+log = logging.getLogger("dynamirror.copy")
+
+
+@dataclass(frozen=True, slots=True)
+class RestWorker:
+    """One worker, put together and not started."""
+
+    copier: Copier
+    heartbeat: Heartbeat
+    # Notified after each look at the copy's row.
+    looked: Signal
+    settings: CopySettingsInForce
+
+
+def settings_in_force(settings: ReplicationSettings) -> CopySettingsInForce:
+    """Nothing is held, but what is done is over only when no page can land any more: whoever writes to the destination
+    then must not be overtaken. A worker that lost its segment may send a page until D after its reading; T + L later
+    nothing of it is on its way."""
+    copy, write = settings.copy, settings.write
+    landed = HoldSettings(hold_s=copy.page_life_s + write.settle_s, known_s=0.0)
+    return CopySettingsInForce(copy, landed, write, settings.lease.duration_s)
+
+
+def copy_rows_at_rest(connections: Connections, facts: RestFacts, settings: ReplicationSettings) -> CopyRows:
+    """The rows of the task's copy at rest."""
+    return CopyRows(connections.state, state_table_name(settings.task.lease_table), facts.life)
+
+
+def assemble_at_rest(
+    connections: Connections,
+    facts: RestFacts,
+    settings: ReplicationSettings,
+    me: str,
+    clock: Clock,
+    metrics: MetricSink,
+) -> RestWorker:
+    """Put a worker together from open connections and the facts that the checks found."""
+    codec = KeyCodec(facts.source.schema)
+    in_force = settings_in_force(settings)
+    looked = Signal()
+    tools = CopyTools(
+        store=copy_rows_at_rest(connections, facts, settings),
+        state=facts.state,
+        leases=None,
+        source=TableScan(connections.source, settings.source.table),
+        destination=BatchWriter(connections.destination, settings.destination.table, codec),
+        codec=codec,
+        clock=clock,
+        random=jitter(),
+        metrics=metrics,
+        settings=in_force,
+        worker=me,
+        items=facts.source.items,
+        credentials=CredentialsPatience(clock),
+        knowledge=CopyKnowledge(in_force.hold.known_s),
+        learned=looked,
+        reconcile=_said_late,
+    )
+    heartbeat = Heartbeat(facts.state, clock, me, worker_facts(), settings.lease.heartbeat_s)
+    return RestWorker(Copier(tools, lambda: True), heartbeat, looked, in_force)
+
+
+async def _said_late(writes: Sequence[Write]) -> None:
+    """What left after its page's life (the process was frozen) is read, and written, again: at rest it is the same
+    image, so neither order nor a second landing matters, and the copy is not done before.
+
+    One case is left, which only whoever knows the destination can judge: other workers have ended the copy while this
+    one was frozen, and the destination has been written since.
+    """
+    log.warning(
+        "%d items were sent later than allowed (this process was stopped for a while); they are written again. If the "
+        "copy was ended by another worker meanwhile, and the destination has been written since, compare the tables",
+        len(writes),
+        extra={"event": "copy_late", "facts": {"items": len(writes)}},
+    )

@@ -1,0 +1,176 @@
+"""`dynamirror copy`: a table at rest, without a stream, by two workers; what ends it, and what its rerun says."""
+
+import json
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamirror.model.task_name import lease_table_name, state_table_name
+from tests.support.command import Command, bare_environ, wait_until
+from tests.support.dynamodb_local import DynamoDBLocal
+from tests.support.items import random_item, whole_table
+
+SOURCE, DESTINATION = "us-east-1", "eu-west-1"
+LEASES = lease_table_name(None, (SOURCE, "Orders"), (DESTINATION, "Copy"))
+ITEMS = 5_000
+
+
+@dataclass
+class Pair:
+    """A source with items and no stream, and an empty destination."""
+
+    local: DynamoDBLocal
+    access_key: str
+    folder: Path
+    items: int
+
+    def __post_init__(self) -> None:
+        self.source = self.local.client(self.access_key, SOURCE)
+        self.destination = self.local.client(self.access_key, DESTINATION)
+        self.local.create_table(self.access_key, "Orders", SOURCE, stream=None)
+        self.local.create_table(self.access_key, "Copy", DESTINATION, stream=None)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(self._fill, range(0, self.items, 25)))
+
+    def _fill(self, first: int) -> None:
+        rng = random.Random(first)
+        items = [{"pk": {"S": f"item {n}"}} | random_item(rng) for n in range(first, min(first + 25, self.items))]
+        self.source.batch_write_item(RequestItems={"Orders": [{"PutRequest": {"Item": item}} for item in items]})
+
+    def flags(self, command: str = "copy") -> list[str]:
+        url = self.local.url
+        flags = [command, "--source-region", SOURCE, "--source-table", "Orders", "--source-endpoint", url]
+        return [
+            *flags,
+            *("--destination-region", DESTINATION, "--destination-table", "Copy", "--destination-endpoint", url),
+            # The shortest that is taken: the end of a copy lasts 10 s longer.
+            *("--stray-life", "5s"),
+        ]
+
+    def command(self, name: str, *more: str) -> Command:
+        return Command([*self.flags(), *more], self.folder / name, bare_environ(self.access_key))
+
+    def run(self, *more: str) -> subprocess.CompletedProcess[str]:
+        """To its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "dynamirror", *self.flags(), *more],
+            env=bare_environ(self.access_key),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def rows(self, kind: str) -> list[dict[str, Any]]:
+        try:
+            return list(
+                self.source.query(
+                    TableName=state_table_name(LEASES),
+                    ConsistentRead=True,
+                    KeyConditionExpression="kind = :kind",
+                    ExpressionAttributeValues={":kind": {"S": kind}},
+                )["Items"]
+            )
+        except self.source.exceptions.ResourceNotFoundException:
+            return []
+
+    def copied(self) -> int:
+        return sum(int(row["written"]["N"]) for row in self.rows("at-rest-segment"))
+
+    def owners(self) -> set[str]:
+        return {row["worker"]["S"] for row in self.rows("at-rest-segment") if "worker" in row and row["after"]["S"]}
+
+
+@pytest.fixture
+def pair(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pair:
+    return Pair(dynamodb_local, access_key, tmp_path, ITEMS)
+
+
+@pytest.fixture
+def small(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pair:
+    return Pair(dynamodb_local, access_key, tmp_path, 300)
+
+
+@pytest.mark.timeout(240)
+def test_two_workers_one_of_which_is_killed_copy_a_table_without_a_stream(pair: Pair) -> None:
+    with pair.command("first", "--segments", "16") as first:
+        wait_until(lambda: pair.copied() > 0, 60, first)
+        first.kill()
+        copied = pair.copied()
+        assert copied < ITEMS
+        with pair.command("second") as second:
+            first.__enter__()
+            ends = [(command.process.wait(120), command) for command in (first, second)]
+    for code, command in ends:
+        assert code == 0, command.output
+        assert f"the copy is over: {ITEMS:,} items" in command.output
+        assert "more until nothing that was sent can land any more" in command.output
+    assert whole_table(pair.destination, "Copy") == whole_table(pair.source, "Orders")
+    assert "StreamSpecification" not in pair.source.describe_table(TableName="Orders")["Table"]
+    assert LEASES not in pair.source.list_tables()["TableNames"]
+    # Nobody is left, and each item was counted once.
+    assert len(pair.rows("at-rest-worker")) <= 1, "but for the one that was killed"
+    assert pair.copied() == ITEMS
+
+
+@pytest.mark.timeout(240)
+def test_a_copy_that_is_over_is_told_by_its_rerun_and_nothing_is_written(small: Pair) -> None:
+    small.destination.delete_table(TableName="Copy")
+    small.source.update_time_to_live(
+        TableName="Orders", TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+    )
+    done = small.run("--json", "--create-destination")
+    assert done.returncode == 0, done.stderr
+    lives = small.destination.describe_time_to_live(TableName="Copy")["TimeToLiveDescription"]
+    assert lives["TimeToLiveStatus"] in ("ENABLED", "ENABLING"), "finished before the command ends"
+    told = json.loads(done.stdout)
+    assert (told["over"], told["items"], told["read"], told["parked"]) == (True, 300, 300, 0)
+    assert not told["over_before"]
+    small.destination.put_item(TableName="Copy", Item={"pk": {"S": "item 7"}, "newer": {"BOOL": True}})
+    again = small.run("--json")
+    assert again.returncode == 0
+    assert (
+        f"the copy of this task is over since {told['over_since']}: 300 items; give another --task-name" in again.stderr
+    )
+    assert json.loads(again.stdout) == told | {"over_before": True}
+    item = small.destination.get_item(TableName="Copy", Key={"pk": {"S": "item 7"}})["Item"]
+    assert item["newer"] == {"BOOL": True}
+    # Another name is another copy, into a table with items: only where that is allowed.
+    other = small.run("--task-name", "other")
+    assert other.returncode == 4
+    assert "--allow-non-empty" in other.stderr
+
+
+def test_a_copy_that_is_stopped_says_how_it_goes_on(small: Pair) -> None:
+    with small.command("stopped") as command:
+        wait_until(lambda: small.copied() == 300, 60, command)
+        wait_until(lambda: "more until nothing" in command.output, 60, command)
+        code, took_s = command.terminate()
+    assert code == 1
+    assert took_s < 5
+    assert (
+        "stopped: all 300 items are written, but what was sent last may still land; the same command" in command.output
+    )
+    assert small.rows("at-rest-worker") == []
+
+
+def test_beside_a_task_that_is_followed_nothing_is_copied(small: Pair) -> None:
+    """And neither the following task's rows nor those of a copy are taken for the other's."""
+    follow = [*small.flags("replicate"), "--enable-stream"]
+    with Command(follow, small.folder / "follow", bare_environ(small.access_key)) as following:
+        wait_until(lambda: "event=lease_taken" in following.output, 60, following)
+        refused = small.run()
+        assert refused.returncode == 2
+        assert "this task is followed (worker " in refused.stderr
+        assert "replicate --copy" in refused.stderr
+        assert whole_table(small.destination, "Copy") == {}
+        assert following.terminate()[0] == 0
+    with small.command("after") as command:
+        wait_until(lambda: small.copied() == 300, 60, command)
+    assert small.rows("copy") == small.rows("segment") == []
