@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from dynamirror.model.task_name import lease_table_name, state_table_name
 from tests.support.command import Command, bare_environ, wait_until
 from tests.support.dynamodb_local import DynamoDBLocal
 from tests.support.items import random_item, whole_table
+from tests.support.terminal import OnTerminal, screen_of
 
 SOURCE, DESTINATION = "us-east-1", "eu-west-1"
 LEASES = lease_table_name(None, (SOURCE, "Orders"), (DESTINATION, "Copy"))
@@ -174,3 +176,43 @@ def test_beside_a_task_that_is_followed_nothing_is_copied(small: Pair) -> None:
     with small.command("after") as command:
         wait_until(lambda: small.copied() == 300, 60, command)
     assert small.rows("copy") == small.rows("segment") == []
+
+
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z (INFO|WARNING|ERROR) .* event=\w+.*")
+
+
+def test_on_a_terminal_the_copy_has_a_live_line_below_whole_log_lines(small: Pair) -> None:
+    # More than are copied between two looks, so that it is seen on the way.
+    with OnTerminal([*small.flags(), "--segments", "200"], bare_environ(small.access_key)) as command:
+        assert command.ended(120) == 0
+    assert "of 200 segments" in command.output
+    assert "all 300 items are written, waiting until nothing can land any more" in command.output
+    # What is left on the screen is the log, each line whole, and nothing of the live one.
+    shown = [line.rstrip() for line in screen_of(command.output) if line.strip()]
+    assert all(LOG_LINE.fullmatch(line) for line in shown), shown
+    events = [line.partition(" event=")[2].partition(" ")[0] for line in shown]
+    assert events[-3:] == ["copy_settling", "copy_phase", "copy_summary"]
+    assert "copy_progress" not in events
+
+
+@pytest.mark.timeout(120)
+def test_beside_changes_the_live_line_has_their_lag(small: Pair) -> None:
+    flags = [*small.flags("replicate"), "--copy", "--enable-stream"]
+    with OnTerminal(flags, bare_environ(small.access_key)) as command:
+        wait_until(lambda: "copy announced, it begins in some seconds  lag -" in command.output, 60)
+        wait_until(lambda: "all 300 items are written, changes wait a little longer  lag -" in command.output, 60)
+        assert command.terminate() == 0
+        assert command.ended(10) == 0
+    shown = [line.rstrip() for line in screen_of(command.output) if line.strip()]
+    assert all(LOG_LINE.fullmatch(line) for line in shown), shown
+    assert "event=stopped" in shown[-1]
+
+
+def test_a_terminal_that_is_to_be_plain_gets_plain_lines(small: Pair) -> None:
+    environ = bare_environ(small.access_key)
+    with OnTerminal([*small.flags(), "--log-format", "json"], environ) as command:
+        wait_until(lambda: "copy_settling" in command.output, 60)
+        assert command.terminate() == 1
+        assert command.ended(10) == 1
+    assert "\x1b[" not in command.output
+    assert "copy_progress" in command.output

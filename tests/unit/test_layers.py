@@ -40,7 +40,7 @@ OWNERS: dict[str, set[str]] = {
     "ministack": {"engines.demo"},
     "msgspec": set(MAY_IMPORT) - {"errors"},
     "prometheus_client": {"observe"},
-    "rich": {"cli", "engines.demo"},
+    "rich": {"cli", "engines.demo", "engines.live_line"},
     "uvloop": {"engines", "cli"},
 }
 

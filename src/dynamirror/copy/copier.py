@@ -12,6 +12,7 @@ from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import Retry
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Copy, Phase, Segment
+from dynamirror.model.copy_line import Standing
 from dynamirror.model.copy_progress import Progress, progress
 from dynamirror.model.duty import ClaimWatch
 
@@ -54,6 +55,13 @@ class Copier:
     def segments(self) -> list[Segment]:
         """The copy's segments, as they were last seen; none before."""
         return self._phases.segments
+
+    def standing(self) -> Standing | None:
+        """How far the copy is; None: there is none, or its row has not been read yet."""
+        copy = self._copy_seen
+        if copy is None:
+            return None
+        return Standing(copy.phase, self.progress(), self._tools.items, at_rest=self._tools.leases is None)
 
     def progress(self) -> Progress:
         """How far the copy was when its segments were last read; all 0 before."""

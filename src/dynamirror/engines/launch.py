@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from dynamirror.engines.live_progress import Line
 from dynamirror.model.copy_summary import Summary
 from dynamirror.model.task_name import LEASE_TABLE_PREFIX
 from dynamirror.observe.logs import set_up_logs
@@ -26,7 +27,7 @@ def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str)
     _set_up_logs(settings, host)
     from dynamirror.engines.worker import run_worker
 
-    return _run(run_worker(settings, environ))
+    return _run(run_worker(settings, environ, line=_line(settings, environ)))
 
 
 def launch_copy(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> Summary:
@@ -34,12 +35,21 @@ def launch_copy(settings: ReplicationSettings, environ: Mapping[str, str], host:
     _set_up_logs(settings, host)
     from dynamirror.engines.copy_run import run_copy
 
-    return _run(run_copy(settings, environ))
+    return _run(run_copy(settings, environ, _line(settings, environ)))
 
 
 def _set_up_logs(settings: ReplicationSettings, host: str) -> None:
     task = settings.task.lease_table.removeprefix(LEASE_TABLE_PREFIX) or settings.task.lease_table
     set_up_logs(settings.log, task, host, sys.stderr)
+
+
+def _line(settings: ReplicationSettings, environ: Mapping[str, str]) -> Line | None:
+    """Where the progress of a copy is told live."""
+    if not settings.copy.wanted or not sys.stderr.isatty():
+        return None
+    from dynamirror.engines.live_line import live_line
+
+    return live_line(settings.log, sys.stderr, environ)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

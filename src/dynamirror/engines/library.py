@@ -22,6 +22,7 @@ from dynamirror.engines.waiting import aloud
 from dynamirror.errors import DynamirrorError, Gap, NotFound, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
 from dynamirror.fleet.stop import within
+from dynamirror.model.copy_line import Standing
 from dynamirror.model.lease import LATEST
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock
@@ -111,6 +112,10 @@ class Replication:
     def copy_doubtful(self) -> bool:
         """A copy went on meanwhile, and its rows say that only a comparison can tell whether the tables are equal."""
         return self._copier is not None and self._copier.doubtful
+
+    def standing(self) -> Standing | None:
+        """How far the task's copy is; None: there is none, as far as is known."""
+        return self._copier.standing() if self._copier is not None else None
 
     async def wait(self) -> None:
         """Until stopped. Raises the DynamirrorError that ended the replication."""

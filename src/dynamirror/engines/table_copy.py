@@ -20,6 +20,7 @@ from dynamirror.engines.waiting import aloud
 from dynamirror.errors import NotFound, Side, Stop
 from dynamirror.fleet.stop import RETIRE_S, within
 from dynamirror.model.copy import Phase
+from dynamirror.model.copy_line import Standing
 from dynamirror.model.copy_summary import Summary, summed
 from dynamirror.model.task_name import state_table_name
 from dynamirror.observe.metrics import Metrics
@@ -56,6 +57,10 @@ class TableCopy:
     def stop(self) -> None:
         """Ask for an end now; `run` returns soon, with what there is. Idempotent."""
         self._stopping.set()
+
+    def standing(self) -> Standing | None:
+        """How far the copy is; None: it has not begun, as far as is known."""
+        return self._working.copier.standing() if self._working is not None else None
 
     async def run(self) -> Summary:
         """Until the copy is over, whoever has done it, or until stopped. Raises the DynamirrorError that ended it.

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Mapping
 
+from dynamirror.engines.assemble import SystemClock
 from dynamirror.engines.library import Replication
+from dynamirror.engines.live_progress import Line, told_on
 from dynamirror.engines.stop_signals import stop_by_signals
 from dynamirror.errors import ExitCode
 from dynamirror.settings.groups import ReplicationSettings
@@ -11,10 +13,13 @@ from dynamirror.settings.groups import ReplicationSettings
 log = logging.getLogger("dynamirror")
 
 
-async def run_worker(settings: ReplicationSettings, environ: Mapping[str, str], worker: str | None = None) -> int:
+async def run_worker(
+    settings: ReplicationSettings, environ: Mapping[str, str], worker: str | None = None, line: Line | None = None
+) -> int:
     """Replicate until SIGTERM or SIGINT, then stop in order within 5 s. Raises DynamirrorError.
 
-    A second signal does not wait: the process ends as after a crash, which loses nothing either.
+    A second signal does not wait: the process ends as after a crash, which loses nothing either. On `line` the progress
+    of a copy that was asked for is told.
     """
     replication = Replication(settings, environ, worker)
     stop_by_signals(replication.stop)
@@ -31,7 +36,9 @@ async def run_worker(settings: ReplicationSettings, environ: Mapping[str, str], 
             destination.table,
             extra={"event": "started", "facts": {"task": settings.task.lease_table, "worker": replication.worker}},
         )
-        await replication.wait()
+        place = line if settings.copy.wanted else None
+        async with told_on(place, replication.standing, replication.metrics, SystemClock()):
+            await replication.wait()
     log.info("stopped", extra={"event": "stopped", "facts": {"applied": replication.figures().changes_applied}})
     return int(_told_of_copy(replication))
 

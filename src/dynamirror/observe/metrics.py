@@ -85,6 +85,12 @@ class Metrics:
         assert value is not None
         return value
 
+    def total(self, name: str) -> float:
+        """The sum of a distribution's observations now."""
+        value = self.registry.get_sample_value(_METRIC_OF_NAME[name].exported + "_sum")
+        assert value is not None
+        return value
+
     def _register(self, metric: Metric) -> None:
         match metric.kind:
             case "counter":
