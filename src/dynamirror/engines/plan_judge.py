@@ -48,6 +48,8 @@ def judge_source(seen: TableSeen, sample: Sample | None, settings: ReplicationSe
     yield from _tried("stream", lambda: check_stream(seen.facts, settings))
     if seen.facts.stream_arn is None and settings.checks.enable_stream:
         yield Finding(READY, "stream", "it is off, and will be switched on", "")
+    if settings.destination.drop_aws_rep:
+        return
     if sample is None:
         yield Finding(WARN, "source", "whether its items have aws:rep:* attributes is not known", "allow dynamodb:Scan")
     elif sample.marks or seen.global_version == _OLD_VERSION:
@@ -56,7 +58,7 @@ def judge_source(seen: TableSeen, sample: Sample | None, settings: ReplicationSe
             WARN,
             "source",
             f"it is, or was, a global table of version {_OLD_VERSION}; attributes of it in its items: {marks}",
-            "items are copied as they are, these attributes with them: remove them at the source, or know of them",
+            "give --drop-aws-rep to leave these attributes out; without it items are copied as they are",
         )
 
 

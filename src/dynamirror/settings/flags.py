@@ -79,6 +79,13 @@ FLAGS: tuple[Flag, ...] = (
         derived="the standard AWS credential chain",
     ),
     Flag(
+        "drop_aws_rep",
+        DESTINATION,
+        "Leave out the attributes aws:rep:* that a global table of version 2017.11.29 has in its items; the same for "
+        "all workers of a task.",
+        kind="switch",
+    ),
+    Flag(
         "task_name",
         TASK,
         "Name of the task: the lease table is DynamoDBCrossRegionReplication + name, at most 255 characters. "

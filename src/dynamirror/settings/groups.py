@@ -31,6 +31,8 @@ class DestinationSettings:
     table: str
     endpoint: str | None = None
     profile: str | None = None
+    # Attributes aws:rep:* of the source's items are not written (--drop-aws-rep).
+    drop_aws_rep: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,7 @@ def _destination(given: _Given) -> DestinationSettings:
         table=given.text("destination_table"),
         endpoint=given.text_or_none("destination_endpoint"),
         profile=given.text_or_none("destination_profile"),
+        drop_aws_rep=given.on("drop_aws_rep"),
     )
 
 

@@ -155,7 +155,10 @@ def test_the_stream(world: PlanWorld) -> None:
 def test_marks_of_old_global_tables(world: PlanWorld) -> None:
     marks = {"aws:rep:updatetime": {"N": "1"}, "aws:rep:deleting": {"BOOL": False}}
     world.source.put("Orders", {"pk": {"S": "x"}, "sk": {"N": "1"}, **marks})
-    assert "aws:rep:deleting, aws:rep:updatetime" in found(run(world.plan()), WARN)["source"].what
+    warned = found(run(world.plan()), WARN)["source"]
+    assert "aws:rep:deleting, aws:rep:updatetime" in warned.what
+    assert "--drop-aws-rep" in warned.do
+    assert "source" not in found(run(world.plan(drop_aws_rep=True)), WARN)
 
 
 def test_a_replica_is_no_destination(world: PlanWorld) -> None:

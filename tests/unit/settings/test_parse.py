@@ -42,6 +42,7 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "destination_table": ("Copy", "destination.table", "Copy"),
     "destination_endpoint": ("http://d:1", "destination.endpoint", "http://d:1"),
     "destination_profile": ("archive", "destination.profile", "archive"),
+    "drop_aws_rep": ("true", "destination.drop_aws_rep", True),
     "task_name": ("mine", "task.lease_table", "DynamoDBCrossRegionReplicationmine"),
     "kcl_region": ("eu-central-1", "task.region", "eu-central-1"),
     "kcl_endpoint": ("http://l:1", "task.endpoint", "http://l:1"),
