@@ -94,9 +94,12 @@ async def compare_definitions(
     destination_table: str,
     clock: Clock,
 ) -> tuple[Difference, ...]:
-    """How the two tables differ, the worst first; changes nothing. Raises NotFound, other Stop, Retry."""
-    source = await TableDefinitions(source_control, clock).read(source_table)
-    return differences(source, await TableDefinitions(destination_control, clock).read(destination_table))
+    """How the two tables differ, the worst first; changes nothing. Raises NotFound, other Stop, Retry.
+
+    Needs the right to describe both; what else may not be asked is said, and not compared.
+    """
+    source = await TableDefinitions(source_control, clock).seen(source_table)
+    return differences(source, await TableDefinitions(destination_control, clock).seen(destination_table))
 
 
 class _Clone:

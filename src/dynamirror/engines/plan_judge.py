@@ -25,6 +25,11 @@ _OLD_VERSION = "2017.11.29"
 # The table itself and its stream are judged by what a start would do; tags and recovery were not asked for.
 _NOT_COMPARED = frozenset({"keys", "stream", "tags", "recovery", "recovery_days"})
 _SEVERITY = {Weight.BREAKS: STOP, Weight.RISKS: WARN, Weight.DIFFERS: READY}
+_ADVICE = {
+    Weight.BREAKS: "make the destination's index anew with the source's types, or remove it",
+    Weight.RISKS: "change it at the destination, unless it is meant",
+    Weight.DIFFERS: "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +92,7 @@ def judge_destination(
     for difference in differences(source.definition, seen.definition):
         if difference.setting not in _NOT_COMPARED:
             severity = _SEVERITY[difference.severity]
-            do = "" if severity is READY else "change it at the destination, unless it is meant"
-            yield Finding(severity, difference.setting, difference.line, do)
+            yield Finding(severity, difference.setting, difference.line, _ADVICE[difference.severity])
 
 
 def judge_missing_destination(name: str, source: TableSeen | None, will_be_made: bool) -> Finding:

@@ -8,12 +8,14 @@ import pytest
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
-from dynamirror.engines.plan import Plan, PlanOptions
+from dynamirror.engines.plan import Plan, PlanOptions, SchemaDiff
 from dynamirror.engines.plan_judge import judge_settings
 from dynamirror.engines.plan_permissions import Answer
-from dynamirror.errors import Refused
+from dynamirror.errors import AccessDenied, Refused, Side
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.finding import Finding, Severity
+from dynamirror.model.table_differences import Difference
+from dynamirror.model.table_differences import Severity as Weight
 from dynamirror.model.task_name import lease_table_name
 from dynamirror.settings.groups import HoldSettings
 from dynamirror.testing.virtual_time import run_virtual
@@ -130,6 +132,41 @@ def test_keys_that_differ_and_indexes_that_clash(world: PlanWorld) -> None:
     assert "by-at: only at the destination" in found(plan, WARN)["indexes"].what
     assert plan.estimate is not None
     assert plan.estimate.copy.write_units_most == 4000
+
+
+def indexed(kind: str) -> dict[str, Any]:
+    """More of a table with an index by `at`, of this type."""
+    index = {"IndexName": "by-at", "KeySchema": [{"AttributeName": "at", "KeyType": "HASH"}]}
+    types = [{"AttributeName": name, "AttributeType": one} for name, one in (("pk", "S"), ("sk", "N"), ("at", kind))]
+    return {"GlobalSecondaryIndexes": [index], "AttributeDefinitions": types}
+
+
+def test_an_index_of_another_type_than_the_sources_stops(world: PlanWorld) -> None:
+    world.source.more["Orders"] |= indexed("S")
+    world.destination.more["Copy"] |= indexed("S")
+    assert run(world.plan()).ready
+    world.destination.more["Copy"] |= indexed("N")
+    stop = found(run(world.plan()), STOP)["indexes"]
+    assert "attribute at: as a key of type S at the source, N at the destination" in stop.what
+    assert stop.do
+
+
+def test_definitions_are_compared_only_when_asked_for(world: PlanWorld) -> None:
+    differs = Difference(Weight.DIFFERS, "tags", "tag team: only at the source")
+
+    async def compare() -> Sequence[Difference]:
+        return [differs]
+
+    async def denied() -> Sequence[Difference]:
+        raise AccessDenied(Side.SOURCE, "words")
+
+    assert run(world.plan()).schema is None
+    plan = run(world.plan(PlanOptions(compare=compare)))
+    assert plan.ready
+    assert plan.schema == SchemaDiff("", (differs,))
+    assert run(world.plan(PlanOptions(compare=denied))).schema == SchemaDiff("the tables cannot be compared: words")
+    missing = run(world.plan(PlanOptions(compare=compare), destination_table="Nothing"))
+    assert missing.schema == SchemaDiff("there is no table Nothing to compare the source with")
 
 
 def test_time_to_live_of_the_destination_alone(world: PlanWorld) -> None:

@@ -246,7 +246,7 @@ def test_equal_tables_do_not_differ() -> None:
         ({"tags": {"team": "a", "x": "y"}}, "differs: tag x: only at the destination"),
         (
             {"unoffered": frozenset({"tags"}), "tags": {}},
-            "differs: tags: not offered by the service of the destination",
+            "differs: tags: not known of the destination (not offered by its service, or not allowed)",
         ),
         ({"beyond": ("replicas in x",)}, "differs: the destination has replicas in x"),
     ],
@@ -263,6 +263,18 @@ def test_less_write_capacity_is_a_risk_and_more_is_not() -> None:
     assert lines(PROVISIONED, replace(PROVISIONED, capacity=None))[0].endswith("20 write, destination none")
     index = replace(PROVISIONED, global_indexes=(replace(G, capacity=Throughput(1, 1)), H))
     assert differences(index, PROVISIONED)[0].severity is Severity.RISKS
+
+
+def test_an_attribute_that_is_a_key_of_another_type_breaks() -> None:
+    types = "as a key of type N at the source, S at the destination"
+    breaks = f"breaks: attribute b: {types}, where an item that has it is refused"
+    there = replace(RICH, types={**TYPES, "b": "S"})
+    assert lines(RICH, there)[0] == breaks
+    assert (
+        lines(replace(RICH, global_indexes=(G,)), replace(there, global_indexes=(replace(G, name="i"),)))[0] == breaks
+    )
+    # What is a key here only may have any type in an item.
+    assert differences(replace(PLAIN, types={"pk": "S"}), RICH)[0].severity is Severity.RISKS
 
 
 def test_a_multi_region_key_is_the_same_key() -> None:
