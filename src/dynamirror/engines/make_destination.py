@@ -70,6 +70,7 @@ def _what(
     connections: Connections, settings: ReplicationSettings, clock: Clock
 ) -> tuple[ControlPlane, ControlPlane, str, str, CloneOptions, Clock]:
     destination = settings.destination
-    options = CloneOptions(destination.region, settings.clone.indexes_after_copy)
+    clone = settings.clone
+    options = CloneOptions(destination.region, clone.indexes_after_copy, clone.overrides, clone.origin)
     here, there = connections.source_control, connections.destination_control
     return here, there, settings.source.table, destination.table, options, clock

@@ -21,7 +21,7 @@ from dynamirror.engines.plan_judge import (
     judge_rights,
     judge_settings,
 )
-from dynamirror.engines.plan_look import Look, Pair, copy_of, load_of
+from dynamirror.engines.plan_look import Look, Pair, copy_of, load_of, written_of
 from dynamirror.engines.plan_permissions import Right
 from dynamirror.engines.plan_rights import Found, all_rights
 from dynamirror.engines.preflight import LEASE_SCHEMA
@@ -213,10 +213,10 @@ class _Look:
 
     def _estimate(self, source: TableSeen, destination: TableSeen | None, listing: Listing | None) -> Estimate:
         own = self._options.prices
-        like = (destination or source).definition
+        written = written_of(self._settings, source, destination)
         tariffs = (
             tariff(self._settings.source.region, source.definition.table_class, own),
-            tariff(self._settings.destination.region, like.table_class, own),
+            tariff(self._settings.destination.region, written.table_class, own),
             tariff(self._settings.task.region, "", own),
         )
         load = load_of(self._settings, source, destination)

@@ -11,8 +11,10 @@ from dynamirror.model.estimate import DAY_S, CopyEstimate
 from dynamirror.model.finding import Finding, Severity
 from dynamirror.model.key import KeySchema
 from dynamirror.model.shard_graph import Listing
+from dynamirror.model.table_definition import TableDefinition
 from dynamirror.model.table_differences import Severity as Weight
 from dynamirror.model.table_differences import differences
+from dynamirror.model.table_overrides import Wishes, check_makeable, wanted
 from dynamirror.ports import TableFacts
 from dynamirror.settings.bounds import refuse_unsound
 from dynamirror.settings.groups import ReplicationSettings
@@ -95,12 +97,25 @@ def judge_destination(
             yield Finding(severity, difference.setting, difference.line, _ADVICE[difference.severity])
 
 
-def judge_missing_destination(name: str, source: TableSeen | None, will_be_made: bool) -> Finding:
+def judge_missing_destination(
+    name: str, source: TableSeen | None, settings: ReplicationSettings, will_be_made: bool
+) -> Iterator[Finding]:
     """There is no destination."""
-    if will_be_made:
-        return Finding(READY, "destination", f"the table {name} is missing, and will be made as the source is defined")
-    key = f" with the key {source.facts.schema}" if source is not None else ""
-    return Finding(STOP, "destination", f"the table {name} does not exist", f"create it{key}, or mend the name")
+    if not will_be_made:
+        key = f" with the key {source.facts.schema}" if source is not None else ""
+        yield Finding(STOP, "destination", f"the table {name} does not exist", f"create it{key}, or mend the name")
+        return
+    yield Finding(READY, "destination", f"the table {name} is missing, and will be made as the source is defined")
+    if source is not None:
+        yield from _tried("destination", lambda: definition_to_make(source.definition, settings))
+
+
+def definition_to_make(source: TableDefinition, settings: ReplicationSettings) -> TableDefinition:
+    """How a missing destination will be made. Raises Refused when it cannot."""
+    wishes = Wishes(settings.destination.region, settings.clone.overrides, settings.clone.origin)
+    made = wanted(source, wishes)
+    check_makeable(source, made, wishes)
+    return made
 
 
 def judge_stream(listing: Listing | DynamirrorError) -> Iterator[Finding]:
@@ -225,7 +240,7 @@ def _is_replica(source: TableSeen, destination: TableSeen) -> bool:
     return same and destination.region in source.replicas
 
 
-def _tried(about: str, check: Callable[[], None]) -> Iterator[Finding]:
+def _tried(about: str, check: Callable[[], object]) -> Iterator[Finding]:
     try:
         check()
     except DynamirrorError as error:

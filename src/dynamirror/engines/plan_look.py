@@ -4,6 +4,7 @@ The looks do not wait for each other. None of them changes anything, and none ra
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dynamirror.engines.plan_facts import (
@@ -19,6 +20,7 @@ from dynamirror.engines.plan_facts import (
 )
 from dynamirror.engines.plan_judge import (
     Readers,
+    definition_to_make,
     judge_destination,
     judge_missing_destination,
     judge_readers,
@@ -28,11 +30,12 @@ from dynamirror.engines.plan_judge import (
 )
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.stream_check import check_readable
-from dynamirror.errors import DynamirrorError, NotFound, Retry, Side, Stop
+from dynamirror.errors import DynamirrorError, NotFound, Refused, Retry, Side, Stop
 from dynamirror.model.estimate import CopyEstimate, Load, estimate_copy, write_rate
 from dynamirror.model.finding import Finding
 from dynamirror.model.prices import Overrides, tariff
 from dynamirror.model.shard_graph import Listing
+from dynamirror.model.table_definition import TableDefinition
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
 
@@ -102,7 +105,7 @@ class Look:
             return list(judge_destination(there, pair.here, sample, self._settings))
         if isinstance(there, NotFound):
             name = self._settings.destination.table
-            return [judge_missing_destination(name, pair.here, self._will_be_made)]
+            return list(judge_missing_destination(name, pair.here, self._settings, self._will_be_made))
         return [refusal("destination", there)]
 
     async def of_stream(self, here: TableSeen | None) -> tuple[Listing | None, list[Finding]]:
@@ -129,9 +132,18 @@ class Look:
         return readers, list(judge_readers(readers, here, self._settings.task.lease_table))
 
 
+def written_of(settings: ReplicationSettings, source: TableSeen, destination: TableSeen | None) -> TableDefinition:
+    """How the table that is written is defined, or will be; as the source is where that is not known."""
+    if destination is not None:
+        return destination.definition
+    with suppress(Refused):
+        return definition_to_make(source.definition, settings)
+    return source.definition
+
+
 def load_of(settings: ReplicationSettings, source: TableSeen, destination: TableSeen | None) -> Load:
-    """What there is to copy; a destination that will be made is as the source is."""
-    like = (destination or source).definition
+    """What there is to copy."""
+    like = written_of(settings, source, destination)
     crosses = settings.source.region != settings.destination.region
     return Load(source.items, source.size_bytes, len(like.global_indexes), len(like.local_indexes), crosses)
 
@@ -144,11 +156,12 @@ def copy_of(
     prices: Overrides | None = None,
 ) -> CopyEstimate:
     """Time and cost of a copy. `units_s`: write units a second that the destination takes, where somebody knows."""
+    written = written_of(settings, source, destination)
     tariffs = (
         tariff(settings.source.region, source.definition.table_class, prices or {}),
-        tariff(settings.destination.region, (destination or source).definition.table_class, prices or {}),
+        tariff(settings.destination.region, written.table_class, prices or {}),
     )
-    rate = write_rate(destination.definition if destination is not None else None, units_s)
+    rate = write_rate(written if destination is not None or settings.clone.wanted else None, units_s)
     return estimate_copy(load_of(settings, source, destination), rate, *tariffs)
 
 

@@ -200,6 +200,15 @@ FLAGS: tuple[Flag, ...] = (
         kind="switch",
     ),
     Flag(
+        "destination_settings",
+        COPY,
+        "With --create-destination: how the table is to differ from the source (billing, capacity, encryption, tags, "
+        "indexes and more), as TOML or JSON; docs/reference/destination-settings.md has all of it.",
+        kind="path",
+        metavar="FILE",
+        derived="as the source is",
+    ),
+    Flag(
         "indexes_after_copy",
         COPY,
         "With --create-destination: make global indexes when the copy is over, so that it is written faster.",

@@ -3,6 +3,7 @@
 Names, defaults, limits and help of the flags stand in `settings/flags`; this is what they become.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,6 +159,10 @@ class CloneSettings:
 
     wanted: bool = False
     indexes_after_copy: bool = False
+    # How it differs from its source (model/table_overrides).
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    # The flag and the file that they were read from; empty: there was none.
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

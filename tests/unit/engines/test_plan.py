@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -149,6 +150,21 @@ def test_an_index_of_another_type_than_the_sources_stops(world: PlanWorld) -> No
     stop = found(run(world.plan()), STOP)["indexes"]
     assert "attribute at: as a key of type S at the source, N at the destination" in stop.what
     assert stop.do
+
+
+def test_settings_of_a_destination_that_cannot_be_made(world: PlanWorld, tmp_path: Path) -> None:
+    path = tmp_path / "table.toml"
+
+    def planned(text: str) -> Plan:
+        path.write_text(text)
+        more = {"destination_table": "Nothing", "create_destination": True, "destination_settings": path}
+        return run(world.plan(PlanOptions(create_destination=True), **more))
+
+    assert "no index nowhere" in found(planned("[indexes]\nnowhere = false"), STOP)["destination"].what
+    slow = planned('billing = "provisioned"\nread_capacity = 1\nwrite_capacity = 1')
+    assert slow.ready
+    assert slow.estimate is not None
+    assert slow.estimate.copy.rate.units_s == 1
 
 
 def test_definitions_are_compared_only_when_asked_for(world: PlanWorld) -> None:
