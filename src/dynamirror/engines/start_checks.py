@@ -6,7 +6,7 @@ what it warns of is one line each. What could not be looked at is no reason for 
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
 from dynamirror.engines.plan_facts import Mappings, found, sample_items
@@ -54,13 +54,15 @@ class StartChecks:
                 if not await self._begins(leases):
                     return
                 await self._ask(leases)
+                if self._stops() and await self._begun_meanwhile():
+                    return
         except TimeoutError:
             log.info(
                 "not everything that plan looks at was answered within %g s; the start goes on",
                 CHECKS_S,
                 extra={"event": "plan_unfinished", "facts": {}},
             )
-        self._judge([finding for name in _LOOKS for finding in self._found.get(name, ())])
+        self._judge()
 
     async def _begins(self, leases: TableFacts | None) -> bool:
         """A lease table that somebody is creating is looked after by whoever does."""
@@ -70,6 +72,11 @@ class StartChecks:
             return False
         rows = await sample_items(self._look.state, self._settings.task.lease_table, 1)
         return rows is not None and rows.looked_at == 0
+
+    async def _begun_meanwhile(self) -> bool:
+        """Another worker has made the leases since: what it copies is no reason to refuse this one's start."""
+        leases = await found(self._reach.state_control, self._settings.task.lease_table)
+        return isinstance(leases, TableFacts) and not await self._begins(leases)
 
     async def _ask(self, leases: TableFacts | None) -> None:
         pair = await self._look.pair()
@@ -117,12 +124,16 @@ class StartChecks:
         findings = judge_copy(copy_of(self._settings, pair.here, pair.there), counted=True)
         return [one for one in findings if one.severity is Severity.STOP or self._settings.copy.wanted]
 
-    def _judge(self, findings: Sequence[Finding]) -> None:
-        proved = [finding for finding in findings if finding.known]
-        stops = [finding for finding in proved if finding.severity is Severity.STOP]
-        if stops:
+    def _findings(self) -> list[Finding]:
+        return [finding for name in _LOOKS for finding in self._found.get(name, ())]
+
+    def _stops(self) -> list[Finding]:
+        return [one for one in self._findings() if one.severity is Severity.STOP and one.known]
+
+    def _judge(self) -> None:
+        if stops := self._stops():
             raise _refusal(stops)
-        for finding in findings:
+        for finding in self._findings():
             if finding.severity is not Severity.READY:
                 level = logging.WARNING if finding.known else self._quietly
                 facts = {"about": finding.about}

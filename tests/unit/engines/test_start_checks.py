@@ -152,6 +152,18 @@ def test_a_warning_is_one_line_and_only_of_a_task_that_begins(
     assert not world.source.asked + world.destination.asked + world.streams.asked
 
 
+def test_items_that_another_worker_of_the_task_has_copied_meanwhile_refuse_nothing(world: PlanWorld) -> None:
+    """Both start at once: 1 this one finds no leases; 2 the other makes them, and copies; 3 this one finds items."""
+
+    async def meanwhile(_: str) -> Sequence[str]:
+        world.leases()
+        world.state.put(LEASES, {"leaseKey": {"S": "shard"}})
+        return ()
+
+    items(world)
+    start(world, meanwhile, copy=True)
+
+
 def test_nothing_is_said_where_all_is_well(world: PlanWorld, caplog: pytest.LogCaptureFixture) -> None:
     start(world, copy=True)
     assert not said(caplog)
