@@ -44,7 +44,7 @@ EXIT_CODES = {
         MEND,
     ),
     ExitCode.DESTINATION: (
-        "the destination table: missing, access denied, other key schema",
+        "the destination table: missing, access denied, other key schema, not ready as `plan` says",
         MEND,
     ),
     ExitCode.STATE: (

@@ -194,3 +194,13 @@ def test_the_command_says_whether_all_is_ready(stage: Stage, tmp_path: Path, for
     code, output = planned("--copy")
     assert code == 1
     assert "--allow-non-empty" in output
+
+
+def test_the_command_shows_how_the_tables_are_defined_differently(stage: Stage, tmp_path: Path) -> None:
+    before = stage.contents()
+    with Command(
+        ["plan", *stage.flags(), "--diff-schema"], tmp_path / "out", bare_environ(stage.access_key)
+    ) as command:
+        assert command.process.wait(60) == 0
+    assert stage.contents() == before
+    assert "differs stream stream: source NEW_AND_OLD_IMAGES, destination off" in " ".join(command.output.split())

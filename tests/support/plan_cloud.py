@@ -130,28 +130,30 @@ class PlanWorld:
 
     async def plan(self, options: PlanOptions | None = None, **more: Any) -> Plan:
         """A plan; what it asked for has written nothing."""
-        found = await plan(self._reach(), self.settings(**more), self.clock, options)
+        found = await plan(self.reach(), self.settings(**more), self.clock, options)
         assert self.written() == []
         return found
 
     async def plan_of_a_heedless_service(self) -> Plan:
         """A plan, where a delete of what is not there is carried out."""
-        return await plan(self._reach(), self.settings(), self.clock)
+        return await plan(self.reach(), self.settings(), self.clock)
 
     def written(self) -> list[str]:
         """The tables that something was written to, or deleted from."""
         clouds = (self.source, self.streams, self.destination, self.state)
         return [table for cloud in clouds for table in cloud.written]
 
-    def _reach(self) -> Sides:
+    def reach(self) -> Sides:
+        """The three sides."""
+
         def control(cloud: PlanCloud) -> ControlPlane:
             return ControlPlane(cast(Service, cloud), self.clock, lambda: 0.5)
 
         controls = [control(cloud) for cloud in (self.source, self.destination, self.state)]
         return Sides(self.source, self.streams, self.destination, self.state, *controls)
 
-    def settings(self, **more: Any) -> ReplicationSettings:
+    def settings(self, *, java_form: bool = False, **more: Any) -> ReplicationSettings:
         """Of this pair."""
         pair = {"source_region": "us-east-1", "source_table": "Orders"}
         pair |= {"destination_region": "eu-west-1", "destination_table": "Copy"}
-        return settings_from({**pair, **more}, java_form=False, now_ms=0)
+        return settings_from({**pair, **more}, java_form=java_form, now_ms=0)

@@ -16,6 +16,7 @@ from dynamirror.model.as_read import AsRead
 from dynamirror.model.diff import Item
 from dynamirror.model.item_key import ItemKey
 from dynamirror.model.key import Key, KeyCodec
+from dynamirror.model.replica_marks import without_marks
 from dynamirror.ports import ItemsRead
 
 # BatchGetItem: keys in one call (API reference).
@@ -36,15 +37,20 @@ _answer = msgspec.json.Decoder(_Answer).decode
 _item = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 
 
+def _item_without_marks(raw: bytes) -> dict[str, dict[str, Any]]:
+    return _item(without_marks(Raw(raw)))
+
+
 class Items:
     """One table as `ports.ItemTable`; of the source only `read` is used."""
 
-    def __init__(self, caller: Caller, table: str, codec: KeyCodec, side: Side) -> None:
-        """`side`: whose table it is, for messages."""
+    def __init__(self, caller: Caller, table: str, codec: KeyCodec, side: Side, *, drop_marks: bool = False) -> None:
+        """`side`: whose table it is, for messages. `drop_marks`: see model/replica_marks."""
         self._caller = caller
         self._table = table
         self._key_of = codec.of
         self._side = side
+        self._decode = _item_without_marks if drop_marks else _item
         self._what = f"BatchGetItem on {table} at {caller.url}"
 
     async def read(self, keys: Sequence[ItemKey]) -> ItemsRead:
@@ -56,7 +62,9 @@ class Items:
         body = encode({"RequestItems": {self._table: wanted}})
         answer = self._read(_answer, await self._caller.call("BatchGetItem", body))
         items: dict[Key, Item] = {
-            self._read(self._key_of, raw): self._read(_item, raw) for raws in answer.found.values() for raw in raws
+            self._read(self._key_of, raw): self._read(self._decode, raw)
+            for raws in answer.found.values()
+            for raw in raws
         }
         unprocessed = {self._read(self._key_of, raw) for left in answer.unprocessed.values() for raw in left.keys}
         strangers = (items.keys() | unprocessed) - asked

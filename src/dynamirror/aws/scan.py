@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from dynamirror.aws.wire import Caller, encode, read
 from dynamirror.errors import Side
+from dynamirror.model.replica_marks import MARK, without_marks
 from dynamirror.ports import ScanPage
 
 
@@ -20,13 +21,21 @@ class _Answer(msgspec.Struct):
 _answer = msgspec.json.Decoder(_Answer).decode
 
 
+def _answer_without_marks(answer: bytes) -> _Answer:
+    found = _answer(answer)
+    if MARK in answer:
+        found.items = [without_marks(item) for item in found.items]
+    return found
+
+
 class TableScan:
     """One table as `ports.ItemSource`."""
 
-    def __init__(self, caller: Caller, table: str, side: Side = Side.SOURCE) -> None:
-        """`side`: whose table it is, for messages."""
+    def __init__(self, caller: Caller, table: str, side: Side = Side.SOURCE, *, drop_marks: bool = False) -> None:
+        """`side`: whose table it is, for messages. `drop_marks`: see model/replica_marks."""
         self._caller = caller
         self._side = side
+        self._decode = _answer_without_marks if drop_marks else _answer
         self._head = b'{"TableName":' + encode(table) + b',"ConsistentRead":true,'
         self._what = f"Scan of {table} at {caller.url}"
 
@@ -36,5 +45,5 @@ class TableScan:
         if after:
             body = body[:-1] + b',"ExclusiveStartKey":' + after + b"}"
         answer = await self._caller.call("Scan", body)
-        page = read(_answer, answer, self._side, self._what)
+        page = read(self._decode, answer, self._side, self._what)
         return ScanPage(page.items, bytes(page.last_key), len(answer))

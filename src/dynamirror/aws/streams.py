@@ -13,6 +13,7 @@ from dynamirror.aws.wire import Caller, encode, read
 from dynamirror.errors import AccessDenied, NotFound, Retry, Side, Stop, Throttled
 from dynamirror.model.change import Page, decode_page
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON
+from dynamirror.model.replica_marks import MARK, without_marks
 from dynamirror.model.shard_graph import Listing, Shard
 
 # GetRecords, Limit.
@@ -64,13 +65,16 @@ class DynamoDBStream:
         stream_arn: str,
         served_s: Callable[[], float] = lambda: 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        drop_marks: bool = False,
     ) -> None:
-        """`served_s`: the service's clock as of its last answer; 0: not known."""
+        """`served_s`: the service's clock as of its last answer; 0: not known. `drop_marks`: model/replica_marks."""
         self._caller = caller
         self._arn = stream_arn
         self._what_records = f"GetRecords at {caller.url}"
         self._served_s = served_s
         self._sleep = sleep
+        self._decode_page = _page_without_marks if drop_marks else decode_page
         # DynamoDB Local 2.5.4 ignores the filter and others may refuse it; found out at the first use.
         self._filter_works = True
 
@@ -100,7 +104,7 @@ class DynamoDBStream:
         assert 0 < records_max <= RECORDS_MAX, f"a page of {records_max} records"
         body = b'{"ShardIterator":' + encode(iterator) + b',"Limit":' + str(records_max).encode() + b"}"
         answer = await self._caller.call("GetRecords", body)
-        page = read(decode_page, answer, Side.SOURCE, self._what_records)
+        page = read(self._decode_page, answer, Side.SOURCE, self._what_records)
         page.size_bytes = len(answer)
         page.served_s = self._served_s()
         return page
@@ -153,6 +157,14 @@ class DynamoDBStream:
                 await self._sleep(LISTING_RETRY_S)
             else:
                 return read(_description, answer, Side.SOURCE, what).stream
+
+
+def _page_without_marks(answer: bytes) -> Page:
+    page = decode_page(answer)
+    if MARK in answer:
+        for record in page.records:
+            record.change.new_image = without_marks(record.change.new_image)
+    return page
 
 
 def _shard(shard: _Shard) -> Shard:

@@ -81,19 +81,26 @@ class TableDefinitions:
 
         Rights: DescribeTable, ListTagsOfResource, DescribeContinuousBackups, DescribeTimeToLive.
         """
+        return await self._read(name, NotOffered)
+
+    async def seen(self, name: str) -> TableDefinition:
+        """As `read`, for looking only: beside DescribeTable, what may not be asked counts as not offered."""
+        return await self._read(name, (NotOffered, AccessDenied))
+
+    async def _read(self, name: str, unknown: type[Stop] | tuple[type[Stop], ...]) -> TableDefinition:
         found = (await self._describe(name)).definition()
         unoffered: set[str] = set()
         try:
             found = replace(found, tags=await self._tags(found.arn))
-        except NotOffered:
+        except unknown:
             unoffered.add("tags")
         try:
             found = replace(found, recovery_days=await self._recovery(name))
-        except NotOffered:
+        except unknown:
             unoffered.add("recovery_days")
         try:
             found = replace(found, ttl=await self._ttl(name))
-        except NotOffered:
+        except unknown:
             unoffered.add("ttl")
         return replace(found, unoffered=frozenset(unoffered))
 

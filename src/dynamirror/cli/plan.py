@@ -15,7 +15,9 @@ HELP = """Look at everything that `replicate` would need, on one page. Reads onl
 
 Takes the flags of replicate: what stands in its command line is what is judged. Says what is not ready and what to do
 about it, how long a copy takes (with --copy) and what it costs, who else reads the stream, which rights are missing.
-Exit code 0: ready; 1: not ready.
+--diff-schema also shows how the two tables are defined: breaks (nothing, or not every item, can be replicated), risks
+(writes may be refused or throttled, or items vanish), differs (another table for its readers, its owner, or its bill).
+Exit code 0: ready; 1: not ready. What breaks is among what is not ready; other differences change no exit code.
 """
 
 EPILOG = """\b
@@ -23,10 +25,18 @@ Examples:
   dynamirror plan --source-region us-east-1 --source-table Orders \\
       --destination-region eu-west-1 --destination-table Orders --copy
   dynamirror plan ... --json | jq .findings
+  dynamirror plan ... --diff-schema
 """
 
 
-def _run(as_json: bool, write_rate: float | None, changes_a_day: float | None, price: Any, **parameters: Any) -> int:
+def _run(
+    as_json: bool,
+    diff_schema: bool,
+    write_rate: float | None,
+    changes_a_day: float | None,
+    price: Any,
+    **parameters: Any,
+) -> int:
     values = {**values_of_variables(os.environ), **given_values(parameters)}
     settings = settings_from(values, java_form=False, now_ms=int(time.time() * 1000))
     from dynamirror.cli import plan_page
@@ -34,7 +44,7 @@ def _run(as_json: bool, write_rate: float | None, changes_a_day: float | None, p
     from dynamirror.engines.plan_run import run_plan
 
     options = PlanOptions(dict(map(_price, price)), write_rate, changes_a_day, settings.clone.wanted)
-    plan = run_plan(settings, os.environ, options)
+    plan = run_plan(settings, os.environ, options, diff_schema=diff_schema)
     if as_json:
         click.echo(plan_page.as_json(plan))
     else:
@@ -61,6 +71,11 @@ command = GroupedHelp(
     params=[
         *replication_options(),
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document instead of a page."),
+        click.Option(
+            ["--diff-schema"],
+            is_flag=True,
+            help="Show how the two tables are defined differently, setting by setting; changes no exit code.",
+        ),
         click.Option(
             ["--write-rate"],
             type=click.FloatRange(min=0, min_open=True),

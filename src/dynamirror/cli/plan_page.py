@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dynamirror.cli.plan_schema import schema_document, schema_rows
 from dynamirror.engines.plan import Estimate, Plan
 from dynamirror.engines.plan_facts import TableSeen
 from dynamirror.engines.plan_judge import tasks_of
@@ -48,6 +49,7 @@ def document(plan: Plan) -> Json:
             | ({"why": right.why} if right.why else {})
             for right in plan.rights
         ],
+        "schema": schema_document(plan.schema),
         "estimate": _estimate(plan.estimate) if plan.estimate is not None else None,
         "findings": [
             {"severity": one.severity.value, "about": one.about, "what": one.what, "do": one.do}
@@ -78,6 +80,12 @@ def as_text(plan: Plan, width: int = WIDTH, *, color: bool = False) -> str:
         facts.add_row(what, escape(text))
     console.print(facts)
     console.print()
+    if shown["schema"] is not None:
+        schema = Table.grid(padding=(0, 2))
+        for row in schema_rows(shown["schema"]):
+            schema.add_row(*map(escape, row))
+        console.print(schema)
+        console.print()
     findings = Table.grid(padding=(0, 2))
     for one in shown["findings"]:
         do = f"\n-> {one['do']}" if one["do"] else ""

@@ -99,11 +99,7 @@ def assemble_worker(
     clock, draw = SystemClock(), jitter()
     codec = KeyCodec(facts.source.schema)
     table = BatchWriter(connections.destination, settings.destination.table, codec)
-
-    def served_s() -> float:
-        return connections.streams.served_s
-
-    stream = DynamoDBStream(connections.streams, facts.stream_arn, served_s)
+    stream, served_s = _stream(connections, facts, settings)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     state = facts.state
     beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
@@ -134,6 +130,18 @@ def assemble_worker(
     return Worker(me, coordinator, applier, reconciler, copier)
 
 
+def _stream(
+    connections: Connections, facts: Facts, settings: ReplicationSettings
+) -> tuple[DynamoDBStream, Callable[[], float]]:
+    """The stream, and the service's clock as it last said."""
+
+    def served_s() -> float:
+        return connections.streams.served_s
+
+    drop = settings.destination.drop_aws_rep
+    return DynamoDBStream(connections.streams, facts.stream_arn, served_s, drop_marks=drop), served_s
+
+
 def _reconciler(
     connections: Connections,
     settings: ReplicationSettings,
@@ -142,6 +150,7 @@ def _reconciler(
     metrics: MetricSink,
     claims: Claims | None,
 ) -> Reconciler:
-    here = Items(connections.source, settings.source.table, codec, Side.SOURCE)
+    drop = settings.destination.drop_aws_rep
+    here = Items(connections.source, settings.source.table, codec, Side.SOURCE, drop_marks=drop)
     there = Items(connections.destination, settings.destination.table, codec, Side.DESTINATION)
     return Reconciler(ReconcileTools(here, there, codec, clock, jitter(), metrics, settings.write, claims))

@@ -66,7 +66,7 @@ def assemble_at_rest(
         store=copy_rows_at_rest(connections, facts, settings),
         state=facts.state,
         leases=None,
-        source=TableScan(connections.source, settings.source.table),
+        source=TableScan(connections.source, settings.source.table, drop_marks=settings.destination.drop_aws_rep),
         destination=BatchWriter(connections.destination, settings.destination.table, codec),
         codec=codec,
         clock=clock,

@@ -57,7 +57,7 @@ def assemble_copier(
         copy_rows(connections, facts, settings),
         facts.state,
         shared.leases,
-        TableScan(connections.source, settings.source.table),
+        TableScan(connections.source, settings.source.table, drop_marks=settings.destination.drop_aws_rep),
         BatchWriter(connections.destination, settings.destination.table, codec),
         codec,
         shared.clock,

@@ -36,10 +36,8 @@ class CloneOptions:
     indexes_after_copy: bool = False
     # See model/table_overrides.Wishes.
     overrides: Mapping[str, object] = field(default_factory=dict)
-    # A stream with both images, whatever the source's is.
-    enable_stream: bool = False
-    # Warm throughput beyond a new table's is charged for, so it is taken over only when asked.
-    warm_throughput: bool = False
+    # Where they were read, for messages.
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +92,12 @@ async def compare_definitions(
     destination_table: str,
     clock: Clock,
 ) -> tuple[Difference, ...]:
-    """How the two tables differ, the worst first; changes nothing. Raises NotFound, other Stop, Retry."""
-    source = await TableDefinitions(source_control, clock).read(source_table)
-    return differences(source, await TableDefinitions(destination_control, clock).read(destination_table))
+    """How the two tables differ, the worst first; changes nothing. Raises NotFound, other Stop, Retry.
+
+    Needs the right to describe both; what else may not be asked is said, and not compared.
+    """
+    source = await TableDefinitions(source_control, clock).seen(source_table)
+    return differences(source, await TableDefinitions(destination_control, clock).seen(destination_table))
 
 
 class _Clone:
@@ -115,9 +116,7 @@ class _Clone:
         self._there = TableDefinitions(destination, clock)
         self._source, self._name = tables
         self._options = options
-        self._wishes = Wishes(
-            options.destination_region, options.overrides, options.enable_stream, options.warm_throughput
-        )
+        self._wishes = Wishes(options.destination_region, options.overrides, options.origin)
 
     async def ensure(self) -> Ensured:
         found = await self._found()

@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import Self
 
 from dynamirror.aws.connect import connect
+from dynamirror.aws.lambda_mappings import mappings_of
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.begin_copy import begun
 from dynamirror.engines.make_destination import finish_when_copied, make_destination
 from dynamirror.engines.preflight import check
+from dynamirror.engines.start_checks import StartChecks
 from dynamirror.engines.waiting import aloud
 from dynamirror.errors import DynamirrorError, Gap, NotFound, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
@@ -141,8 +143,9 @@ class Replication:
             async with AsyncExitStack() as stack:
                 opening = connect(self._settings, self._environ, clock, jitter())
                 connections = await aloud("credentials", stack.enter_async_context(opening))
-                await make_destination(connections, self._settings, clock)
-                facts = await check(connections, self._settings, clock)
+                checks = StartChecks(connections, self._settings, clock, mappings_of(self._settings.source))
+                await make_destination(connections, self._settings, clock, checks.refuse_unready)
+                facts = await check(connections, self._settings, clock, checks.refuse_unready)
                 settings = await begun(connections, facts, self._settings, clock)
                 worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
                 self._copier = worker.copier

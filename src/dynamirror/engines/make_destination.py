@@ -7,12 +7,13 @@ from dynamirror.aws.control_plane import ControlPlane
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
-from dynamirror.engines.table_checks import check_stream
-from dynamirror.errors import Retry, Stop
+from dynamirror.engines.preflight import LEASE_SCHEMA, Ready
+from dynamirror.engines.table_checks import check_own, check_stream
+from dynamirror.errors import NotFound, Retry, Stop
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Phase
-from dynamirror.ports import Clock
+from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.groups import ReplicationSettings
 
 LOOK_EVERY_S = 5.0
@@ -21,15 +22,23 @@ RETRY = Backoff(first_s=1.0, most_s=60.0)
 log = logging.getLogger("dynamirror.clone")
 
 
-async def make_destination(connections: Connections, settings: ReplicationSettings, clock: Clock) -> None:
+async def make_destination(
+    connections: Connections, settings: ReplicationSettings, clock: Clock, ready: Ready | None = None
+) -> None:
     """The destination, made like the source if there is none, and if that was asked for. Idempotent.
 
-    Raises Refused, Stop, or a Retry that did not pass; nothing is made for a source whose stream would stop the start.
+    Raises Refused, Stop, or a Retry that did not pass; nothing is made for a source whose stream would stop the start,
+    nor before `ready` has found nothing either.
     """
     if not settings.clone.wanted:
         return
     if not settings.copy.at_rest:
         check_stream(await connections.source_control.describe_table(settings.source.table), settings)
+    if ready is not None and await _found(connections.destination_control, settings.destination.table) is None:
+        leases = await _found(connections.state_control, settings.task.lease_table)
+        if leases is not None:
+            check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
+        await ready(leases)
     await ensure_destination(*_what(connections, settings, clock))
 
 
@@ -87,10 +96,18 @@ async def finish_at_rest(connections: Connections, settings: ReplicationSettings
         ) from error
 
 
+async def _found(control: ControlPlane, name: str) -> TableFacts | None:
+    try:
+        return await control.describe_table(name)
+    except NotFound:
+        return None
+
+
 def _what(
     connections: Connections, settings: ReplicationSettings, clock: Clock
 ) -> tuple[ControlPlane, ControlPlane, str, str, CloneOptions, Clock]:
     destination = settings.destination
-    options = CloneOptions(destination.region, settings.clone.indexes_after_copy)
+    clone = settings.clone
+    options = CloneOptions(destination.region, clone.indexes_after_copy, clone.overrides, clone.origin)
     here, there = connections.source_control, connections.destination_control
     return here, there, settings.source.table, destination.table, options, clock

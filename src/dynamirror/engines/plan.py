@@ -5,63 +5,41 @@ that a service could take for writes cannot write (engines/plan_permissions).
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dynamirror.aws.state_rows import Incarnation
-from dynamirror.engines.plan_facts import (
-    Asked,
-    Mappings,
-    Sample,
-    TableSeen,
-    find_mappings,
-    find_tasks,
-    found,
-    list_shards,
-    read_copy,
-    read_pair,
-    read_table,
-    sample_items,
-)
+from dynamirror.engines.plan_facts import Mappings, TableSeen, found, read_copy, read_pair
 from dynamirror.engines.plan_judge import (
     READY,
     WARN,
     Readers,
     judge_copy,
-    judge_destination,
-    judge_missing_destination,
     judge_own,
     judge_pair,
-    judge_readers,
     judge_rights,
     judge_settings,
-    judge_source,
-    judge_stream,
-    refusal,
 )
+from dynamirror.engines.plan_look import Look, Pair, copy_of, load_of, written_of
 from dynamirror.engines.plan_permissions import Right
 from dynamirror.engines.plan_rights import Found, all_rights
 from dynamirror.engines.preflight import LEASE_SCHEMA
-from dynamirror.engines.reach import Control, Reach
+from dynamirror.engines.reach import Reach
 from dynamirror.engines.state_setup import STATE_SCHEMA
-from dynamirror.engines.stream_check import check_readable
-from dynamirror.engines.waiting import reach_aloud
+from dynamirror.engines.waiting import Question, answered, reach_aloud
 from dynamirror.errors import DynamirrorError, ExitCode, NotFound, Retry, Side, Stop
-from dynamirror.model.estimate import (
-    CopyEstimate,
-    FollowEstimate,
-    Load,
-    Pace,
-    estimate_copy,
-    estimate_follow,
-    storage_month,
-    write_rate,
-)
+from dynamirror.model.estimate import CopyEstimate, FollowEstimate, Load, Pace, estimate_follow, storage_month
 from dynamirror.model.finding import Finding, is_ready, ordered
 from dynamirror.model.prices import Overrides, Tariff, tariff
 from dynamirror.model.shard_graph import Listing
+from dynamirror.model.table_differences import Difference
 from dynamirror.model.task_name import lease_table_name, state_table_name
 from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.groups import ReplicationSettings
+
+# How the definitions of the two tables differ, the worst first; raises Stop, Retry.
+Compare = Callable[[], Coroutine[Any, Any, Sequence[Difference]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +56,8 @@ class PlanOptions:
     create_destination: bool = False
     # Who asks Lambda; None: not known.
     mappings: Mappings | None = None
+    # --diff-schema; None: not asked for.
+    compare: Compare | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +70,14 @@ class Estimate:
     storage_month_usd: float
     # Of the source, the destination, and the leases.
     tariffs: tuple[Tariff, Tariff, Tariff]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDiff:
+    """How the two tables are defined differently, the worst first; or `why` that is not known."""
+
+    why: str
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +94,8 @@ class Plan:
     rights: tuple[Right, ...]
     estimate: Estimate | None
     findings: tuple[Finding, ...]
+    # None: not asked for. What of it makes the plan not ready is a finding too.
+    schema: SchemaDiff | None = None
 
     @property
     def ready(self) -> bool:
@@ -132,79 +122,43 @@ class _Look:
         self._reach = reach
         self._settings = settings
         self._options = options
-        self._clock = clock
-        self._source = Asked(reach.source, Side.SOURCE, clock)
-        self._streams = Asked(reach.streams, Side.SOURCE, clock)
-        self._destination = Asked(reach.destination, Side.DESTINATION, clock)
-        self._state = Asked(reach.state, Side.STATE, clock)
-        self._findings: list[Finding] = []
+        self._look = Look(reach, settings, clock, options.mappings, will_be_made=options.create_destination)
 
     async def plan(self) -> Plan:
-        near, far = self._settings.source, self._settings.destination
-        source, destination = await asyncio.gather(
-            _seen(self._source, self._reach.source_control, near.table, near.region),
-            _seen(self._destination, self._reach.destination_control, far.table, far.region),
+        pair, own = await asyncio.gather(self._look.pair(), self._own())
+        here, there = pair.here, pair.there
+        copied, findings_of_task = await self._task(pair, *own[:2])
+        of_source, of_destination, (listing, of_stream), (readers, of_readers), reverse, schema = await asyncio.gather(
+            self._look.of_source(pair),
+            self._look.of_destination(pair, copied=copied),
+            self._look.of_stream(here),
+            self._look.of_readers(here),
+            self._reverse(),
+            self._schema(pair),
         )
-        here = source if isinstance(source, TableSeen) else None
-        there = destination if isinstance(destination, TableSeen) else None
-        self._findings += judge_settings(self._settings)
-        lease_table, state_table = await self._own()
-        copied = await self._task(here, there, lease_table, state_table)
-        await self._judge_tables(source, destination, copied=copied)
-        listing = await self._stream(here)
-        readers = await self._readers(here)
-        rights = await all_rights(self._reach, self._settings, (here, there), listing, (lease_table, state_table))
-        self._findings += judge_rights(rights)
-        await self._look_for_reverse()
+        rights = await all_rights(self._reach, self._settings, (here, there), listing, own[:2])
         estimate = self._estimate(here, there, listing) if here is not None else None
-        joins = None if isinstance(lease_table, DynamirrorError) else lease_table is not None
-        findings = ordered(self._findings)
-        return Plan(self._settings, here, there, listing, readers, joins, rights, estimate, findings)
+        findings = ordered(
+            [
+                *judge_settings(self._settings),
+                *own[2],
+                *findings_of_task,
+                *of_source,
+                *of_destination,
+                *of_stream,
+                *of_readers,
+                *judge_rights(rights),
+                *reverse,
+                *(judge_copy(estimate.copy, counted=estimate.load.items > 0) if estimate is not None else ()),
+            ]
+        )
+        joins = None if isinstance(own[0], DynamirrorError) else own[0] is not None
+        return Plan(self._settings, here, there, listing, readers, joins, rights, estimate, findings, schema)
 
-    async def _judge_tables(
-        self, source: TableSeen | DynamirrorError, destination: TableSeen | DynamirrorError, *, copied: bool
-    ) -> None:
-        here = source if isinstance(source, TableSeen) else None
-        if isinstance(source, TableSeen):
-            sample = await sample_items(self._source, source.name)
-            self._findings += judge_source(source, sample, self._settings)
-        else:
-            self._findings.append(refusal("source", source))
-        if isinstance(destination, TableSeen):
-            # What a copy of this task has written is no reason to refuse it.
-            sample = Sample(0) if copied else await sample_items(self._destination, destination.name, 1)
-            self._findings += judge_destination(destination, here, sample, self._settings)
-        elif isinstance(destination, NotFound):
-            name = self._settings.destination.table
-            self._findings.append(judge_missing_destination(name, here, self._options.create_destination))
-        else:
-            self._findings.append(refusal("destination", destination))
-
-    async def _stream(self, source: TableSeen | None) -> Listing | None:
-        if source is None:
-            return None
-        if source.facts.stream_arn is None:
-            # With the rights that reading it will need.
-            try:
-                await check_readable(self._reach.streams, source.facts, self._clock)
-            except (Stop, Retry) as error:
-                self._findings.append(refusal("stream", error))
-            return None
-        listing = await list_shards(self._streams, source.facts.stream_arn)
-        self._findings += judge_stream(listing)
-        return listing if isinstance(listing, Listing) else None
-
-    async def _readers(self, source: TableSeen | None) -> Readers:
-        if source is None or source.facts.stream_arn is None:
-            return Readers()
-        arn = source.facts.stream_arn
-        mappings = await find_mappings(self._streams, self._options.mappings, arn)
-        readers = Readers(mappings, await find_tasks(self._state), source.replicas)
-        self._findings += judge_readers(readers, source, self._settings.task.lease_table)
-        return readers
-
-    async def _own(self) -> tuple[Found, Found]:
+    async def _own(self) -> tuple[Found, Found, list[Finding]]:
+        """Lease table, state table, and what they are found to be."""
         name = self._settings.task.lease_table
+        findings: list[Finding] = []
         tables = []
         for what, table, schema in (
             ("lease table", name, LEASE_SCHEMA),
@@ -212,63 +166,63 @@ class _Look:
         ):
             seen = await found(self._reach.state_control, table)
             dispensable = self._settings.java_form and schema == STATE_SCHEMA
-            self._findings += judge_own(f"{what} {table}", seen, schema, dispensable=dispensable)
+            findings += judge_own(f"{what} {table}", seen, schema, dispensable=dispensable)
             tables.append(seen)
-        return tables[0], tables[1]
+        return tables[0], tables[1], findings
 
-    async def _task(
-        self, source: TableSeen | None, destination: TableSeen | None, lease_table: Found, state_table: Found
-    ) -> bool:
+    async def _task(self, pair: Pair, lease_table: Found, state_table: Found) -> tuple[bool, list[Finding]]:
         """What the task's own rows say, where there are any; whether its copy was begun before."""
+        findings: list[Finding] = []
+        source, destination = pair.here, pair.there
         if not isinstance(state_table, TableFacts) or source is None:
-            return False
+            return False, findings
         name = state_table_name(self._settings.task.lease_table)
         if destination is not None:
-            pair = source.facts.arn, destination.facts.arn
-            remembered = await read_pair(self._state, name)
-            self._findings += judge_pair(self._settings.task.lease_table, remembered, pair)
+            arns = source.facts.arn, destination.facts.arn
+            remembered = await read_pair(self._look.state, name)
+            findings += judge_pair(self._settings.task.lease_table, remembered, arns)
         if not isinstance(lease_table, TableFacts) or source.facts.stream_arn is None:
-            return False
-        copy = await read_copy(self._state, name, Incarnation(lease_table.table_id, source.facts.stream_arn))
+            return False, findings
+        copy = await read_copy(self._look.state, name, Incarnation(lease_table.table_id, source.facts.stream_arn))
         if copy is not None:
             what = f"the task's copy was begun before, and is {copy.phase.value}"
-            self._findings.append(Finding(READY, "copy", what))
-        return copy is not None
+            findings.append(Finding(READY, "copy", what))
+        return copy is not None, findings
 
-    async def _look_for_reverse(self) -> None:
+    async def _reverse(self) -> list[Finding]:
         """A start watches it; here it is only said that there is something to watch."""
         near, far = self._settings.source, self._settings.destination
         name = lease_table_name(None, (far.region, far.table), (near.region, near.table))
         reverse = await found(self._reach.destination_control, name)
-        if isinstance(reverse, TableFacts) and reverse.schema == LEASE_SCHEMA:
-            what = f"there is a task the other way (lease table {name}): if both run, each change goes round for ever"
-            self._findings.append(Finding(WARN, "loop", what, "see that it is stopped; a start watches it for 21 s"))
+        if not isinstance(reverse, TableFacts) or reverse.schema != LEASE_SCHEMA:
+            return []
+        what = f"there is a task the other way (lease table {name}): if both run, each change goes round for ever"
+        return [Finding(WARN, "loop", what, "see that it is stopped; a start watches it for 21 s")]
+
+    async def _schema(self, pair: Pair) -> SchemaDiff | None:
+        """How the definitions differ, where that was asked for."""
+        if self._options.compare is None:
+            return None
+        if isinstance(pair.destination, NotFound):
+            return SchemaDiff(f"there is no table {self._settings.destination.table} to compare the source with")
+        question = Question(Side.DESTINATION, self._reach.destination.url, "how the two tables are defined")
+        try:
+            return SchemaDiff("", tuple(await answered(question, self._options.compare())))
+        except (Stop, Retry) as error:
+            return SchemaDiff(f"the tables cannot be compared: {error}")
 
     def _estimate(self, source: TableSeen, destination: TableSeen | None, listing: Listing | None) -> Estimate:
-        regions = self._settings.source.region, self._settings.destination.region
-        # One that will be made is as the source is.
-        like = (destination or source).definition
-        load = Load(
-            source.items, source.size_bytes, len(like.global_indexes), len(like.local_indexes), len(set(regions)) > 1
-        )
         own = self._options.prices
+        written = written_of(self._settings, source, destination)
         tariffs = (
-            tariff(regions[0], source.definition.table_class, own),
-            tariff(regions[1], like.table_class, own),
+            tariff(self._settings.source.region, source.definition.table_class, own),
+            tariff(self._settings.destination.region, written.table_class, own),
             tariff(self._settings.task.region, "", own),
         )
-        rate = write_rate(destination.definition if destination is not None else None, self._options.write_rate)
-        copy = estimate_copy(load, rate, tariffs[0], tariffs[1])
+        load = load_of(self._settings, source, destination)
+        copy = copy_of(self._settings, source, destination, self._options.write_rate, own)
         lease = self._settings.lease
         pace = Pace(self._settings.read.idle_poll_max_s, lease.heartbeat_s, lease.watch_s, lease.renew_s)
         shards = max(1, sum(shard.open for shard in listing.shards)) if listing is not None else 1
         follow = estimate_follow(load, shards, pace, tariffs, self._options.changes_a_day)
-        self._findings += judge_copy(copy, counted=source.items > 0)
         return Estimate(load, copy, follow, storage_month(load, tariffs[1]), tariffs)
-
-
-async def _seen(asked: Asked, control: Control, name: str, region: str) -> TableSeen | DynamirrorError:
-    try:
-        return await read_table(asked, control, name, region)
-    except (Stop, Retry) as error:
-        return error

@@ -22,13 +22,12 @@ from dynamirror.engines.reach import Control, Endpoint
 from dynamirror.engines.waiting import Question, answered
 from dynamirror.errors import AccessDenied, DynamirrorError, NotFound, Retry, Side, Stop
 from dynamirror.model.copy import Copy
+from dynamirror.model.replica_marks import MARK_PREFIX
 from dynamirror.model.shard_graph import Listing
 from dynamirror.model.table_definition import TableDefinition
 from dynamirror.model.task_name import LEASE_TABLE_PREFIX, state_table_name
 from dynamirror.ports import Clock, TableFacts
 
-# Marks of the first version of global tables, in every item.
-OLD_REPLICA_PREFIX = "aws:rep:"
 # Items that are looked at for marks; up to 1 MB is read for them.
 SAMPLE_ITEMS = 10
 # Names of tables that are gone through (100 a page), and tasks whose pair is looked at.
@@ -172,7 +171,7 @@ async def sample_items(asked: Asked, table: str, items_max: int = SAMPLE_ITEMS) 
     request = {"TableName": table, "Limit": items_max}
     with suppress(Stop, Retry):
         items = (await asked.call("Scan", request, table, _Items)).items
-        marks = {name for item in items for name in item if name.startswith(OLD_REPLICA_PREFIX)}
+        marks = {name for item in items for name in item if name.startswith(MARK_PREFIX)}
         return Sample(len(items), tuple(sorted(marks)))
     return None
 

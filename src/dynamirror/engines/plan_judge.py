@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from dynamirror.engines.plan_facts import Sample, TableSeen, TaskSeen
 from dynamirror.engines.plan_permissions import Answer, Right
 from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
-from dynamirror.errors import AccessDenied, DynamirrorError, Side
+from dynamirror.errors import AccessDenied, DynamirrorError, Retry, Side, Stop
 from dynamirror.model.estimate import DAY_S, CopyEstimate
 from dynamirror.model.finding import Finding, Severity
 from dynamirror.model.key import KeySchema
 from dynamirror.model.shard_graph import Listing
+from dynamirror.model.table_definition import TableDefinition
 from dynamirror.model.table_differences import Severity as Weight
 from dynamirror.model.table_differences import differences
+from dynamirror.model.table_overrides import Wishes, check_makeable, wanted
 from dynamirror.ports import TableFacts
 from dynamirror.settings.bounds import refuse_unsound
 from dynamirror.settings.groups import ReplicationSettings
@@ -25,6 +27,11 @@ _OLD_VERSION = "2017.11.29"
 # The table itself and its stream are judged by what a start would do; tags and recovery were not asked for.
 _NOT_COMPARED = frozenset({"keys", "stream", "tags", "recovery", "recovery_days"})
 _SEVERITY = {Weight.BREAKS: STOP, Weight.RISKS: WARN, Weight.DIFFERS: READY}
+_ADVICE = {
+    Weight.BREAKS: "make the destination's index anew with the source's types, or remove it",
+    Weight.RISKS: "change it at the destination, unless it is meant",
+    Weight.DIFFERS: "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,8 @@ class Readers:
 def refusal(about: str, error: DynamirrorError) -> Finding:
     """What would stop a start, in the words in which it would."""
     what, _, do = str(error).partition("; ")
-    return Finding(STOP, about, what, do or "mend it, then plan again")
+    side = error.side if isinstance(error, Stop | Retry) else None
+    return Finding(STOP, about, what, do or "mend it, then plan again", side, known=not isinstance(error, Retry))
 
 
 def judge_source(seen: TableSeen, sample: Sample | None, settings: ReplicationSettings) -> Iterator[Finding]:
@@ -48,15 +56,18 @@ def judge_source(seen: TableSeen, sample: Sample | None, settings: ReplicationSe
     yield from _tried("stream", lambda: check_stream(seen.facts, settings))
     if seen.facts.stream_arn is None and settings.checks.enable_stream:
         yield Finding(READY, "stream", "it is off, and will be switched on", "")
+    if settings.destination.drop_aws_rep:
+        return
     if sample is None:
-        yield Finding(WARN, "source", "whether its items have aws:rep:* attributes is not known", "allow dynamodb:Scan")
+        what = "whether its items have aws:rep:* attributes is not known"
+        yield Finding(WARN, "source", what, "allow dynamodb:Scan", known=False)
     elif sample.marks or seen.global_version == _OLD_VERSION:
         marks = ", ".join(sample.marks) or "none in the items that were looked at"
         yield Finding(
             WARN,
             "source",
             f"it is, or was, a global table of version {_OLD_VERSION}; attributes of it in its items: {marks}",
-            "items are copied as they are, these attributes with them: remove them at the source, or know of them",
+            "give --drop-aws-rep to leave these attributes out; without it items are copied as they are",
         )
 
 
@@ -79,22 +90,37 @@ def judge_destination(
             "destination",
             f"{seen.name} in {seen.region} is a replica of the source: it has every change already",
             "name another destination table",
+            Side.DESTINATION,
         )
     if same_table(source.facts, seen.facts):
         return
     for difference in differences(source.definition, seen.definition):
         if difference.setting not in _NOT_COMPARED:
             severity = _SEVERITY[difference.severity]
-            do = "" if severity is READY else "change it at the destination, unless it is meant"
-            yield Finding(severity, difference.setting, difference.line, do)
+            do = _ADVICE[difference.severity]
+            yield Finding(severity, difference.setting, difference.line, do, Side.DESTINATION)
 
 
-def judge_missing_destination(name: str, source: TableSeen | None, will_be_made: bool) -> Finding:
+def judge_missing_destination(
+    name: str, source: TableSeen | None, settings: ReplicationSettings, will_be_made: bool
+) -> Iterator[Finding]:
     """There is no destination."""
-    if will_be_made:
-        return Finding(READY, "destination", f"the table {name} is missing, and will be made as the source is defined")
-    key = f" with the key {source.facts.schema}" if source is not None else ""
-    return Finding(STOP, "destination", f"the table {name} does not exist", f"create it{key}, or mend the name")
+    if not will_be_made:
+        key = f" with the key {source.facts.schema}" if source is not None else ""
+        do = f"create it{key}, or mend the name"
+        yield Finding(STOP, "destination", f"the table {name} does not exist", do, Side.DESTINATION)
+        return
+    yield Finding(READY, "destination", f"the table {name} is missing, and will be made as the source is defined")
+    if source is not None:
+        yield from _tried("destination", lambda: definition_to_make(source.definition, settings))
+
+
+def definition_to_make(source: TableDefinition, settings: ReplicationSettings) -> TableDefinition:
+    """How a missing destination will be made. Raises Refused when it cannot."""
+    wishes = Wishes(settings.destination.region, settings.clone.overrides, settings.clone.origin)
+    made = wanted(source, wishes)
+    check_makeable(source, made, wishes)
+    return made
 
 
 def judge_stream(listing: Listing | DynamirrorError) -> Iterator[Finding]:
@@ -102,7 +128,9 @@ def judge_stream(listing: Listing | DynamirrorError) -> Iterator[Finding]:
     if isinstance(listing, DynamirrorError):
         yield refusal("stream", listing)
     elif not listing.enabled:
-        yield Finding(STOP, "stream", "it is being switched off", "wait until it is off, then switch it on again")
+        yield Finding(
+            STOP, "stream", "it is being switched off", "wait until it is off, then switch it on again", Side.SOURCE
+        )
 
 
 def judge_readers(readers: Readers, source: TableSeen, own: str) -> Iterator[Finding]:
@@ -144,7 +172,7 @@ def _unknown_readers(readers: Readers, own: str) -> Iterator[Finding]:
             what for what, known in (("Lambda", readers.mappings), ("other tasks", readers.tasks)) if known is None
         ]
         do = "look at the stream's triggers in the console" if readers.mappings is None else "allow dynamodb:ListTables"
-        yield Finding(WARN, "readers", f"whether {' or '.join(unknown)} read the stream is not known", do)
+        yield Finding(WARN, "readers", f"whether {' or '.join(unknown)} read the stream is not known", do, known=False)
 
 
 def tasks_of(readers: Readers, source_arn: str) -> tuple[TaskSeen, ...]:
@@ -181,11 +209,11 @@ def judge_rights(rights: tuple[Right, ...]) -> Iterator[Finding]:
     for right in rights:
         if right.answer is Answer.DENIED:
             what = f"{right.side.value}: {right.action} on {right.on} is denied ({right.why})"
-            yield Finding(STOP, "permissions", what, f"allow dynamodb:{right.action} on it")
+            yield Finding(STOP, "permissions", what, f"allow dynamodb:{right.action} on it", right.side)
     unproved = sorted({right.action for right in rights if right.answer is Answer.NOT_CHECKED})
     if unproved:
         do = "look at the policies: the first request without its right stops replication with a line that names it"
-        yield Finding(WARN, "permissions", f"not checked: {', '.join(unproved)}", do)
+        yield Finding(WARN, "permissions", f"not checked: {', '.join(unproved)}", do, known=False)
 
 
 def judge_copy(copy: CopyEstimate, counted: bool) -> Iterator[Finding]:
@@ -194,7 +222,7 @@ def judge_copy(copy: CopyEstimate, counted: bool) -> Iterator[Finding]:
         do = "believe no estimate of a table that is younger than six hours"
         yield Finding(WARN, "size", "the source has no items as of its last count, which is up to six hours old", do)
     if copy.seconds is None:
-        yield Finding(STOP, "capacity", "the destination takes no writes", "give it write capacity")
+        yield Finding(STOP, "capacity", "the destination takes no writes", "give it write capacity", Side.DESTINATION)
     elif copy.seconds > DAY_S:
         days = copy.seconds / DAY_S
         what = f"at {copy.rate.units_s:,.0f} write units a second ({copy.rate.why}) a copy takes {days:.1f} days"
@@ -205,9 +233,10 @@ def judge_copy(copy: CopyEstimate, counted: bool) -> Iterator[Finding]:
 
 def _emptiness(sample: Sample | None, settings: ReplicationSettings) -> Iterator[Finding]:
     if sample is None:
-        yield Finding(WARN, "destination", "whether it has items is not known", "allow dynamodb:Scan")
+        yield Finding(WARN, "destination", "whether it has items is not known", "allow dynamodb:Scan", known=False)
     elif sample.looked_at and settings.copy.wanted and not settings.copy.allow_non_empty:
-        yield Finding(STOP, "destination", "it has items", "empty it, or give --allow-non-empty if that is meant")
+        do = "empty it, or give --allow-non-empty if that is meant"
+        yield Finding(STOP, "destination", "it has items", do, Side.DESTINATION)
     elif sample.looked_at:
         yield Finding(WARN, "destination", "it has items: those that the source has too are written over, others stay")
 
@@ -219,7 +248,7 @@ def _is_replica(source: TableSeen, destination: TableSeen) -> bool:
     return same and destination.region in source.replicas
 
 
-def _tried(about: str, check: Callable[[], None]) -> Iterator[Finding]:
+def _tried(about: str, check: Callable[[], object]) -> Iterator[Finding]:
     try:
         check()
     except DynamirrorError as error:

@@ -1,5 +1,6 @@
 """The rights that a start and its task would need, table by table."""
 
+import asyncio
 from typing import TypeAlias
 
 from dynamirror.engines.plan_facts import TableSeen
@@ -35,19 +36,34 @@ async def all_rights(
     source, destination = pair
     # A Scan is what a copy needs: of the source, and for the question whether the destination is empty.
     reads = ("Scan", "BatchGetItem") if settings.copy.wanted else ("BatchGetItem",)
-    rights: list[Right] = []
-    if source is not None:
-        place = Place(reach.source, Side.SOURCE, source.name, source.facts.schema)
-        rights += await reading_rights(place, *reads)
-        if listing is not None and source.facts.stream_arn is not None:
-            rights += await stream_rights(reach.streams, source.facts.stream_arn, listing)
-    if destination is not None:
-        place = Place(reach.destination, Side.DESTINATION, destination.name, destination.facts.schema)
-        rights += await reading_rights(place, *reads)
-        rights.append(await batch_right(place))
-        shown = await deleting_right(place)
-        rights += [shown, *await writing_rights(place, shown, "PutItem")]
-    return (*rights, *await _own_rights(reach, settings.task.lease_table, own))
+    sides = await asyncio.gather(
+        _source_rights(reach, source, reads),
+        _listed_rights(reach, source, listing),
+        _destination_rights(reach, destination, reads),
+        _own_rights(reach, settings.task.lease_table, own),
+    )
+    return tuple(right for rights in sides for right in rights)
+
+
+async def _source_rights(reach: Reach, seen: TableSeen | None, reads: tuple[str, ...]) -> tuple[Right, ...]:
+    if seen is None:
+        return ()
+    return await reading_rights(Place(reach.source, Side.SOURCE, seen.name, seen.facts.schema), *reads)
+
+
+async def _listed_rights(reach: Reach, seen: TableSeen | None, listing: Listing | None) -> tuple[Right, ...]:
+    if seen is None or listing is None or seen.facts.stream_arn is None:
+        return ()
+    return await stream_rights(reach.streams, seen.facts.stream_arn, listing)
+
+
+async def _destination_rights(reach: Reach, seen: TableSeen | None, reads: tuple[str, ...]) -> tuple[Right, ...]:
+    if seen is None:
+        return ()
+    place = Place(reach.destination, Side.DESTINATION, seen.name, seen.facts.schema)
+    rights = [*await reading_rights(place, *reads), await batch_right(place)]
+    shown = await deleting_right(place)
+    return (*rights, shown, *await writing_rights(place, shown, "PutItem"))
 
 
 async def _own_rights(reach: Reach, name: str, own: tuple[Found, Found]) -> tuple[Right, ...]:

@@ -8,6 +8,7 @@ keeps it from its stream is said while it runs.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dynamirror.aws.state_rows import Incarnation
@@ -27,6 +28,9 @@ from dynamirror.settings.groups import ReplicationSettings
 
 log = logging.getLogger("dynamirror")
 
+# Asks, with the lease table as it was found, and raises what refuses the start (engines/start_checks).
+Ready = Callable[[TableFacts | None], Awaitable[None]]
+
 LEASE_SCHEMA = KeySchema(KeyAttribute("leaseKey", "S"))
 
 
@@ -41,10 +45,10 @@ class Facts:
     state: StateStore | None
 
 
-async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Facts:
+async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready: Ready | None = None) -> Facts:
     """Check, then make what is missing. Raises Refused, Stop (NotFound, AccessDenied) or a Retry that did not pass.
 
-    Idempotent, also when several workers start at the same time.
+    Idempotent, also when several workers start at the same time. `ready` asks what else a plan does.
     """
     refuse_unsound(settings)
     reach = reach_aloud(reach)
@@ -59,6 +63,8 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock) -> Fa
         await check_readable(reach.streams, source, clock)
     if not settings.checks.allow_loop and destination.stream_arn is not None:
         await _refuse_loop(reach, settings, destination, leases, clock)
+    if ready is not None:
+        await ready(leases)
     # Up to here no table has been changed or made.
     if source.stream_arn is None:
         source = await _switch_stream_on(reach, settings)

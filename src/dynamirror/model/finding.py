@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from dynamirror.errors import Side
+
 
 class Severity(Enum):
     """What a finding means for a start; the value is the word that is shown. The worst stands first."""
@@ -29,6 +31,10 @@ class Finding:
     what: str
     # What to do; empty: nothing.
     do: str = ""
+    # Whose it is, for the exit code of a start that is refused for it; None: the arguments'.
+    side: Side | None = None
+    # False: it could not be looked at, or be proved; to a start that is no reason for anything.
+    known: bool = True
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:

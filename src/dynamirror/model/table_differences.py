@@ -18,7 +18,7 @@ from dynamirror.model.table_definition import (
 class Severity(Enum):
     """What a difference may do; the value is the word used in messages."""
 
-    # Nothing can be replicated.
+    # Nothing can be replicated, or not every item.
     BREAKS = "breaks"
     # Writes may be refused or throttled at the destination, or items may vanish there.
     RISKS = "risks"
@@ -40,6 +40,7 @@ def differences(source: TableDefinition, destination: TableDefinition) -> tuple[
     """All of them, the worst first. What a side's service does not offer is said, and not compared."""
     found = [
         *_keys(source, destination),
+        *_types(source, destination),
         *_indexes(source, destination),
         *_throughput(source, destination),
         *_ttl(source, destination),
@@ -69,6 +70,17 @@ def _keys(source: TableDefinition, destination: TableDefinition) -> Iterator[Dif
     here, there = _typed(source, source.keys), _typed(destination, destination.keys)
     if here != there:
         yield Difference(Severity.BREAKS, "keys", _of_both("primary key", here, there))
+
+
+def _types(source: TableDefinition, destination: TableDefinition) -> Iterator[Difference]:
+    """A key attribute of both has the type of its table in every item: here one that is refused there."""
+    ours, theirs = ({name for name, _ in one.keys} for one in (source, destination))
+    for name in sorted((source.types.keys() & destination.types.keys()) - (ours & theirs)):
+        here, there = source.types[name], destination.types[name]
+        if here != there:
+            types = f"as a key of type {here} at the source, {there} at the destination"
+            line = f"attribute {name}: {types}, where an item that has it is refused"
+            yield Difference(Severity.BREAKS, "indexes", line)
 
 
 def _typed(definition: TableDefinition, keys: Keys) -> str:
@@ -192,4 +204,7 @@ def _unoffered(source: TableDefinition, destination: TableDefinition) -> Iterato
     for field, what in names.items():
         sides = [word for word, one in (("source", source), ("destination", destination)) if field in one.unoffered]
         if sides:
-            yield _differs(field, f"{what}: not offered by the service of the {' and the '.join(sides)}")
+            yield _differs(
+                field,
+                f"{what}: not known of the {' and the '.join(sides)} (not offered by its service, or not allowed)",
+            )

@@ -38,31 +38,48 @@ class Wishes:
     (0: no maximum), table_class, encryption ("aws-owned", "aws-managed", or a KMS key of the destination's Region),
     deletion_protection (boolean), stream (view type, or "off"), recovery (boolean, or days), ttl (attribute, or "off"),
     tags (by name; null or false: not that one), indexes (by name: false to leave it out, or a map of its capacities and
-    maxima).
+    maxima), warm_throughput (boolean: as the source's; what is beyond a new table's is charged for).
     """
 
     destination_region: str
     overrides: Mapping[str, object] = field(default_factory=dict)
-    # Also when the source's is off, or has fewer images.
-    enable_stream: bool = False
-    # Warm throughput beyond what a new table has is charged for.
-    warm_throughput: bool = False
+    # Where the overrides were read, for messages.
+    origin: str = ""
 
 
 def wanted(source: TableDefinition, wishes: Wishes) -> TableDefinition:
     """What is asked for. Raises Refused: an override that cannot be."""
-    unknown = sorted(wishes.overrides.keys() - _SETTERS.keys())
-    if unknown:
-        raise Refused(f"unknown setting of the destination table: {unknown[0]}; there are {', '.join(_SETTERS)}")
+    try:
+        return _wanted(source, wishes.overrides)
+    except Refused as error:
+        if not wishes.origin:
+            raise
+        raise Refused(f"{wishes.origin}: {error}") from error
+
+
+def check_overrides(overrides: Mapping[str, object]) -> None:
+    """Raises Refused for what cannot be whatever the source is: unknown names, wrong values."""
+    indexes = overrides.get("indexes")
+    named = tuple(Index(name, (), "ALL") for name in indexes) if isinstance(indexes, Mapping) else ()
+    _carried_out(TableDefinition((), {}, global_indexes=named), overrides)
+
+
+def _wanted(source: TableDefinition, overrides: Mapping[str, object]) -> TableDefinition:
     tags = {name: value for name, value in source.tags.items() if not _is_reserved(name)}
     found = replace(source, tags=tags, arn="")
-    if wishes.enable_stream:
-        found = replace(found, stream=VIEW_TYPES[0])
+    found = _carried_out(found, overrides)
+    _check_billing(found, overrides)
+    return _with_warm(_with_capacity(found).one_throughput(), overrides.get("warm_throughput") is True)
+
+
+def _carried_out(definition: TableDefinition, overrides: Mapping[str, object]) -> TableDefinition:
+    unknown = sorted(overrides.keys() - _SETTERS.keys())
+    if unknown:
+        raise Refused(f"unknown setting of the destination table: {unknown[0]}; there are {', '.join(_SETTERS)}")
     for name, setter in _SETTERS.items():
-        if name in wishes.overrides:
-            found = setter(found, wishes.overrides[name])
-    _check_billing(found, wishes.overrides)
-    return _with_warm(_with_capacity(found).one_throughput(), wishes.warm_throughput)
+        if name in overrides:
+            definition = setter(definition, overrides[name])
+    return definition
 
 
 def check_makeable(source: TableDefinition, want: TableDefinition, wishes: Wishes) -> None:
@@ -152,9 +169,13 @@ def _encryption(definition: TableDefinition, value: object) -> TableDefinition:
 
 
 def _deletion_protection(definition: TableDefinition, value: object) -> TableDefinition:
-    if not isinstance(value, bool):
-        raise Refused(f"deletion_protection of the destination table must be true or false, not {value!r}")
-    return replace(definition, deletion_protection=value)
+    return replace(definition, deletion_protection=_switch("deletion_protection", value))
+
+
+def _warm_throughput(definition: TableDefinition, value: object) -> TableDefinition:
+    """Carried out last, when the table's capacity is known."""
+    _switch("warm_throughput", value)
+    return definition
 
 
 def _stream(definition: TableDefinition, value: object) -> TableDefinition:
@@ -228,6 +249,12 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def _switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Refused(f"{name} of the destination table must be true or false, not {value!r}")
+    return value
+
+
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise Refused(f"{name} of the destination table must be a text, not {value!r}")
@@ -252,4 +279,8 @@ _SETTERS: dict[str, Callable[[TableDefinition, object], TableDefinition]] = {
     "ttl": _ttl,
     "tags": _tags,
     "indexes": _indexes,
+    "warm_throughput": _warm_throughput,
 }
+# What a file of overrides may hold, and what one of its indexes may.
+SETTINGS = tuple(_SETTERS)
+INDEX_SETTINGS = _INDEX_SETTINGS

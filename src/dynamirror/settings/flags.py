@@ -79,6 +79,13 @@ FLAGS: tuple[Flag, ...] = (
         derived="the standard AWS credential chain",
     ),
     Flag(
+        "drop_aws_rep",
+        DESTINATION,
+        "Leave out the attributes aws:rep:* that a global table of version 2017.11.29 has in its items; the same for "
+        "all workers of a task.",
+        kind="switch",
+    ),
+    Flag(
         "task_name",
         TASK,
         "Name of the task: the lease table is DynamoDBCrossRegionReplication + name, at most 255 characters. "
@@ -191,6 +198,15 @@ FLAGS: tuple[Flag, ...] = (
         "Make the destination like the source (keys, indexes, billing, encryption, tags, recovery; time to live once "
         "the copy is over) when there is none. One that is there is left as it is.",
         kind="switch",
+    ),
+    Flag(
+        "destination_settings",
+        COPY,
+        "With --create-destination: how the table is to differ from the source (billing, capacity, encryption, tags, "
+        "indexes and more), as TOML or JSON; docs/reference/destination-settings.md has all of it.",
+        kind="path",
+        metavar="FILE",
+        derived="as the source is",
     ),
     Flag(
         "indexes_after_copy",

@@ -3,6 +3,7 @@
 Names, defaults, limits and help of the flags stand in `settings/flags`; this is what they become.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,8 @@ class DestinationSettings:
     table: str
     endpoint: str | None = None
     profile: str | None = None
+    # Attributes aws:rep:* of the source's items are not written (--drop-aws-rep).
+    drop_aws_rep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,10 @@ class CloneSettings:
 
     wanted: bool = False
     indexes_after_copy: bool = False
+    # How it differs from its source (model/table_overrides).
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    # The flag and the file that they were read from; empty: there was none.
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

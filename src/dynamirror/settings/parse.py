@@ -1,6 +1,7 @@
 """From what was typed to settings: text checked against the flag table, defaults and dependent values filled in.
 
-Pure: environment and time are handed in. Every error is a Refused of one line that names the flag.
+Environment and time are handed in; one file is read (settings/destination_file). Every error is a Refused of one line
+that names the flag.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import TypeAlias
 from dynamirror.errors import Refused
 from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import TABLE_NAME_LENGTH_MAX, lease_table_name
+from dynamirror.settings.destination_file import read_destination_file
 from dynamirror.settings.flag import Flag, Kind
 from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
 from dynamirror.settings.groups import (
@@ -215,6 +217,7 @@ def _destination(given: _Given) -> DestinationSettings:
         table=given.text("destination_table"),
         endpoint=given.text_or_none("destination_endpoint"),
         profile=given.text_or_none("destination_profile"),
+        drop_aws_rep=given.on("drop_aws_rep"),
     )
 
 
@@ -262,7 +265,15 @@ def _clone(given: _Given) -> CloneSettings:
     later = given.on("indexes_after_copy")
     if later and not (given.on("create_destination") and given.on("copy")):
         raise Refused(f"--indexes-after-copy needs --create-destination{'' if given.on('copy') else ' and --copy'}")
-    return CloneSettings(given.on("create_destination"), later)
+    path = given.path_or_none("destination_settings")
+    if path is None:
+        return CloneSettings(given.on("create_destination"), later)
+    if not given.on("create_destination"):
+        raise Refused(
+            "--destination-settings needs --create-destination: it says how a table is made, and changes none"
+        )
+    origin = f"--destination-settings {path}"
+    return CloneSettings(given.on("create_destination"), later, read_destination_file(path), origin)
 
 
 def _copy(given: _Given) -> CopySettings:

@@ -46,6 +46,16 @@ async def test_items_and_unprocessed_keys_are_known_by_value() -> None:
     assert set(answer.unprocessed) == {B.key}
 
 
+async def test_marks_of_old_global_tables_are_left_out_when_asked_for() -> None:
+    item = {"v": {"N": "0.10"}, "id": {"S": "a"}, "at": {"N": "100"}}
+    marked = {**item, "aws:rep:updatetime": {"N": "1.5"}}
+    answer = {"Responses": {"T": [marked]}, "UnprocessedKeys": {}}
+    there = await Items(ScriptedCaller(answer), "T", CODEC, Side.DESTINATION).read([A])
+    assert there.items == {A.key: marked}
+    here = await Items(ScriptedCaller(answer), "T", CODEC, Side.SOURCE, drop_marks=True).read([A])
+    assert here.items == {A.key: item}
+
+
 STRANGER = {"id": {"S": "c"}, "at": {"N": "1"}}
 
 

@@ -43,6 +43,16 @@ async def test_items_and_the_last_key_are_the_bytes_that_were_sent() -> None:
     assert page.size_bytes == len(answer)
 
 
+async def test_marks_of_old_global_tables_are_left_out_when_asked_for() -> None:
+    answer = b'{"Items":[{"id":{"N":"1.0"},"aws:rep:deleting":{"BOOL":false}}, {"v":{"L":[]},"id":{"N":"2e0"}}]}'
+    kept = [b'{"id":{"N":"1.0"}}', b'{"v":{"L":[]},"id":{"N":"2e0"}}']
+    page = await TableScan(ScriptedCaller(answer), "T", drop_marks=True).scan(0, 1, b"", 100)
+    assert [bytes(item) for item in page.items] == kept
+    assert page.size_bytes == len(answer)
+    page = await TableScan(ScriptedCaller(answer), "T").scan(0, 1, b"", 100)
+    assert b"aws:rep:" in bytes(page.items[0])
+
+
 async def test_an_empty_page_need_not_be_the_last() -> None:
     _, source = table({"Items": [], "Count": 0, "LastEvaluatedKey": {"id": {"S": "x"}}})
     page = await source.scan(0, 1, b"", 100)

@@ -152,6 +152,21 @@ async def test_a_page_has_its_size_and_its_images_as_they_came() -> None:
     assert bytes(page_.records[0].change.new_image) == b'{ "id":{"S":"x"}, "n":{"N":"1.50"}}'
 
 
+async def test_marks_of_old_global_tables_are_left_out_of_images_when_asked_for() -> None:
+    keys = b'{"pk":{"S":"a"}}'
+    images = [b'{"aws:rep:deleting":{"BOOL":false},"pk":{"S":"a"},"n":{"N":"1.0"}}', b'{"pk" : {"S":"b"}}']
+    put = b'{"eventName":"MODIFY","dynamodb":{"Keys":%s,"NewImage":%s,"SequenceNumber":"1"}}'
+    removed = b'{"eventName":"REMOVE","dynamodb":{"Keys":%s,"SequenceNumber":"2"}}' % keys
+    records = b",".join([*(put % (keys, image) for image in images), removed])
+    answer = b'{"Records":[%s],"NextShardIterator":"it"}' % records
+    page = await DynamoDBStream(ScriptedCaller(answer), ARN, drop_marks=True).read("it", 3)
+    found = [bytes(record.change.new_image) for record in page.records]
+    assert found == [b'{"pk":{"S":"a"},"n":{"N":"1.0"}}', images[1], b""]
+    assert page.size_bytes == len(answer)
+    page = await DynamoDBStream(ScriptedCaller(answer), ARN).read("it", 3)
+    assert [bytes(record.change.new_image) for record in page.records] == [*images, b""]
+
+
 async def test_the_end_of_a_shard_is_no_iterator() -> None:
     _, it, _ = stream({"Records": []}, {"Records": [], "NextShardIterator": None})
     for _ in range(2):

@@ -1,11 +1,13 @@
 """The page of a plan: all that counts in text and in JSON, the worst last to be missed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from dynamirror.cli.plan_page import as_json, as_text, document
-from dynamirror.engines.plan import PlanOptions
+from dynamirror.engines.plan import PlanOptions, SchemaDiff
+from dynamirror.model.table_differences import Difference, Severity
 from dynamirror.testing.virtual_time import run_virtual
 from tests.support.plan_cloud import LEASES, PlanWorld
 
@@ -74,3 +76,19 @@ def test_colours_only_where_they_are_asked_for(world: PlanWorld) -> None:
     plan = run_virtual(world.plan())
     assert "\x1b[" not in as_text(plan)
     assert "\x1b[" in as_text(plan, color=True)
+
+
+def test_the_section_of_differences_is_there_when_asked_for(world: PlanWorld) -> None:
+    plan = run_virtual(world.plan())
+    assert document(plan)["schema"] is None
+    line = "tag [x]: only at the source"
+    differs = replace(plan, schema=SchemaDiff("", (Difference(Severity.DIFFERS, "tags", line),)))
+    shown = {"severity": "differs", "setting": "tags", "line": line}
+    assert document(differs)["schema"] == {"compared": True, "differences": [shown]}
+    assert f"differs  tags  {line}" in as_text(differs)
+    assert "both tables are defined alike" in as_text(replace(plan, schema=SchemaDiff("")))
+    missing = replace(plan, schema=SchemaDiff("there is no table"))
+    assert document(missing)["schema"] == {"compared": False, "why": "there is no table", "differences": []}
+    assert [line for line in as_text(missing).splitlines() if line.startswith("schema")] == [
+        "schema    there is no table"
+    ]

@@ -13,6 +13,7 @@ from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 from tests.support.control_cloud import Crash
 from tests.unit.engines.clone_world import LATER, PLAIN, RICH, World, global_indexes, index, keys
 
+DENIED = "not offered by its service, or not allowed"
 EAST_KEY = "arn:aws:kms:us-east-1:1:key/customer"
 
 
@@ -231,3 +232,6 @@ def test_two_tables_are_compared() -> None:
 
     settings = [difference.setting for difference in run_virtual(main())]
     assert settings == ["ttl", "deletion_protection", "recovery", "tags", "tags", "tags"]
+    world.source.denied |= {"ListTagsOfResource", "DescribeTimeToLive"}
+    lines = [difference.line for difference in run_virtual(main())]
+    assert lines[-2:] == [f"{what}: not known of the source ({DENIED})" for what in ("tags", "time to live")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,11 +10,12 @@ import pytest
 
 from dynamirror.aws.connect import Connections
 from dynamirror.copy.copier import Copier
-from dynamirror.engines.make_destination import finish_when_copied
-from dynamirror.errors import AccessDenied, Side
+from dynamirror.engines.make_destination import finish_when_copied, make_destination
+from dynamirror.errors import AccessDenied, Refused, Side
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.settings.parse import settings_from
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
+from tests.unit.engines.clone_world import World
 
 FLAGS: dict[str, Any] = {
     "source_region": "us-east-1",
@@ -39,6 +41,29 @@ class Denied:
             raise AccessDenied(Side.DESTINATION, "UpdateTimeToLive is not allowed")
 
         return refuse
+
+
+def test_a_file_of_settings_says_what_is_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text('{"deletion_protection": false, "indexes": {"by-at": false}}')
+    settings = settings_from({**FLAGS, "enable_stream": True, "destination_settings": path}, java_form=False, now_ms=0)
+    world, clock = World(), VirtualClock()
+    controls = {"source_control": world.source.control(clock), "destination_control": world.destination.control(clock)}
+    run_virtual(make_destination(cast(Connections, SimpleNamespace(**controls)), settings, clock))
+    made = world.destination.last("CreateTable")
+    assert not made.get("DeletionProtectionEnabled")
+    assert [index["IndexName"] for index in made["GlobalSecondaryIndexes"]] == ["by-who"]
+
+
+def test_settings_that_do_not_suit_the_source_make_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text('{"indexes": {"nowhere": false}}')
+    settings = settings_from({**FLAGS, "enable_stream": True, "destination_settings": path}, java_form=False, now_ms=0)
+    world, clock = World(), VirtualClock()
+    controls = {"source_control": world.source.control(clock), "destination_control": world.destination.control(clock)}
+    with pytest.raises(Refused, match=r"^--destination-settings .*table.json: the source table has no index nowhere"):
+        run_virtual(make_destination(cast(Connections, SimpleNamespace(**controls)), settings, clock))
+    assert not world.destination.changes()
 
 
 def test_a_right_that_is_missing_at_the_end_is_said_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,18 +2,21 @@
 
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
-from dynamirror.engines.plan import Plan, PlanOptions
+from dynamirror.engines.plan import Plan, PlanOptions, SchemaDiff
 from dynamirror.engines.plan_judge import judge_settings
 from dynamirror.engines.plan_permissions import Answer
-from dynamirror.errors import Refused
+from dynamirror.errors import AccessDenied, Refused, Side
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.finding import Finding, Severity
+from dynamirror.model.table_differences import Difference
+from dynamirror.model.table_differences import Severity as Weight
 from dynamirror.model.task_name import lease_table_name
 from dynamirror.settings.groups import HoldSettings
 from dynamirror.testing.virtual_time import run_virtual
@@ -132,6 +135,56 @@ def test_keys_that_differ_and_indexes_that_clash(world: PlanWorld) -> None:
     assert plan.estimate.copy.write_units_most == 4000
 
 
+def indexed(kind: str) -> dict[str, Any]:
+    """More of a table with an index by `at`, of this type."""
+    index = {"IndexName": "by-at", "KeySchema": [{"AttributeName": "at", "KeyType": "HASH"}]}
+    types = [{"AttributeName": name, "AttributeType": one} for name, one in (("pk", "S"), ("sk", "N"), ("at", kind))]
+    return {"GlobalSecondaryIndexes": [index], "AttributeDefinitions": types}
+
+
+def test_an_index_of_another_type_than_the_sources_stops(world: PlanWorld) -> None:
+    world.source.more["Orders"] |= indexed("S")
+    world.destination.more["Copy"] |= indexed("S")
+    assert run(world.plan()).ready
+    world.destination.more["Copy"] |= indexed("N")
+    stop = found(run(world.plan()), STOP)["indexes"]
+    assert "attribute at: as a key of type S at the source, N at the destination" in stop.what
+    assert stop.do
+
+
+def test_settings_of_a_destination_that_cannot_be_made(world: PlanWorld, tmp_path: Path) -> None:
+    path = tmp_path / "table.toml"
+
+    def planned(text: str) -> Plan:
+        path.write_text(text)
+        more = {"destination_table": "Nothing", "create_destination": True, "destination_settings": path}
+        return run(world.plan(PlanOptions(create_destination=True), **more))
+
+    assert "no index nowhere" in found(planned("[indexes]\nnowhere = false"), STOP)["destination"].what
+    slow = planned('billing = "provisioned"\nread_capacity = 1\nwrite_capacity = 1')
+    assert slow.ready
+    assert slow.estimate is not None
+    assert slow.estimate.copy.rate.units_s == 1
+
+
+def test_definitions_are_compared_only_when_asked_for(world: PlanWorld) -> None:
+    differs = Difference(Weight.DIFFERS, "tags", "tag team: only at the source")
+
+    async def compare() -> Sequence[Difference]:
+        return [differs]
+
+    async def denied() -> Sequence[Difference]:
+        raise AccessDenied(Side.SOURCE, "words")
+
+    assert run(world.plan()).schema is None
+    plan = run(world.plan(PlanOptions(compare=compare)))
+    assert plan.ready
+    assert plan.schema == SchemaDiff("", (differs,))
+    assert run(world.plan(PlanOptions(compare=denied))).schema == SchemaDiff("the tables cannot be compared: words")
+    missing = run(world.plan(PlanOptions(compare=compare), destination_table="Nothing"))
+    assert missing.schema == SchemaDiff("there is no table Nothing to compare the source with")
+
+
 def test_time_to_live_of_the_destination_alone(world: PlanWorld) -> None:
     world.destination.ttl["Copy"] = "expires"
     assert "items vanish there" in found(run(world.plan()), WARN)["ttl"].what
@@ -155,7 +208,10 @@ def test_the_stream(world: PlanWorld) -> None:
 def test_marks_of_old_global_tables(world: PlanWorld) -> None:
     marks = {"aws:rep:updatetime": {"N": "1"}, "aws:rep:deleting": {"BOOL": False}}
     world.source.put("Orders", {"pk": {"S": "x"}, "sk": {"N": "1"}, **marks})
-    assert "aws:rep:deleting, aws:rep:updatetime" in found(run(world.plan()), WARN)["source"].what
+    warned = found(run(world.plan()), WARN)["source"]
+    assert "aws:rep:deleting, aws:rep:updatetime" in warned.what
+    assert "--drop-aws-rep" in warned.do
+    assert "source" not in found(run(world.plan(drop_aws_rep=True)), WARN)
 
 
 def test_a_replica_is_no_destination(world: PlanWorld) -> None:

@@ -22,7 +22,7 @@ from dynamirror.model.table_definition import (
     steps,
 )
 from dynamirror.model.table_differences import Severity, differences
-from dynamirror.model.table_overrides import Wishes, check_makeable, wanted
+from dynamirror.model.table_overrides import Wishes, check_makeable, check_overrides, wanted
 
 PK = (("pk", "HASH"),)
 G = Index("g", (("a", "HASH"), ("b", "HASH"), ("c", "RANGE")), "ALL")
@@ -36,10 +36,8 @@ RICH = TableDefinition(
 PROVISIONED = replace(RICH, on_demand=False, capacity=Throughput(10, 20))
 
 
-def want(
-    source: TableDefinition, *, warm: bool = False, both_images: bool = False, **overrides: Any
-) -> TableDefinition:
-    return wanted(source, Wishes("eu-west-1", overrides, enable_stream=both_images, warm_throughput=warm))
+def want(source: TableDefinition, **overrides: Any) -> TableDefinition:
+    return wanted(source, Wishes("eu-west-1", overrides))
 
 
 def lines(source: TableDefinition, destination: TableDefinition) -> list[str]:
@@ -149,6 +147,29 @@ def test_overrides_that_cannot_be_are_refused(overrides: dict[str, Any], said: s
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"colour": "red"},
+        {"ttl": ""},
+        {"indexes": {"g": {"size": 1}}},
+        {"indexes": {"g": 1}},
+        {"warm_throughput": "yes"},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_whatever_the_source_is_can_be_told_without_it(overrides: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as error:
+        check_overrides(overrides)
+    with pytest.raises(Refused) as named:
+        wanted(RICH, Wishes("eu-west-1", overrides, "table.toml"))
+    assert str(named.value) == f"table.toml: {error.value}"
+
+
+def test_what_depends_on_the_source_waits_for_it() -> None:
+    check_overrides({"billing": "provisioned", "read_max": 1, "indexes": {"other": False, "g": {"read_max": 1}}})
+
+
 def test_billing_changes_with_all_its_throughput() -> None:
     on_demand = replace(RICH, maxima=Throughput(5, 6), global_indexes=(replace(G, maxima=Throughput(7)), H))
     found = want(
@@ -165,15 +186,14 @@ def test_billing_changes_with_all_its_throughput() -> None:
 def test_warm_throughput_is_taken_over_when_asked_and_above_what_a_new_table_has() -> None:
     warm = replace(RICH, warm=Throughput(30_000, 4_000), global_indexes=(replace(G, warm=Throughput(12_000, 4_000)), H))
     assert want(warm).warm is None
-    found = want(warm, warm=True)
+    found = want(warm, warm_throughput=True)
     assert (found.warm, found.global_indexes[0].warm) == (Throughput(30_000), None)
     provisioned = replace(PROVISIONED, warm=Throughput(10, 21))
-    assert want(provisioned, warm=True).warm == Throughput(None, 21)
+    assert want(provisioned, warm_throughput=True).warm == Throughput(None, 21)
 
 
 def test_a_stream_may_be_asked_for() -> None:
-    assert want(replace(RICH, stream=None), both_images=True).stream == "NEW_AND_OLD_IMAGES"
-    assert want(RICH, both_images=True).stream == "NEW_AND_OLD_IMAGES"
+    assert want(replace(RICH, stream=None), stream="NEW_AND_OLD_IMAGES").stream == "NEW_AND_OLD_IMAGES"
 
 
 def test_a_key_of_another_region_needs_an_override() -> None:
@@ -246,7 +266,7 @@ def test_equal_tables_do_not_differ() -> None:
         ({"tags": {"team": "a", "x": "y"}}, "differs: tag x: only at the destination"),
         (
             {"unoffered": frozenset({"tags"}), "tags": {}},
-            "differs: tags: not offered by the service of the destination",
+            "differs: tags: not known of the destination (not offered by its service, or not allowed)",
         ),
         ({"beyond": ("replicas in x",)}, "differs: the destination has replicas in x"),
     ],
@@ -263,6 +283,18 @@ def test_less_write_capacity_is_a_risk_and_more_is_not() -> None:
     assert lines(PROVISIONED, replace(PROVISIONED, capacity=None))[0].endswith("20 write, destination none")
     index = replace(PROVISIONED, global_indexes=(replace(G, capacity=Throughput(1, 1)), H))
     assert differences(index, PROVISIONED)[0].severity is Severity.RISKS
+
+
+def test_an_attribute_that_is_a_key_of_another_type_breaks() -> None:
+    types = "as a key of type N at the source, S at the destination"
+    breaks = f"breaks: attribute b: {types}, where an item that has it is refused"
+    there = replace(RICH, types={**TYPES, "b": "S"})
+    assert lines(RICH, there)[0] == breaks
+    assert (
+        lines(replace(RICH, global_indexes=(G,)), replace(there, global_indexes=(replace(G, name="i"),)))[0] == breaks
+    )
+    # What is a key here only may have any type in an item.
+    assert differences(replace(PLAIN, types={"pk": "S"}), RICH)[0].severity is Severity.RISKS
 
 
 def test_a_multi_region_key_is_the_same_key() -> None:

@@ -18,6 +18,7 @@ PAIR: dict[str, Value] = {
     "destination_region": "us-west-2",
     "destination_table": "Invoices",
 }
+FILE = Path(__file__).with_name("table.toml")
 # 2026-02-03T04:05:06.789Z
 NOW_MS = 1_770_091_506_789
 
@@ -42,6 +43,7 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "destination_table": ("Copy", "destination.table", "Copy"),
     "destination_endpoint": ("http://d:1", "destination.endpoint", "http://d:1"),
     "destination_profile": ("archive", "destination.profile", "archive"),
+    "drop_aws_rep": ("true", "destination.drop_aws_rep", True),
     "task_name": ("mine", "task.lease_table", "DynamoDBCrossRegionReplicationmine"),
     "kcl_region": ("eu-central-1", "task.region", "eu-central-1"),
     "kcl_endpoint": ("http://l:1", "task.endpoint", "http://l:1"),
@@ -55,6 +57,7 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "copy": ("true", "copy.wanted", True),
     "segments": ("9", "copy.segments", 9),
     "create_destination": ("true", "clone.wanted", True),
+    "destination_settings": (str(FILE), "clone.overrides", {"table_class": "STANDARD"}),
     "indexes_after_copy": ("true", "clone.indexes_after_copy", True),
     "allow_non_empty": ("true", "copy.allow_non_empty", True),
     "allow_loop": ("true", "checks.allow_loop", True),
@@ -74,7 +77,10 @@ def at(settings: ReplicationSettings, path: str) -> Any:
 
 
 # Flags that are refused without others.
-NEEDS: dict[str, dict[str, Any]] = {"indexes_after_copy": {"create_destination": True, "copy": True}}
+NEEDS: dict[str, dict[str, Any]] = {
+    "indexes_after_copy": {"create_destination": True, "copy": True},
+    "destination_settings": {"create_destination": True},
+}
 
 
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.field)
