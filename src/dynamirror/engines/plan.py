@@ -53,6 +53,7 @@ from dynamirror.model.estimate import (
     Pace,
     estimate_copy,
     estimate_follow,
+    limited,
     storage_month,
     write_rate,
 )
@@ -258,6 +259,15 @@ class _Look:
             tariff(self._settings.task.region, "", own),
         )
         rate = write_rate(destination.definition if destination is not None else None, self._options.write_rate)
+        most = self._settings.rate
+        rate = limited(
+            rate,
+            load,
+            most.read.of(source.facts.capacity.read) if most.read else None,
+            most.write.of((destination.facts.capacity.write if destination else None) or rate.units_s)
+            if most.write
+            else None,
+        )
         copy = estimate_copy(load, rate, tariffs[0], tariffs[1])
         lease = self._settings.lease
         pace = Pace(self._settings.read.idle_poll_max_s, lease.heartbeat_s, lease.watch_s, lease.renew_s)

@@ -27,6 +27,8 @@ FIELDS = (
     "allow_non_empty",
     "create_destination",
     "indexes_after_copy",
+    "max_read_rate",
+    "max_write_rate",
     "log_dir",
     "log_level",
     "log_format",

@@ -6,6 +6,7 @@ Names, defaults, limits and help of the flags stand in `settings/flags`; this is
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 
 
@@ -122,6 +123,16 @@ class CopySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RateSettings:
+    """How fast the workers of a task may be together. None: no limit."""
+
+    # Of the copy, at the source.
+    read: Limit | None = None
+    # Of changes and copy, at the destination.
+    write: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseSettings:
     """How leases are kept. `docs/LEASES.md` has the reasons of each figure."""
 
@@ -181,6 +192,7 @@ class ReplicationSettings:
     hold: HoldSettings = field(default_factory=HoldSettings)
     copy: CopySettings = field(default_factory=CopySettings)
     clone: CloneSettings = field(default_factory=CloneSettings)
+    rate: RateSettings = field(default_factory=RateSettings)
     log: LogSettings = field(default_factory=LogSettings)
     checks: CheckSettings = field(default_factory=CheckSettings)
     publish_cloudwatch: bool = True

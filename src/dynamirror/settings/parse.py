@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from dynamirror.errors import Refused
+from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import TABLE_NAME_LENGTH_MAX, lease_table_name
 from dynamirror.settings.flag import Flag, Kind
@@ -21,12 +22,14 @@ from dynamirror.settings.groups import (
     DestinationSettings,
     HoldSettings,
     LogSettings,
+    RateSettings,
     ReadSettings,
     ReplicationSettings,
     SourceSettings,
     TaskSettings,
     WriteSettings,
 )
+from dynamirror.settings.rate import parsed_rate
 from dynamirror.settings.start_at import parsed_start
 
 Value: TypeAlias = str | bool | int | float | Path
@@ -89,6 +92,7 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         hold=_hold(write),
         copy=_copy(given),
         clone=_clone(given),
+        rate=RateSettings(_rate(given, "max_read_rate"), _rate(given, "max_write_rate")),
         log=_log(given),
         checks=CheckSettings(allow_loop=given.on("allow_loop"), enable_stream=given.on("enable_stream")),
         publish_cloudwatch=not given.on("dont_publish_cloudwatch"),
@@ -271,6 +275,11 @@ def _copy(given: _Given) -> CopySettings:
     return CopySettings(
         wanted=given.on("copy"), allow_non_empty=given.on("allow_non_empty"), segments=int(given.number("segments"))
     )
+
+
+def _rate(given: _Given, field: str) -> Limit | None:
+    text = given.text_or_none(field)
+    return None if text is None else parsed_rate(text, FLAG_OF_FIELD[field].name)
 
 
 def _log(given: _Given) -> LogSettings:
