@@ -5,7 +5,7 @@ be made to fail. Every method may raise the errors of `errors.py`; those named h
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec import Raw
@@ -19,6 +19,8 @@ from dynamirror.model.item_key import ItemKey
 from dynamirror.model.key import Key, KeySchema
 from dynamirror.model.lease import Lease, Update
 from dynamirror.model.shard_graph import Listing, Shard
+from dynamirror.model.shares import RateRow
+from dynamirror.model.table_definition import Throughput
 
 
 class Clock(Protocol):
@@ -47,6 +49,10 @@ class TableFacts:
     stream_view_type: str | None = None
     # As of the service's last count, up to six hours ago; 0: not known.
     items: int = 0
+    size_bytes: int = 0
+    # Units a second that it can do at once, as far as the service says: provisioned ones; of an on-demand table its
+    # maximum, or else its warm throughput.
+    capacity: Throughput = field(default_factory=Throughput)
 
 
 class ChangeStream(Protocol):
@@ -106,6 +112,8 @@ class ScanPage:
     # ExclusiveStartKey of the next page, as JSON; empty: this was the last one.
     last_key: bytes
     size_bytes: int
+    # Read units that the service charged; None: it does not say.
+    units: float | None = None
 
 
 class ItemSource(Protocol):
@@ -219,6 +227,19 @@ class CopyStore(Protocol):
 
     async def put_segment(self, segment: Segment, before: Segment) -> None:
         """Raises ConditionFailed as `put_copy`."""
+
+
+class RateStore(Protocol):
+    """What the workers of a task say to each other of their rates, in the state table."""
+
+    async def put(self, row: RateRow) -> None:
+        """Write a worker's row, whatever stood there."""
+
+    async def rows(self) -> list[RateRow]:
+        """All rows, read consistently."""
+
+    async def remove(self, worker: str) -> None:
+        """Remove a worker's row; no error when it is gone already."""
 
 
 class MetricSink(Protocol):

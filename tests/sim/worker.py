@@ -31,9 +31,11 @@ from dynamirror.follow.settling import Budget
 from dynamirror.follow.shard_task import FollowTools
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Page, Write
 from dynamirror.model.copy import Copy, CopyKnowledge, Phase
+from dynamirror.model.lane import Lane
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
 from dynamirror.model.shard_graph import Listing, Shard, Start
@@ -136,9 +138,12 @@ class Worker:
             self.reconciler.add_writes(writes, clock.boottime_s())
 
         stream = StreamWire(cloud, self._wire(Side.SOURCE, "source"))
+        now_s = clock.boottime_s()
+        self.rate = Rate(clock, self.metrics, Lane(None, None, now_s), Lane(None, None, now_s))
         table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
+        copied = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC, self.rate.copy_written))
         read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX), cloud.clock.wall_s)
-        self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile))
+        self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile, self.rate))
         known_s = self.hold.known_s if state is not None else float("inf")
         hold = HoldTools(CopyKnowledge(known_s), Signal(), self.hold, Budget(self.hold.bytes_max))
         limit = LogLimit(clock, 10)
@@ -152,7 +157,7 @@ class Worker:
         directory = ShardDirectory(stream, leases, clock, draw, Start(), read.now_s)
         self.copier = self.phases = None
         if state is not None:
-            copying = self._copy_tools(copy or CopySettings(), state, leases, table, draw, hold)
+            copying = self._copy_tools(copy or CopySettings(), state, leases, copied, draw, hold)
             self.phases = copying.store, leases, copying.settings
             self.copier = Copier(copying, directory.synced.is_set)
         tenure = TenureTools(follow, held, self.write, directory, terms, self.read.parent_poll_s, Signal())
@@ -190,6 +195,7 @@ class Worker:
             hold.knowledge,
             hold.learned,
             reconcile,
+            self.rate,
         )
 
     async def _announce(self) -> None:

@@ -17,7 +17,8 @@ from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.task_name import lease_table_name, state_table_name
 from dynamirror.ports import TableFacts
 from dynamirror.settings.groups import ReplicationSettings
-from dynamirror.settings.parse import Value, settings_from
+from dynamirror.settings.parse import settings_from
+from dynamirror.settings.values import Value
 
 KEY = KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "N"))
 BOTH = "NEW_AND_OLD_IMAGES"

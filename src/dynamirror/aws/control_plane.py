@@ -13,6 +13,7 @@ import msgspec
 
 from dynamirror.aws.faults import InUse, not_dynamodb
 from dynamirror.aws.service import Service
+from dynamirror.aws.throughput import Billing, Capacity, Maxima, Warm, at_once
 from dynamirror.aws.wire import UNREADABLE
 from dynamirror.errors import NotFound, Refused, Retry, Stop
 from dynamirror.model.backoff import Backoff
@@ -79,6 +80,11 @@ class _Table(msgspec.Struct, rename="pascal"):
     item_count: int = 0
     latest_stream_arn: str | None = None
     stream_specification: _StreamSpecification = msgspec.field(default_factory=_StreamSpecification)
+    table_size_bytes: int = 0
+    billing_mode_summary: Billing = msgspec.field(default_factory=Billing)
+    provisioned_throughput: Capacity = msgspec.field(default_factory=Capacity)
+    on_demand_throughput: Maxima = msgspec.field(default_factory=Maxima)
+    warm_throughput: Warm = msgspec.field(default_factory=Warm)
     encryption: _SseDescription | None = msgspec.field(name="SSEDescription", default=None)
 
     def facts(self) -> TableFacts:
@@ -92,6 +98,13 @@ class _Table(msgspec.Struct, rename="pascal"):
             stream_arn=self.latest_stream_arn if stream.stream_enabled else None,
             stream_view_type=stream.stream_view_type if stream.stream_enabled else None,
             items=self.item_count,
+            size_bytes=self.table_size_bytes,
+            capacity=at_once(
+                self.billing_mode_summary,
+                self.provisioned_throughput,
+                self.on_demand_throughput,
+                self.warm_throughput,
+            ),
         )
 
     def schema(self) -> KeySchema:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from dynamirror.aws.control_plane import AttributeDefinition, KeyElement
+from dynamirror.aws.throughput import Billing, Capacity, Maxima, Warm
 from dynamirror.model.table_definition import (
     AWS_MANAGED,
     AWS_OWNED,
@@ -36,39 +37,14 @@ class _Projection(msgspec.Struct, rename="pascal"):
     non_key_attributes: list[str] = msgspec.field(default_factory=list)
 
 
-class _Capacity(msgspec.Struct, rename="pascal"):
-    read_capacity_units: int = 0
-    write_capacity_units: int = 0
-
-    def throughput(self) -> Throughput | None:
-        return _throughput(self.read_capacity_units, self.write_capacity_units)
-
-
-class _Maxima(msgspec.Struct, rename="pascal"):
-    # -1: there is none, spelled out.
-    max_read_request_units: int = -1
-    max_write_request_units: int = -1
-
-    def throughput(self) -> Throughput | None:
-        return _throughput(self.max_read_request_units, self.max_write_request_units)
-
-
-class _Warm(msgspec.Struct, rename="pascal"):
-    read_units_per_second: int = 0
-    write_units_per_second: int = 0
-
-    def throughput(self) -> Throughput | None:
-        return _throughput(self.read_units_per_second, self.write_units_per_second)
-
-
 class _Index(msgspec.Struct, rename="pascal"):
     index_name: str
     key_schema: list[KeyElement]
     projection: _Projection = msgspec.field(default_factory=_Projection)
     index_status: str = "ACTIVE"
-    provisioned_throughput: _Capacity = msgspec.field(default_factory=_Capacity)
-    on_demand_throughput: _Maxima = msgspec.field(default_factory=_Maxima)
-    warm_throughput: _Warm = msgspec.field(default_factory=_Warm)
+    provisioned_throughput: Capacity = msgspec.field(default_factory=Capacity)
+    on_demand_throughput: Maxima = msgspec.field(default_factory=Maxima)
+    warm_throughput: Warm = msgspec.field(default_factory=Warm)
 
     def index(self) -> Index:
         return Index(
@@ -80,10 +56,6 @@ class _Index(msgspec.Struct, rename="pascal"):
             self.on_demand_throughput.throughput(),
             self.warm_throughput.throughput(),
         )
-
-
-class _Billing(msgspec.Struct, rename="pascal"):
-    billing_mode: str = "PROVISIONED"
 
 
 class _Stream(msgspec.Struct, rename="pascal"):
@@ -116,10 +88,10 @@ class TableDescription(msgspec.Struct, rename="pascal"):
     local_secondary_indexes: list[_Index] = msgspec.field(default_factory=list)
     global_secondary_indexes: list[_Index] = msgspec.field(default_factory=list)
     # Absent from a table that never was on demand.
-    billing_mode_summary: _Billing = msgspec.field(default_factory=_Billing)
-    provisioned_throughput: _Capacity = msgspec.field(default_factory=_Capacity)
-    on_demand_throughput: _Maxima = msgspec.field(default_factory=_Maxima)
-    warm_throughput: _Warm = msgspec.field(default_factory=_Warm)
+    billing_mode_summary: Billing = msgspec.field(default_factory=Billing)
+    provisioned_throughput: Capacity = msgspec.field(default_factory=Capacity)
+    on_demand_throughput: Maxima = msgspec.field(default_factory=Maxima)
+    warm_throughput: Warm = msgspec.field(default_factory=Warm)
     stream_specification: _Stream = msgspec.field(default_factory=_Stream)
     sse: _Sse = msgspec.field(name="SSEDescription", default_factory=_Sse)
     table_class_summary: _Class = msgspec.field(default_factory=_Class)
@@ -135,7 +107,7 @@ class TableDescription(msgspec.Struct, rename="pascal"):
             types={attribute.attribute_name: attribute.attribute_type for attribute in self.attribute_definitions},
             local_indexes=tuple(index.index() for index in self.local_secondary_indexes),
             global_indexes=tuple(index.index() for index in self._standing()),
-            on_demand=self.billing_mode_summary.billing_mode == "PAY_PER_REQUEST",
+            on_demand=self.billing_mode_summary.on_demand,
             capacity=self.provisioned_throughput.throughput(),
             maxima=self.on_demand_throughput.throughput(),
             warm=self.warm_throughput.throughput(),
@@ -171,11 +143,6 @@ def _keys(elements: list[KeyElement]) -> Keys:
     """The hash attributes first, whatever the service's order."""
     ordered = sorted(elements, key=lambda element: element.key_type != "HASH")
     return tuple((element.attribute_name, element.key_type) for element in ordered)
-
-
-def _throughput(read: int, write: int) -> Throughput | None:
-    found = Throughput(read if read > 0 else None, write if write > 0 else None)
-    return None if found == Throughput() else found
 
 
 def create_request(name: str, wanted: TableDefinition, mark: str) -> Json:

@@ -4,7 +4,8 @@ Called by follow/apply. The hot path: no item is turned into Python objects, and
 processed) costs one small decode.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -31,31 +32,44 @@ class _Request(msgspec.Struct):
     delete: _Delete | None = msgspec.field(name="DeleteRequest", default=None)
 
 
+class _Consumed(msgspec.Struct, rename="pascal"):
+    capacity_units: float
+
+
 class _Answer(msgspec.Struct):
     # The service always sends it, so what comes without it says nothing about the writes.
     unprocessed: dict[str, list[_Request]] = msgspec.field(name="UnprocessedItems")
+    # Only where it was asked for, and not from every service.
+    consumed: list[_Consumed] | None = msgspec.field(name="ConsumedCapacity", default=None)
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
+
+# Told which writes were carried out, and what the service charged for them (None: it did not say), indexes included.
+Meter: TypeAlias = Callable[[Sequence[Write], float | None], None]
 
 
 class BatchWriter:
     """The destination table as `ports.DestinationTable`; shared by all shards of a worker."""
 
-    def __init__(self, caller: Caller, table: str, codec: KeyCodec) -> None:
+    def __init__(self, caller: Caller, table: str, codec: KeyCodec, meter: Meter | None = None) -> None:
+        """Without a meter the service is not asked what a request costs."""
         self._caller = caller
+        self._meter = meter
         self._what = f"BatchWriteItem on {table} at {caller.url}"
         self._key_of = codec.of
         self._head = b'{"RequestItems":{' + encode(table) + b":["
+        self._tail = b"]}}" if meter is None else b']},"ReturnConsumedCapacity":"TOTAL"}'
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Write]:
         """See ports.DestinationTable. What comes back keeps the order of `writes`."""
         assert 0 < len(writes) <= WRITES_MAX, f"{len(writes)} writes in a batch"
         by_key = {write.key: write for write in writes}
         assert len(by_key) == len(writes), "a key twice in a batch"
-        body = self._head + b",".join([write.request for write in writes]) + b"]}}"
+        body = self._head + b",".join([write.request for write in writes]) + self._tail
         answer = read(_answer, await self._caller.call("BatchWriteItem", body), Side.DESTINATION, self._what)
         if not answer.unprocessed:
+            self._measure(writes, answer)
             return ()
         left = self._keys_of(answer)
         if not left <= by_key.keys():
@@ -63,7 +77,13 @@ class BatchWriter:
             raise Unanswered(
                 Side.DESTINATION, f"{self._what}: UnprocessedItems names {strangers} keys that were not sent"
             )
+        self._measure([write for write in writes if write.key not in left], answer)
         return [write for write in writes if write.key in left]
+
+    def _measure(self, done: Sequence[Write], answer: _Answer) -> None:
+        if self._meter is not None:
+            consumed = answer.consumed
+            self._meter(done, sum(one.capacity_units for one in consumed) if consumed else None)
 
     def _keys_of(self, answer: _Answer) -> set[Key]:
         """Echoed items need not have the bytes that were sent, so they are known by key value."""

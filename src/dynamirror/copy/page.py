@@ -44,6 +44,13 @@ class PageOutcome:
     durable: list[bool] = field(default_factory=list)
     # May have left after the page's life: their items are to be reconciled, and read again.
     late: list[Write] = field(default_factory=list)
+    writes: Sequence[Write] = ()
+    throttled: bool = False
+
+    @property
+    def written(self) -> list[Write]:
+        """What is durable."""
+        return [write for write, there in zip(self.writes, self.durable, strict=True) if there]
 
     @property
     def prefix(self) -> int:
@@ -63,7 +70,7 @@ class PageSender:
     async def send(self, page: ScanPage, life: PageLife) -> PageOutcome:
         """Send until all is durable, or the page's life is over. Raises Stop."""
         writes = [put_of(bytes(item), self._tools.codec.of(item)) for item in page.items]
-        outcome = PageOutcome([False] * len(writes))
+        outcome = PageOutcome([False] * len(writes), writes=writes)
         async with asyncio.TaskGroup() as group:
             for first, batch in _batches(writes):
                 group.create_task(self._carry(batch, first, life, outcome))
@@ -107,7 +114,7 @@ class PageSender:
         except Retry as error:
             self._credentials.failed(error)
             if isinstance(error, Throttled):
-                tools.metrics.count("throttles")
+                self._throttled(outcome)
             return writes
         finally:
             # 1 the life is looked at; 2 the process is frozen; 3 a change is applied, its hold is over; 4 the process
@@ -116,7 +123,16 @@ class PageSender:
             if life.left_s + write.attempt_timeout_s + write.clock_drift_s < 0:
                 outcome.late += writes
         self._credentials.answered()
+        if left:
+            self._throttled(outcome)
         return left
+
+    def _throttled(self, outcome: PageOutcome) -> None:
+        """A page slows the copy once: its further attempts may be for one item, in a partition that others use."""
+        self._tools.metrics.count("throttles")
+        if not outcome.throttled:
+            outcome.throttled = True
+            self._tools.rate.throttled_writing()
 
 
 def _batches(writes: Sequence[Write]) -> Iterator[tuple[int, Sequence[Write]]]:

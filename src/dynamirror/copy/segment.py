@@ -6,8 +6,9 @@ import msgspec
 
 from dynamirror.copy.page import PageLife, PageSender
 from dynamirror.copy.tools import CopyTools
-from dynamirror.errors import ConditionFailed, Retry
+from dynamirror.errors import ConditionFailed, Retry, Side, Throttled
 from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.rate import PageAdmission
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Segment
 from dynamirror.model.item_key import ItemKeys
@@ -42,16 +43,29 @@ class SegmentCopier:
         attempt = 0
         while not self._segment.done:
             try:
-                wanted = await self._page(wanted)
+                wanted = await self._admitted(wanted)
                 self._credentials.answered()
                 attempt = 0
             except Retry as error:
                 self._credentials.failed(error)
+                if isinstance(error, Throttled) and error.side is Side.SOURCE:
+                    self._tools.rate.throttled_reading()
                 self._report(attempt, error)
                 await self._tools.clock.sleep(RETRY.delay_s(attempt, self._tools.random))
                 attempt += 1
 
-    async def _page(self, wanted: Segment) -> Segment:
+    async def _admitted(self, wanted: Segment) -> Segment:
+        """One page, once the rates allow it: its life must not pass with waiting. See _page."""
+        if wanted.done:
+            await self._save(wanted)
+            return wanted
+        admission = await self._tools.rate.page(self._items_max)
+        try:
+            return await self._page(wanted, admission)
+        finally:
+            admission.close()
+
+    async def _page(self, wanted: Segment, admission: PageAdmission) -> Segment:
         """Save the row `wanted`, then copy one page; returns the row to save next. Raises Retry, SegmentLost, Stop.
 
         The page's life begins first. Otherwise: 1 the claim is proven; 2 the process is frozen, the copy ends, and the
@@ -61,10 +75,11 @@ class SegmentCopier:
         copy = tools.settings.copy
         life = PageLife(tools.clock.boottime_s, tools.clock.wall_s, copy.page_life_s)
         await self._save(wanted)
-        if self._segment.done:
-            return wanted
-        page = await tools.source.scan(self._segment.number, self._segments, self._segment.after, self._items_max)
+        segment = self._segment
+        page = await tools.source.scan(segment.number, self._segments, segment.after, admission.items_max)
+        admission.scanned(page)
         outcome = await self._sender.send(page, life)
+        admission.sent(outcome.written)
         if outcome.late:
             # The page is read again; what left late may come over a newer image until it is reconciled.
             await tools.reconcile(outcome.late)

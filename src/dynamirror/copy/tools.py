@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
@@ -48,3 +49,4 @@ class CopyTools:
     learned: Signal
     # Makes the duty durable to reconcile items that may have been written too late.
     reconcile: Callable[[Sequence[Write]], Awaitable[None]]
+    rate: Rate

@@ -17,12 +17,14 @@ from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble_copy import Shared, assemble_copier, assemble_hold
+from dynamirror.engines.assemble_rate import assemble_rate, assemble_shares
 from dynamirror.engines.preflight import Facts
 from dynamirror.errors import Side
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.fleet.shares import Shares
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.read import ReadTools
@@ -75,6 +77,8 @@ class Worker:
     reconciler: Reconciler
     # None without a state table.
     copier: Copier | None
+    # None without a limit, or anybody to share it with.
+    shares: Shares | None
 
 
 def jitter() -> Callable[[], float]:
@@ -98,15 +102,15 @@ def assemble_worker(
     """Put a worker together from open connections and the facts that the checks found."""
     clock, draw = SystemClock(), jitter()
     codec = KeyCodec(facts.source.schema)
-    table = BatchWriter(connections.destination, settings.destination.table, codec)
+    rate = assemble_rate(facts.source, facts.destination, settings.rate, clock, metrics)
+    # The hot path is not asked what it costs unless somebody has to know.
+    meter = rate.change_written if rate.write.limited else None
+    table = BatchWriter(connections.destination, settings.destination.table, codec, meter)
     stream, served_s = _stream(connections, facts, settings)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     state = facts.state
     beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
-
-    def beaten_at_s() -> float:
-        return beating.beaten_at_s if beating is not None else NEVER
-
+    beaten_at_s = _beaten_at(beating)
     claims = Claims(state, me, beaten_at_s, settings.lease.duration_s) if state is not None else None
     reconciler = _reconciler(connections, settings, codec, clock, metrics, claims)
 
@@ -114,20 +118,27 @@ def assemble_worker(
         reconciler.add_writes(writes, clock.boottime_s())
 
     read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX), served_s)
-    applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile))
+    applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile, rate))
     log_limit = LogLimit(clock, PROOF_LOG_EVERY_S)
     budget = Budget(settings.write.resend_bytes_max)
     hold = assemble_hold(facts, settings)
     follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit, hold)
-    fence = fence_of(settings.lease, settings.write, heartbeat=beating is not None)
-    held = LeaseTools(leases, clock, fence, beaten_at_s)
+    held = LeaseTools(leases, clock, fence_of(settings.lease, settings.write, beating is not None), beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
     directory = ShardDirectory(stream, leases, clock, draw, settings.read.start, read.now_s)
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
-    shared = Shared(clock, draw, metrics, leases, directory, reconciler)
+    shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate)
     copier = assemble_copier(connections, facts, settings, me, hold, shared)
-    return Worker(me, coordinator, applier, reconciler, copier)
+    shares = assemble_shares(connections, facts, settings, me, rate, clock)
+    return Worker(me, coordinator, applier, reconciler, copier, shares)
+
+
+def _beaten_at(beating: Heartbeat | None) -> Callable[[], float]:
+    def beaten_at_s() -> float:
+        return beating.beaten_at_s if beating is not None else NEVER
+
+    return beaten_at_s
 
 
 def _stream(

@@ -11,8 +11,10 @@ from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
 from dynamirror.copy.tools import CopySettingsInForce, CopyTools
 from dynamirror.engines.assemble import jitter, worker_facts
+from dynamirror.engines.assemble_rate import assemble_rate, rate_rows
 from dynamirror.engines.preflight_at_rest import RestFacts
 from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.fleet.shares import Shares
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
@@ -34,6 +36,8 @@ class RestWorker:
     # Notified after each look at the copy's row.
     looked: Signal
     settings: CopySettingsInForce
+    # None without a limit.
+    shares: Shares | None
 
 
 def settings_in_force(settings: ReplicationSettings) -> CopySettingsInForce:
@@ -62,12 +66,15 @@ def assemble_at_rest(
     codec = KeyCodec(facts.source.schema)
     in_force = settings_in_force(settings)
     looked = Signal()
+    rate = assemble_rate(facts.source, facts.destination, settings.rate, clock, metrics)
     tools = CopyTools(
         store=copy_rows_at_rest(connections, facts, settings),
         state=facts.state,
         leases=None,
-        source=TableScan(connections.source, settings.source.table, drop_marks=settings.destination.drop_aws_rep),
-        destination=BatchWriter(connections.destination, settings.destination.table, codec),
+        source=TableScan(
+            connections.source, settings.source.table, drop_marks=settings.destination.drop_aws_rep, metered=True
+        ),
+        destination=BatchWriter(connections.destination, settings.destination.table, codec, rate.copy_written),
         codec=codec,
         clock=clock,
         random=jitter(),
@@ -79,9 +86,12 @@ def assemble_at_rest(
         knowledge=CopyKnowledge(in_force.hold.known_s),
         learned=looked,
         reconcile=_said_late,
+        rate=rate,
     )
+    rows = rate_rows(connections, settings, facts.life)
+    shares = Shares(rows, facts.state, clock, rate, me) if rate.limited else None
     heartbeat = Heartbeat(facts.state, clock, me, worker_facts(), settings.lease.heartbeat_s)
-    return RestWorker(Copier(tools, lambda: True), heartbeat, looked, in_force)
+    return RestWorker(Copier(tools, lambda: True), heartbeat, looked, in_force, shares)
 
 
 async def _said_late(writes: Sequence[Write]) -> None:

@@ -14,6 +14,7 @@ from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.settling import Budget
 from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
@@ -33,6 +34,7 @@ class Shared:
     leases: LeaseStore
     directory: ShardDirectory
     reconciler: Reconciler
+    rate: Rate
 
 
 def assemble_hold(facts: Facts, settings: ReplicationSettings) -> HoldTools:
@@ -57,8 +59,10 @@ def assemble_copier(
         copy_rows(connections, facts, settings),
         facts.state,
         shared.leases,
-        TableScan(connections.source, settings.source.table, drop_marks=settings.destination.drop_aws_rep),
-        BatchWriter(connections.destination, settings.destination.table, codec),
+        TableScan(
+            connections.source, settings.source.table, drop_marks=settings.destination.drop_aws_rep, metered=True
+        ),
+        BatchWriter(connections.destination, settings.destination.table, codec, shared.rate.copy_written),
         codec,
         shared.clock,
         shared.random,
@@ -70,5 +74,6 @@ def assemble_copier(
         hold.knowledge,
         hold.learned,
         reconcile,
+        shared.rate,
     )
     return Copier(tools, shared.directory.synced.is_set)

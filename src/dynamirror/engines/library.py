@@ -29,7 +29,8 @@ from dynamirror.model.lease import LATEST
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
-from dynamirror.settings.parse import Value, settings_from
+from dynamirror.settings.parse import settings_from
+from dynamirror.settings.values import Value
 
 # What a stop may take beyond its other steps (fleet/stop).
 DUTIES_S = 0.3
@@ -155,6 +156,7 @@ class Replication:
                         group.create_task(worker.applier.run()),
                         group.create_task(worker.reconciler.run()),
                         *([group.create_task(worker.copier.run())] if worker.copier else []),
+                        *([group.create_task(worker.shares.run())] if worker.shares else []),
                         group.create_task(finish_when_copied(connections, settings, worker.copier, clock)),
                         group.create_task(self._announce(worker.coordinator, clock)),
                     ]
@@ -162,7 +164,8 @@ class Replication:
                         await worker.coordinator.run(self._stopping)
                     finally:
                         # Also when something else ends it: what the last steps have added is durable then.
-                        await within(DUTIES_S, "duties", [worker.reconciler.flush])
+                        last = [worker.reconciler.flush, *([worker.shares.retire] if worker.shares else [])]
+                        await within(DUTIES_S, "duties", last)
                     for task in side_tasks:
                         task.cancel()
         except asyncio.CancelledError:

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from dynamirror.engines.plan_facts import Sample, TableSeen, TaskSeen
 from dynamirror.engines.plan_permissions import Answer, Right
-from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
+from dynamirror.engines.table_checks import (
+    check_in_service,
+    check_own,
+    check_pair,
+    check_rates,
+    check_stream,
+    same_table,
+)
 from dynamirror.errors import AccessDenied, DynamirrorError, Retry, Side, Stop
 from dynamirror.model.estimate import DAY_S, CopyEstimate
 from dynamirror.model.finding import Finding, Severity
@@ -84,6 +91,7 @@ def judge_destination(
     if source is None:
         return
     yield from _tried("keys", lambda: check_pair(source.facts, seen.facts, settings))
+    yield from _tried("rate", lambda: check_rates(source.facts, seen.facts, settings))
     if _is_replica(source, seen):
         yield Finding(
             STOP,

@@ -31,7 +31,7 @@ from dynamirror.engines.plan_judge import (
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.stream_check import check_readable
 from dynamirror.errors import DynamirrorError, NotFound, Refused, Retry, Side, Stop
-from dynamirror.model.estimate import CopyEstimate, Load, estimate_copy, write_rate
+from dynamirror.model.estimate import CopyEstimate, Load, estimate_copy, limited, write_rate
 from dynamirror.model.finding import Finding
 from dynamirror.model.prices import Overrides, tariff
 from dynamirror.model.shard_graph import Listing
@@ -162,7 +162,15 @@ def copy_of(
         tariff(settings.destination.region, written.table_class, prices or {}),
     )
     rate = write_rate(written if destination is not None or settings.clone.wanted else None, units_s)
-    return estimate_copy(load_of(settings, source, destination), rate, *tariffs)
+    load, most = load_of(settings, source, destination), settings.rate
+    capacity = destination.facts.capacity.write if destination is not None else None
+    rate = limited(
+        rate,
+        load,
+        most.read.of(source.facts.capacity.read) if most.read else None,
+        most.write.of(capacity or rate.units_s) if most.write else None,
+    )
+    return estimate_copy(load, rate, *tariffs)
 
 
 async def _seen(asked: Asked, control: Control, name: str, region: str) -> TableSeen | DynamirrorError:

@@ -16,7 +16,14 @@ from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.reverse_task import ReverseTask, refuse_running, refuse_starting
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.stream_check import check_readable
-from dynamirror.engines.table_checks import check_in_service, check_own, check_pair, check_stream, same_table
+from dynamirror.engines.table_checks import (
+    check_in_service,
+    check_own,
+    check_pair,
+    check_rates,
+    check_stream,
+    same_table,
+)
 from dynamirror.engines.waiting import reach_aloud
 from dynamirror.errors import AccessDenied, NotFound, Side
 from dynamirror.model.key import KeyAttribute, KeySchema
@@ -96,6 +103,7 @@ async def both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[Tabl
         )
     check_in_service(Side.DESTINATION, f"destination table {settings.destination.table}", destination)
     check_pair(source, destination, settings)
+    check_rates(source, destination, settings)
     return source, destination
 
 

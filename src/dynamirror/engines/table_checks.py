@@ -34,6 +34,20 @@ def check_pair(source: TableFacts, destination: TableFacts, settings: Replicatio
         )
 
 
+def check_rates(source: TableFacts, destination: TableFacts, settings: ReplicationSettings) -> None:
+    """Raises Refused for a share of a capacity that the service does not say."""
+    rate = settings.rate
+    for flag, limit, capacity, table in (
+        ("--max-read-rate", rate.read, source.capacity.read, settings.source.table),
+        ("--max-write-rate", rate.write, destination.capacity.write, settings.destination.table),
+    ):
+        if limit is not None and limit.of(capacity) is None:
+            raise Refused(
+                f"{flag} {limit}: the service says no capacity of {table} (neither provisioned units nor a maximum nor "
+                "warm throughput); give units a second, as 500"
+            )
+
+
 def same_table(one: TableFacts, other: TableFacts) -> bool:
     """Whether both facts are of one table. An ARN alone does not tell: DynamoDB Local has one for the tables of
     a name in all its databases (one for each Region and access key)."""

@@ -26,7 +26,7 @@ from dynamirror.model.task_name import state_table_name
 from dynamirror.observe.metrics import Metrics
 from dynamirror.settings.at_rest import settings_at_rest
 from dynamirror.settings.groups import ReplicationSettings
-from dynamirror.settings.parse import Value
+from dynamirror.settings.values import Value
 
 log = logging.getLogger("dynamirror.copy")
 
@@ -105,6 +105,7 @@ class TableCopy:
                     group.create_task(connections.keep_fresh()),
                     group.create_task(worker.heartbeat.run()),
                     group.create_task(worker.copier.run()),
+                    *([group.create_task(worker.shares.run())] if worker.shares else []),
                 ]
                 await self._until_over(worker)
                 for task in side_tasks:
@@ -112,7 +113,8 @@ class TableCopy:
         except BaseExceptionGroup as errors:
             raise self._explained(root_cause(errors)) from errors
         finally:
-            await within(RETIRE_S, "retire", [worker.heartbeat.retire])
+            last = [worker.heartbeat.retire, *([worker.shares.retire] if worker.shares else [])]
+            await within(RETIRE_S, "retire", last)
 
     async def _until_over(self, worker: RestWorker) -> None:
         """Raises Stop when the row of the copy is gone."""

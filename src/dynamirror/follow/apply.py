@@ -173,12 +173,14 @@ class Applier:
 
     async def _carry(self, batch: list[Pending], size: int) -> None:
         """One batch to its answer; what failed comes back later, by itself."""
-        sent_at_s = self._tools.clock.boottime_s()
         try:
             try:
+                await self._sender.admit(batch)
+                sent_at_s = self._tools.clock.boottime_s()
                 outcome = await self._sender.send(batch)
             finally:
                 self._requests -= 1
+            self._sender.give_back(outcome)
             if outcome.doubtful:
                 self._window.unanswered(size, sent_at_s, self._tools.clock.boottime_s())
             else:
@@ -271,6 +273,9 @@ class Applier:
         self._tools.metrics.count("write_retries", len(failed))
         if error is None or isinstance(error, Throttled):
             self._tools.metrics.count("throttles")
+            # Further attempts may be for one item, in a partition that others use.
+            if self._tools.rate is not None and not all(pending.attempts for pending in failed):
+                self._tools.rate.throttled_writing()
         if not self._log_limit.allows():
             return
         log.warning(

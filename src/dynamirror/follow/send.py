@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from dynamirror.errors import ItemRefused, Retry, Side, Unanswered
 from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.rate import Rate, units_of
 from dynamirror.model.change import Write
 from dynamirror.model.permit import NEVER
 from dynamirror.model.watermark import PageMark, Watermark
@@ -28,6 +29,8 @@ class ApplyTools:
     settings: WriteSettings
     # Takes over writes of a lost lease that may have left too late: their items are to be reconciled (R-10).
     reconcile: Callable[[Sequence[Write]], None]
+    # None: nothing is limited, and nobody is told of throttles.
+    rate: Rate | None = None
 
 
 class Pending:
@@ -86,6 +89,19 @@ class Sender:
     def __init__(self, tools: ApplyTools) -> None:
         self._tools = tools
         self._credentials = CredentialsPatience(tools.clock)
+        # Where there is no limit, not even the units are counted.
+        self._limit = tools.rate if tools.rate is not None and tools.rate.write.limited else None
+
+    async def admit(self, batch: list[Pending]) -> None:
+        """Wait until the rate allows the batch. Nothing of it is on its way meanwhile; permits are looked at after."""
+        if self._limit is not None:
+            await self._limit.change(units_of([pending.write for pending in batch]))
+
+    def give_back(self, outcome: Outcome) -> None:
+        """What was not written cost nothing. What may have been written may have cost something."""
+        if self._limit is not None:
+            unwritten = [*outcome.failed, *(pending for pending, _ in outcome.refused)]
+            self._limit.give_back(units_of([pending.write for pending in unwritten]))
 
     async def send(self, batch: list[Pending]) -> Outcome:
         """Each write of the batch is durable, or in the outcome once. Raises Stop."""

@@ -1,1 +1,1 @@
-"""What the loops of all rooms share: waking each other, bearing with credentials, not flooding the log."""
+"""What the loops of all rooms share: waking each other, bearing with credentials, rates, not flooding the log."""

@@ -111,6 +111,18 @@ def write_rate(destination: TableDefinition | None, given: float | None = None) 
     return Rate(most, "on-demand maximum") if most is not None and most < rate.units_s else rate
 
 
+def limited(rate: Rate, load: Load, read_s: float | None, write_s: float | None) -> Rate:
+    """The rate with the operator's limits, in units a second; that of reading as what is written meanwhile."""
+    if write_s is not None and write_s < rate.units_s:
+        rate = Rate(write_s, "--max-write-rate")
+    reads = load.size_bytes / READ_UNIT_BYTES
+    if read_s is not None and reads > 0:
+        written_s = read_s * load.items * load.units_of_item * (1 + load.local_indexes) / reads
+        if written_s < rate.units_s:
+            rate = Rate(written_s, "--max-read-rate")
+    return rate
+
+
 def estimate_copy(load: Load, rate: Rate, source: Tariff, destination: Tariff) -> CopyEstimate:
     """What copying the whole table takes. A consistent Scan reads 4 KB for a unit."""
     units = load.items * load.units_of_item

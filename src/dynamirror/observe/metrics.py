@@ -44,6 +44,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("reconcile_repairs", "counter", "Items written because they differed from the source."),
     Metric("items_copied", "counter", "Items of the copy durable at the destination."),
     Metric("copy_bytes", "counter", "Bytes of the copy's pages that are durable at the destination, as JSON."),
+    Metric("read_units", "counter", "Read units that the copy was charged for at the source."),
+    Metric(
+        "write_units",
+        "counter",
+        "Write units charged for at the destination: of the copy, and with --max-write-rate also of changes.",
+    ),
     Metric("throttles", "counter", "Requests that the destination answered with: not now."),
     Metric("leases_held", "gauge", "Shards that this worker has now."),
     Metric("lag_s", "distribution", "Age of a change, by the stream's time stamp, when it became durable."),

@@ -6,7 +6,8 @@ from dataclasses import replace
 from dynamirror.errors import Refused
 from dynamirror.settings.flags import FLAG_OF_FIELD
 from dynamirror.settings.groups import ReplicationSettings
-from dynamirror.settings.parse import Value, settings_from
+from dynamirror.settings.parse import settings_from
+from dynamirror.settings.values import Value
 
 # The flags of `copy`, in the order of the flag table. The others are about the stream, or about changes.
 FIELDS = (
@@ -29,6 +30,8 @@ FIELDS = (
     "create_destination",
     "destination_settings",
     "indexes_after_copy",
+    "max_read_rate",
+    "max_write_rate",
     "log_dir",
     "log_level",
     "log_format",

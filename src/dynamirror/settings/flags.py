@@ -3,7 +3,7 @@
 `cli/options` makes the command line of it, `settings/parse` the settings, `scripts/help_pages` the reference.
 """
 
-from dynamirror.settings.flag import CHECKS, COPY, DESTINATION, ORDER, READING, REPORTS, SOURCE, TASK, Flag
+from dynamirror.settings.flag import CHECKS, COPY, DESTINATION, ORDER, RATE, READING, REPORTS, SOURCE, TASK, Flag
 
 FLAGS: tuple[Flag, ...] = (
     Flag(
@@ -213,6 +213,23 @@ FLAGS: tuple[Flag, ...] = (
         COPY,
         "With --create-destination: make global indexes when the copy is over, so that it is written faster.",
         kind="switch",
+    ),
+    Flag(
+        "max_read_rate",
+        RATE,
+        "Most that the copy reads of the source, by all workers of the task: units a second (500), or a share of the "
+        "table's capacity at the start (50%).",
+        metavar="RATE",
+        derived="what the table bears: the copy goes slower when it is throttled",
+    ),
+    Flag(
+        "max_write_rate",
+        RATE,
+        "Most that the task writes to the destination, by all its workers, changes first and the copy with what is "
+        "left: units a second (500), or a share of the table's capacity at the start (50%). Changes fall behind when "
+        "it is less than they need.",
+        metavar="RATE",
+        derived="what the table bears: the copy goes slower when it is throttled",
     ),
     Flag(
         "enable_stream",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 
 
@@ -125,6 +126,16 @@ class CopySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RateSettings:
+    """How fast the workers of a task may be together. None: no limit."""
+
+    # Of the copy, at the source.
+    read: Limit | None = None
+    # Of changes and copy, at the destination.
+    write: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseSettings:
     """How leases are kept. `docs/LEASES.md` has the reasons of each figure."""
 
@@ -188,6 +199,7 @@ class ReplicationSettings:
     hold: HoldSettings = field(default_factory=HoldSettings)
     copy: CopySettings = field(default_factory=CopySettings)
     clone: CloneSettings = field(default_factory=CloneSettings)
+    rate: RateSettings = field(default_factory=RateSettings)
     log: LogSettings = field(default_factory=LogSettings)
     checks: CheckSettings = field(default_factory=CheckSettings)
     publish_cloudwatch: bool = True

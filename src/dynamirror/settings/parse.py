@@ -8,13 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 from dynamirror.errors import Refused
+from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import TABLE_NAME_LENGTH_MAX, lease_table_name
 from dynamirror.settings.destination_file import read_destination_file
-from dynamirror.settings.flag import Flag, Kind
+from dynamirror.settings.flag import Flag
 from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
 from dynamirror.settings.groups import (
     CheckSettings,
@@ -23,28 +23,17 @@ from dynamirror.settings.groups import (
     DestinationSettings,
     HoldSettings,
     LogSettings,
+    RateSettings,
     ReadSettings,
     ReplicationSettings,
     SourceSettings,
     TaskSettings,
     WriteSettings,
 )
+from dynamirror.settings.rate import parsed_rate
 from dynamirror.settings.start_at import parsed_start
+from dynamirror.settings.values import Value, converted
 
-Value: TypeAlias = str | bool | int | float | Path
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_SECONDS_OF_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_TYPES_OF_KIND: dict[Kind, tuple[type, ...]] = {
-    "text": (str,),
-    "choice": (str,),
-    "int": (int,),
-    "duration": (int, float),
-    "switch": (bool,),
-    "path": (Path,),
-}
-_YES = frozenset({"1", "true", "yes", "on"})
-_NO = frozenset({"0", "false", "no", "off"})
 # CreateTable: the characters of a table name, and how many there are at least.
 _TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
 _TABLE_NAME_LENGTH_MIN = 3
@@ -91,24 +80,12 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         hold=_hold(write),
         copy=_copy(given),
         clone=_clone(given),
+        rate=RateSettings(_rate(given, "max_read_rate"), _rate(given, "max_write_rate")),
         log=_log(given),
         checks=CheckSettings(allow_loop=given.on("allow_loop"), enable_stream=given.on("enable_stream")),
         publish_cloudwatch=not given.on("dont_publish_cloudwatch"),
         java_form=java_form,
     )
-
-
-def converted(flag: Flag, value: Value, label: str) -> Value:
-    """`value` in the type of the flag's kind, within its limits. `label` is how the user gave it."""
-    if isinstance(value, str):
-        if not value.strip():
-            raise Refused(f"{label} is empty: give {flag.metavar or 'true or false'}, or leave it out")
-        value = _of_text(flag, value.strip(), label)
-    if isinstance(value, bool) != (flag.kind == "switch") or not isinstance(value, _TYPES_OF_KIND[flag.kind]):
-        raise Refused(f"{label}: {value!r} is not of the kind {flag.kind}")
-    if isinstance(value, int | float):
-        _check_limits(flag, value, label)
-    return value
 
 
 class _Given(dict[str, Value]):
@@ -146,34 +123,6 @@ def _complete(values: Mapping[str, Value], java_form: bool) -> _Given:
     if missing:
         raise Refused(f"missing: {', '.join(missing)}")
     return given
-
-
-def _of_text(flag: Flag, text: str, label: str) -> Value:
-    if flag.kind == "int":
-        if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
-            raise Refused(f"{label} {text}: not a whole number")
-        return int(text)
-    if flag.kind == "duration":
-        match = _DURATION.fullmatch(text)
-        if match is None:
-            raise Refused(f"{label} {text}: not a duration; give a number and its unit, as 500ms, 1s or 2m")
-        return float(match[1]) * _SECONDS_OF_UNIT[match[2]]
-    if flag.kind == "switch":
-        if text.lower() not in _YES | _NO:
-            raise Refused(f"{label}={text}: give true or false")
-        return text.lower() in _YES
-    if flag.kind == "choice":
-        for choice in flag.choices:
-            if choice.lower() == text.lower():
-                return choice
-        raise Refused(f"{label} {text}: give one of {', '.join(flag.choices)}")
-    return Path(text) if flag.kind == "path" else text
-
-
-def _check_limits(flag: Flag, value: float, label: str) -> None:
-    if flag.least is not None and flag.most is not None and not flag.least <= value <= flag.most:
-        unit = "s" if flag.kind == "duration" else ""
-        raise Refused(f"{label} {value:g}{unit}: must be {flag.limits}")
 
 
 def _check_name(given: _Given, field: str, java_form: bool) -> None:
@@ -282,6 +231,11 @@ def _copy(given: _Given) -> CopySettings:
     return CopySettings(
         wanted=given.on("copy"), allow_non_empty=given.on("allow_non_empty"), segments=int(given.number("segments"))
     )
+
+
+def _rate(given: _Given, field: str) -> Limit | None:
+    text = given.text_or_none(field)
+    return None if text is None else parsed_rate(text, FLAG_OF_FIELD[field].name)
 
 
 def _log(given: _Given) -> LogSettings:

@@ -13,9 +13,11 @@ from dynamirror.aws.service import STREAMS_API, TABLES_API, Service, ServiceCloc
 from dynamirror.aws.sigv4 import Signer
 from dynamirror.errors import AccessDenied, NotFound, Refused, Side, Stop, Throttled, Unanswered
 from dynamirror.model.key import KeyAttribute, KeySchema
+from dynamirror.model.table_definition import Throughput
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 
 Json = dict[str, Any]
+ON_DEMAND: Json = {"BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}}
 HASH_ONLY = KeySchema(KeyAttribute("id", "S"))
 PAIR = KeySchema(KeyAttribute("id", "S"), KeyAttribute("at", "N"))
 
@@ -123,6 +125,47 @@ def run(cloud: Cloud, job: Callable[[ControlPlane], Coroutine[Any, Any, Any]]) -
         return await job(ControlPlane(tables, clock, lambda: 0.5, streams))
 
     return run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "said, read, write",
+    [
+        ({}, None, None),
+        ({"ProvisionedThroughput": {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5}}, 10, 5),
+        # What a provisioned table is warm for, it may not use.
+        (
+            {
+                "ProvisionedThroughput": {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5},
+                "WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000},
+            },
+            10,
+            5,
+        ),
+        (
+            {
+                **ON_DEMAND,
+                "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+                "WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000},
+            },
+            12000,
+            4000,
+        ),
+        (
+            {
+                **ON_DEMAND,
+                "WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000},
+                "OnDemandThroughput": {"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": 100},
+            },
+            12000,
+            100,
+        ),
+        (ON_DEMAND, None, None),
+    ],
+)
+def test_what_a_table_can_do_at_once_is_as_it_says(said: Json, read: int | None, write: int | None) -> None:
+    cloud = Cloud()
+    existing(cloud, **said)
+    assert run(cloud, lambda plane: plane.describe_table("T")).capacity == Throughput(read, write)
 
 
 def test_a_table_is_described() -> None:

@@ -88,3 +88,13 @@ async def test_what_the_service_refuses_passes_through() -> None:
     _, source = table(Throttled(Side.SOURCE, "not now"))
     with pytest.raises(Throttled):
         await source.scan(0, 1, b"", 100)
+
+
+@pytest.mark.parametrize("said, units", [({"ConsumedCapacity": {"CapacityUnits": 2.5}}, 2.5), ({}, None)])
+async def test_a_page_says_what_it_cost_where_that_is_asked(said: dict[str, Any], units: float | None) -> None:
+    caller = ScriptedCaller({"Items": [], **said})
+    assert (await TableScan(caller, "T", metered=True).scan(0, 1, b'{"id":{"S":"a"}}', 1)).units == units
+    assert caller.requests[0]["ReturnConsumedCapacity"] == "TOTAL"
+    caller, source = table({"Items": []})
+    assert (await source.scan(0, 1, b"", 1)).units is None
+    assert "ReturnConsumedCapacity" not in caller.requests[0]

@@ -86,3 +86,25 @@ async def test_a_batch_that_the_service_would_refuse_is_never_sent(writes: list[
     with pytest.raises(AssertionError):
         await table.write(writes)
     assert not caller.asked
+
+
+CONSUMED = {"ConsumedCapacity": [{"TableName": "T", "CapacityUnits": 7.5}]}
+
+
+async def test_without_a_meter_nobody_asks_what_it_costs() -> None:
+    caller, table = writer({"UnprocessedItems": {}})
+    await table.write([PUT])
+    assert b"ReturnConsumedCapacity" not in caller.bodies[0]
+
+
+@pytest.mark.parametrize("said, units", [(CONSUMED, 7.5), ({}, None)])
+async def test_a_meter_is_told_what_was_carried_out_and_charged(said: dict[str, Any], units: float | None) -> None:
+    told: list[tuple[list[Write], float | None]] = []
+    left = {"T": [{"DeleteRequest": {"Key": {"id": {"S": "b"}, "at": {"N": "2"}}}}]}
+    caller = ScriptedCaller({"UnprocessedItems": {}, **said}, {"UnprocessedItems": left, **said})
+    table = BatchWriter(caller, "T", CODEC, lambda writes, charged: told.append((list(writes), charged)))
+    await table.write([PUT, DELETE])
+    await table.write([PUT, DELETE])
+    assert told == [([PUT, DELETE], units), ([PUT], units)]
+    assert caller.requests[0]["ReturnConsumedCapacity"] == "TOTAL"
+    assert len(caller.requests[0]["RequestItems"]["T"]) == 2

@@ -91,7 +91,9 @@ def test_a_page_that_could_not_be_written_whole_is_read_again_from_the_first_ite
         world.applied.clear()
         world.destination.clear()
 
-        world, worker = await begun(100)
+        world, _ = await begun(100)
+        # Of tables that can do far more: what is looked at is the page's life.
+        worker = Worker(world, copy=ONE, capacities=(10_000.0, 10_000.0))
         worker.destination.hot = frozenset({in_order[17]})
         copying = asyncio.create_task(worker.segment(Segment(0)).run())
         await asyncio.sleep(LIFE_S + 3)

@@ -9,17 +9,20 @@ import msgspec
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.tables import Meter
 from dynamirror.copy.copier import Copier
 from dynamirror.copy.page import PageSender
 from dynamirror.copy.segment import SegmentCopier
 from dynamirror.copy.tools import CopySettingsInForce, CopyTools
 from dynamirror.errors import Side, Throttled, Unanswered
 from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.copy import Copy, CopyKnowledge, Phase, Segment
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
+from dynamirror.model.lane import Lane
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import ScanPage
 from dynamirror.settings.groups import CopySettings, HoldSettings, LeaseSettings, WriteSettings
@@ -123,6 +126,7 @@ class Destination(MemoryTable):
     # Keys that the table does not take at the moment, alone in their partition.
     hot: frozenset[Key] = frozenset()
     in_flight = in_flight_most = 0
+    meter: Meter
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Write]:
         hot = [write for write in writes if write.key in self.hot]
@@ -134,7 +138,9 @@ class Destination(MemoryTable):
         self.in_flight += 1
         self.in_flight_most = max(self.in_flight_most, self.in_flight)
         try:
-            return await super().write(writes)
+            unprocessed = await super().write(writes)
+            self.meter([write for write in writes if write not in unprocessed], None)
+            return unprocessed
         finally:
             self.in_flight -= 1
 
@@ -150,7 +156,10 @@ class Worker:
         hold: HoldSettings = HOLD,
         boot_s: float = 100.0,
         landing_s: Callable[[], float | None] = lambda: None,
+        limits: tuple[float | None, float | None] = (None, None),
+        capacities: tuple[float | None, float | None] = (None, None),
     ) -> None:
+        """`limits`, `capacities`: units a second, read and written."""
         self.world, self.name = world, name
         self.clock = VirtualClock(boot_s=boot_s)
         self.metrics = Metrics()
@@ -166,6 +175,11 @@ class Worker:
         self.leases_made = True
         self.beats = True
         self.task: asyncio.Task[None] | None = None
+        read, write = (Lane(limit, at_once, boot_s) for limit, at_once in zip(limits, capacities, strict=True))
+        self.rate = Rate(self.clock, self.metrics, read, write)
+        self.destination.meter = self.rate.copy_written
+        for lane in (read, write):
+            lane.alone(boot_s)
         caller = MemoryCaller(Side.STATE, world.database, ProcessLine(self.state_faults, self.process))
         self.tools = CopyTools(
             CopyRows(caller, "state", LIFE),
@@ -184,6 +198,7 @@ class Worker:
             CopyKnowledge(hold.known_s),
             Signal(),
             self._reconcile,
+            self.rate,
         )
         self.copier = Copier(self.tools, lambda: self.leases_made)
 

@@ -61,6 +61,13 @@ async def test_missing_tables(world: World) -> None:
     assert "the source table Orders does not exist in us-east-1 (http://east); check --source-table" in said
 
 
+async def test_a_share_of_a_capacity_that_is_not_known_is_refused_before_anything_is_made(world: World) -> None:
+    said = await world.refused(ExitCode.USAGE, max_write_rate="50%")
+    assert said.startswith("--max-write-rate 50%: the service says no capacity of Copy")
+    assert not world.made
+    await world.check(max_read_rate="5", max_write_rate="5")
+
+
 @pytest.mark.parametrize("status", ["CREATING", "DELETING", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"])
 async def test_tables_out_of_service(world: World, status: str) -> None:
     world.destination.add("Copy", KEY, status=status)

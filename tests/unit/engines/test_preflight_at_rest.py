@@ -10,7 +10,7 @@ from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.preflight_at_rest import RestFacts, check_at_rest
 from dynamirror.errors import DynamirrorError, ExitCode, Refused
 from dynamirror.settings.at_rest import settings_at_rest
-from dynamirror.settings.parse import Value
+from dynamirror.settings.values import Value
 from tests.support.accounts import LEASE_KEY, LEASES, SHARD, STATE, STATE_KEY, World, lease_row
 
 FLAGS: dict[str, Value] = {

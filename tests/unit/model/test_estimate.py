@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from dynamirror.model.estimate import Load, Pace, Rate, estimate_copy, estimate_follow, storage_month, write_rate
+from dynamirror.model.estimate import (
+    Load,
+    Pace,
+    Rate,
+    estimate_copy,
+    estimate_follow,
+    limited,
+    storage_month,
+    write_rate,
+)
 from dynamirror.model.prices import tariff
 from dynamirror.model.table_definition import TableDefinition, Throughput
 
@@ -79,3 +88,20 @@ def test_a_day_of_following() -> None:
 
 def test_a_month_of_storage() -> None:
     assert storage_month(Load(1, 4 * 10**9), US) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "read_s, write_s, units, why",
+    [
+        (None, None, 100, "given"),
+        (None, 50, 50, "--max-write-rate"),
+        (None, 500, 100, "given"),
+        # 1,000 items of 4 KB: one unit read for four written.
+        (10, None, 40, "--max-read-rate"),
+        (10, 20, 20, "--max-write-rate"),
+        (1000, None, 100, "given"),
+    ],
+)
+def test_limits_slow_the_copy(read_s: float | None, write_s: float | None, units: float, why: str) -> None:
+    load = Load(1000, 1000 * 4096, 0, 0, False)
+    assert limited(Rate(100, "given"), load, read_s, write_s) == Rate(units, why)

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from dynamirror.errors import ExitCode, Refused
+from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import lease_table_name
 from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
 from dynamirror.settings.groups import ReplicationSettings
-from dynamirror.settings.parse import Value, settings_from, values_of_variables
+from dynamirror.settings.parse import settings_from, values_of_variables
+from dynamirror.settings.values import Value
 
 PAIR: dict[str, Value] = {
     "source_region": "us-east-1",
@@ -53,6 +55,8 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "parent_shard_poll_interval_ms": ("1500", "read.parent_poll_s", 1.5),
     "stray_life": ("5m", "write.stray_life_s", 300.0),
     "cautious_takeover": ("true", "write.cautious", True),
+    "max_read_rate": ("250.5", "rate.read", Limit(units_s=250.5)),
+    "max_write_rate": ("50%", "rate.write", Limit(percent=50)),
     "enable_stream": ("true", "checks.enable_stream", True),
     "copy": ("true", "copy.wanted", True),
     "segments": ("9", "copy.segments", 9),
@@ -90,6 +94,12 @@ def test_each_flag_and_its_variable_arrive_and_differ_from_the_default(flag: Any
     assert at(parsed(**{flag.field: text, **more}), path) == expected
     assert at(parsed(**values_of_variables({flag.variable: text}), **more), path) == expected
     assert at(parsed(), path) != expected
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "0%", "100.5%", "fast", "5 units", "1e3", "50%%", "\u0665", "nan", "inf"])
+def test_a_rate_that_is_none_is_refused_in_one_line_that_names_the_flag(text: str) -> None:
+    with pytest.raises(Refused, match=r"^--max-write-rate .*: [^\n]+$"):
+        parsed(max_write_rate=text)
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
