@@ -274,9 +274,10 @@ class TestCapacity:
         return bench.access_key, REGION, "Orders"
 
     def test_a_table_takes_what_it_was_provisioned_for(self, bench: Bench) -> None:
-        metered = bench.thread.do(bench.proxy.meter.provision, self.place(bench), "pk", 50, 1000)
         begun_s, throttled = time.monotonic(), 0
-        while time.monotonic() - begun_s < 2:
+        metered = bench.thread.do(bench.proxy.meter.provision, self.place(bench), "pk", 1, 1000, burst_s=20)
+        # As long as a busy machine needs to outrun a unit a second.
+        while not throttled and time.monotonic() - begun_s < 60:
             try:
                 bench.put("a", blob={"S": "x" * 1500})
             except ClientError as error:
@@ -284,8 +285,8 @@ class TestCapacity:
                 assert reason["reason"] == "TableWriteProvisionedThroughputExceeded"
                 throttled += 1
         assert throttled
-        # One second's worth was saved up; an item of 1.5 KB takes two units, the last of them perhaps on credit.
-        assert 75 <= metered.write.taken <= 50 + 50 * (time.monotonic() - begun_s) + 1
+        # 20 units were saved up; an item of 1.5 KB takes two, the last of them perhaps on credit.
+        assert 20 <= metered.write.taken <= 20 + time.monotonic() - begun_s + 2
 
     def test_a_hot_partition_is_throttled_alone(self, bench: Bench) -> None:
         bench.thread.do(bench.proxy.meter.provision, self.place(bench), "pk", 40_000, 1000, partitions=4, burst_s=0.1)
@@ -301,7 +302,7 @@ class TestCapacity:
         assert others, "the other partitions go on"
 
     def test_a_batch_is_carried_out_as_far_as_the_capacity_goes(self, bench: Bench) -> None:
-        bench.thread.do(bench.proxy.meter.provision, self.place(bench), "pk", 10, 1000)
+        bench.thread.do(bench.proxy.meter.provision, self.place(bench), "pk", 0.1, 1000, burst_s=100)
         batch: Any = [{"PutRequest": {"Item": {"pk": {"S": f"k{n}"}}}} for n in range(25)]
         left: Any = bench.tables.batch_write_item(RequestItems={"Orders": batch})["UnprocessedItems"]["Orders"]
         assert left == batch[-len(left) :]
