@@ -1,14 +1,15 @@
 """A stand-in for DynamoDB and its streams that costs next to nothing: what is measured against it is the client.
 
-`python -m bench.standin CHANGES`: prints its port, serves until killed. It knows DescribeTable, DescribeStream,
-GetShardIterator, GetRecords and BatchWriteItem, answers from bytes made beforehand, with a correct x-amz-crc32,
-and counts what it is asked. `GET /` tells the counts. Leases and state are not its business: --kcl-endpoint.
+`python -m bench.standin --changes N` (or `--items N --item-bytes B`): prints its port, serves until killed. It knows
+DescribeTable, DescribeStream, GetShardIterator, GetRecords, Scan and BatchWriteItem, answers from bytes made
+beforehand, with a correct x-amz-crc32, and counts what it is asked. `GET /` tells the counts. Leases and state are not
+its business: --kcl-endpoint.
 """
 
+import argparse
 import asyncio
 import json
 import re
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from zlib import crc32
 import uvloop
 
 from bench import pages
+from bench.table import Table, nothing
 
 _CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"x-amz-target: *\w+\.(\w+)", re.IGNORECASE)
@@ -46,7 +48,7 @@ class Counts:
     last_new_key: tuple[float, float] = (0.0, 0.0)
 
     def facts(self) -> dict[str, Any]:
-        """For the runner. `wall_s` and `cpu_s`: from the first GetRecords to the last key that was new."""
+        """For the runner. `wall_s` and `cpu_s`: from the first page of what is read to the last key that was new."""
         wall_s, cpu_s = self.first_read or (0.0, 0.0)
         done = self.distinct > 0
         return {
@@ -62,8 +64,10 @@ class Counts:
 class Standin:
     """Answers; shared by all connections."""
 
-    def __init__(self, changes: int) -> None:
-        self.counts = Counts(bytearray(changes))
+    def __init__(self, changes: int, items: int, item_bytes: int) -> None:
+        """A stream of `changes`, or a table of `items`; both have keys numbered from 0."""
+        self.counts = Counts(bytearray(max(changes, items)))
+        self._table = Table(items, item_bytes) if items else None
         self._pages = {name.encode(): _response(page.body, page.crc32) for name, page in pages.pages(changes).items()}
         self._written = _plain(_WRITTEN)
         self._stream = _plain(_json(_stream()))
@@ -80,9 +84,11 @@ class Standin:
         match operation:
             case b"BatchWriteItem":
                 return self._write(body)
+            case b"Scan":
+                return _plain(self._scan(json.loads(body)))
             case b"GetRecords":
-                if counts.first_read is None:
-                    counts.first_read = _now()
+                if self._table is None:
+                    self._reading()
                 return self._pages[cast(re.Match[bytes], _ITERATOR.search(body))[1]]
             case b"GetShardIterator":
                 shard = int(json.loads(body)["ShardId"].rpartition("-")[2], 16)
@@ -93,6 +99,16 @@ class Standin:
                 return _describe_table(json.loads(body)["TableName"])
             case _:
                 return _error("UnknownOperationException", operation.decode())
+
+    def _reading(self) -> None:
+        if self.counts.first_read is None:
+            self.counts.first_read = _now()
+
+    def _scan(self, request: dict[str, Any]) -> bytes:
+        if self._table is None or request["TableName"] != pages.SOURCE:
+            return nothing()
+        self._reading()
+        return self._table.page(request)
 
     def _write(self, body: bytes) -> bytes:
         counts, seen = self.counts, self.counts.seen
@@ -115,22 +131,30 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, standin: Standin) -> None:
         self._standin = standin
-        self._buffer = b""
+        self._parts: list[bytes] = []
+        # Of a request that has come in part: bytes still to come; 0: not known.
+        self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        buffer = self._buffer + data if self._buffer else data
+        self._parts.append(data)
+        self._missing -= len(data)
+        if self._missing > 0:
+            return
+        buffer = data if len(self._parts) == 1 else b"".join(self._parts)
+        self._missing = 0
         while (end := buffer.find(b"\r\n\r\n")) >= 0:
             head = buffer[: end + 2]
             length = _CONTENT_LENGTH.search(head)
             stop = end + 4 + (int(length[1]) if length else 0)
             if len(buffer) < stop:
+                self._missing = stop - len(buffer)
                 break
             self._transport.write(self._standin.answer(head, buffer[end + 4 : stop]))
             buffer = buffer[stop:]
-        self._buffer = buffer
+        self._parts = [buffer] if buffer else []
 
 
 def _now() -> tuple[float, float]:
@@ -190,13 +214,18 @@ def _describe_table(name: str) -> bytes:
     return _plain(_json({"Table": table}))
 
 
-async def main(changes: int) -> None:
+async def main() -> None:
     """Serve for ever."""
-    standin = Standin(changes)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--changes", type=int, default=0)
+    parser.add_argument("--items", type=int, default=0)
+    parser.add_argument("--item-bytes", type=int, default=pages.ITEM_BYTES)
+    options = parser.parse_args()
+    standin = Standin(options.changes, options.items, options.item_bytes)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(standin), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main())
