@@ -76,9 +76,15 @@ def _records(numbers: list[int]) -> Iterator[str]:
     new, old = attributes(ITEM_BYTES, "n"), attributes(ITEM_BYTES, "o")
     for number in numbers:
         key = f'"pk":{{"S":"{KEY_MARK.decode()}{number:0{KEY_DIGITS}}"}}'
-        yield (
-            f'{{"awsRegion":"us-east-1","dynamodb":{{"ApproximateCreationDateTime":1.732E9,"Keys":{{{key}}},'
-            f'"NewImage":{{{key},{new}}},"OldImage":{{{key},{old}}},'
-            f'"SequenceNumber":"{10**20 + number}","SizeBytes":2070,"StreamViewType":"NEW_AND_OLD_IMAGES"}},'
-            f'"eventID":"{number:032x}","eventName":"MODIFY","eventSource":"aws:dynamodb","eventVersion":"1.1"}}'
-        )
+        yield record(key, (new, old), ("1.732E9", str(10**20 + number), f"{number:032x}"))
+
+
+def record(key: str, images: tuple[str, str], stamps: tuple[str, str, str]) -> str:
+    """One record as JSON. `images`: the rest of the new and of the old one; `stamps`: when made, sequence, event id."""
+    (new, old), (created, sequence, event_id) = images, stamps
+    return (
+        f'{{"awsRegion":"us-east-1","dynamodb":{{"ApproximateCreationDateTime":{created},"Keys":{{{key}}},'
+        f'"NewImage":{{{key},{new}}},"OldImage":{{{key},{old}}},'
+        f'"SequenceNumber":"{sequence}","SizeBytes":2070,"StreamViewType":"NEW_AND_OLD_IMAGES"}},'
+        f'"eventID":"{event_id}","eventName":"MODIFY","eventSource":"aws:dynamodb","eventVersion":"1.1"}}'
+    )

@@ -10,10 +10,10 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.pages import ITEM_BYTES
+from bench.load import Load
 from tests.support.command import bare_environ
 
 ACCESS_KEY = "AKIDBENCH"
@@ -93,34 +93,10 @@ def replicate(source: Place, destination: Place, state_endpoint: str, *more: str
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What the stand-in serves: `changes` of a stream, or a table of `items`."""
-
-    changes: int = 0
-    items: int = 0
-    item_bytes: int = ITEM_BYTES
-
-    @property
-    def count(self) -> int:
-        """How many keys are to arrive."""
-        return self.changes or self.items
-
-    def less(self, count: int) -> "Load":
-        """The same with so many."""
-        return replace(self, changes=min(self.changes, count), items=min(self.items, count))
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """For the stand-in."""
-        figures = {"changes": self.changes, "items": self.items, "item-bytes": self.item_bytes}
-        return tuple(f"--{name}={figure}" for name, figure in figures.items())
-
-
 @asynccontextmanager
 async def standin(load: Load) -> AsyncIterator[str]:
     """The stand-in's endpoint."""
-    command = (sys.executable, "-m", "bench.standin", *load.arguments)
+    command = (sys.executable, "-m", "bench.standin", json.dumps(asdict(load)))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None

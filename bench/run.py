@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bench.lag import SteadyLag, steady_lag
+from bench.load import Load
 from bench.micro import micro
-from bench.process import Load
 from bench.report import Compared, Report, show
 from bench.throughput import Throughput, Void, boto3_loop, dynamirror
 from tests.support.dynamodb_local import Unavailable

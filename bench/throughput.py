@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.load import Load
 from bench.pages import DESTINATION, SOURCE
-from bench.process import Cost, Load, Place, counts_when, measured, replicate, standin
+from bench.process import Cost, Place, counts_when, measured, replicate, standin
 from dynamirror.engines.embedded import ministack, started
 
 # Above this the stand-in may have been what was measured.

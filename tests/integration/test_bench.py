@@ -3,7 +3,7 @@
 import pytest
 
 from bench import throughput
-from bench.process import Load
+from bench.load import Load
 from bench.throughput import Void, boto3_loop, dynamirror
 
 pytestmark = pytest.mark.long
