@@ -1,4 +1,4 @@
-"""What the figures are compared with: a plain boto3 loop, GetRecords and batch_write_item, without any guarantee.
+"""What following a stream is compared with: a plain boto3 loop, GetRecords and batch_write_item, without any guarantee.
 
 `python -m bench.boto3_loop ENDPOINT`: reads every shard to its present end, one after the other.
 """

@@ -1,20 +1,28 @@
-"""What the parts of a change's way cost, each by itself: a page of 400 changes of 1 KB, best of several rounds."""
+"""What the parts of a change's way cost, and of a copied item's, each by itself, best of several rounds.
+
+Of a page of 400 changes of 1 KB, and of one with a megabyte of such items.
+"""
 
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from zlib import crc32
 
-from bench.pages import DESTINATION, RECORDS_A_PAGE, iterator, pages
+import msgspec
+
+from bench.pages import DESTINATION, ITEM_BYTES, RECORDS_A_PAGE, SOURCE, iterator, pages
+from bench.table import Table
 from dynamirror.aws.credentials import Credentials
+from dynamirror.aws.scan import TableScan
 from dynamirror.aws.sigv4 import Signer
 from dynamirror.aws.tables import BatchWriter
-from dynamirror.model.change import decode_page
+from dynamirror.model.change import decode_page, put_of
 from dynamirror.model.coalesce import coalesce
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
 
 _ROUNDS, _TIMES = 7, 20
 _BATCH = 25
+ITEMS_A_PAGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +30,15 @@ class Micro:
     """One part of the way."""
 
     name: str
-    us_a_change: float
+    us_each: float
 
 
 def micro() -> list[Micro]:
-    """All parts, in the order of a change's way."""
+    """All parts, in the order of a change's way, then of an item's."""
+    return _of_a_change() + _of_an_item()
+
+
+def _of_a_change() -> list[Micro]:
     body = pages(RECORDS_A_PAGE * 16)[iterator(0, 0)].body
     records = decode_page(body).records
     codec = KeyCodec(KeySchema(KeyAttribute("pk", "S")))
@@ -50,14 +62,28 @@ def micro() -> list[Micro]:
 
 
 class _Caller:
-    """Answers at once that all was processed; keeps the last request."""
+    """Answers at once, unless told otherwise that all was processed; keeps the last request."""
 
     url = "https://bench.invalid/"
     body = b""
+    answer = b'{"UnprocessedItems":{}}'
 
     async def call(self, operation: str, body: bytes) -> bytes:
         self.body = body
-        return b'{"UnprocessedItems":{}}'
+        return self.answer
+
+
+def _of_an_item() -> list[Micro]:
+    caller = _Caller()
+    body = caller.answer = Table(ITEMS_A_PAGE, ITEM_BYTES).page({})
+    scan, codec = TableScan(caller, SOURCE), KeyCodec(KeySchema(KeyAttribute("pk", "S")))
+    items = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    page = [bytes(item) for item in msgspec.json.decode(items["Items"], type=list[msgspec.Raw])]
+    return [
+        Micro("copy: check the page's checksum", _cost(lambda: crc32(body), ITEMS_A_PAGE)),
+        Micro("copy: ask for the page, decode it", _cost(lambda: _run(scan.scan(0, 1, b"", 2000)), ITEMS_A_PAGE)),
+        Micro("copy: read keys, make writes", _cost(lambda: [put_of(i, codec.of(i)) for i in page], ITEMS_A_PAGE)),
+    ]
 
 
 def _run(work: Coroutine[object, None, object]) -> None:

@@ -1,4 +1,7 @@
-"""The stream that the stand-in serves: every key once, 1 KB in each image, as the service would send it."""
+"""The stream that the stand-in serves: every key once, 1 KB in each image, as the service would send it.
+
+Items of a table (bench/table) are made of the same attributes.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +22,8 @@ _REST = (
     '"customer":{"S":"Ω Lantern & Kettle Ltd"},"total":{"N":"1299.95"},"paid":{"BOOL":true},'
     '"tags":{"SS":["a","b"]},"note":{"S":"%s"}'
 )
-# Names and values count, JSON's quotes and braces do not (Developer Guide, "Item sizes"); this fills up to 1 KB.
-_NOTE_BYTES = ITEM_BYTES - 71
+# Names and values count, JSON's quotes and braces do not (Developer Guide, "Item sizes"): an item without its note.
+_BARE_BYTES = 71
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class Served:
 
     body: bytes
     crc32: int
+
+
+def attributes(item_bytes: int, fill: str) -> str:
+    """All but the key of an item of `item_bytes` (with its key), as JSON without braces; `fill` is one letter."""
+    return _REST % (fill * (item_bytes - _BARE_BYTES))
 
 
 def shard_id(shard: int) -> str:
@@ -65,12 +73,18 @@ def _served(numbers: list[int], next_iterator: str) -> Served:
 
 
 def _records(numbers: list[int]) -> Iterator[str]:
-    new, old = _REST % ("n" * _NOTE_BYTES), _REST % ("o" * _NOTE_BYTES)
+    new, old = attributes(ITEM_BYTES, "n"), attributes(ITEM_BYTES, "o")
     for number in numbers:
         key = f'"pk":{{"S":"{KEY_MARK.decode()}{number:0{KEY_DIGITS}}"}}'
-        yield (
-            f'{{"awsRegion":"us-east-1","dynamodb":{{"ApproximateCreationDateTime":1.732E9,"Keys":{{{key}}},'
-            f'"NewImage":{{{key},{new}}},"OldImage":{{{key},{old}}},'
-            f'"SequenceNumber":"{10**20 + number}","SizeBytes":2070,"StreamViewType":"NEW_AND_OLD_IMAGES"}},'
-            f'"eventID":"{number:032x}","eventName":"MODIFY","eventSource":"aws:dynamodb","eventVersion":"1.1"}}'
-        )
+        yield record(key, (new, old), ("1.732E9", str(10**20 + number), f"{number:032x}"))
+
+
+def record(key: str, images: tuple[str, str], stamps: tuple[str, str, str]) -> str:
+    """One record as JSON. `images`: the rest of the new and of the old one; `stamps`: when made, sequence, event id."""
+    (new, old), (created, sequence, event_id) = images, stamps
+    return (
+        f'{{"awsRegion":"us-east-1","dynamodb":{{"ApproximateCreationDateTime":{created},"Keys":{{{key}}},'
+        f'"NewImage":{{{key},{new}}},"OldImage":{{{key},{old}}},'
+        f'"SequenceNumber":"{sequence}","SizeBytes":2070,"StreamViewType":"NEW_AND_OLD_IMAGES"}},'
+        f'"eventID":"{event_id}","eventName":"MODIFY","eventSource":"aws:dynamodb","eventVersion":"1.1"}}'
+    )

@@ -10,9 +10,10 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.load import Load
 from tests.support.command import bare_environ
 
 ACCESS_KEY = "AKIDBENCH"
@@ -80,21 +81,22 @@ def measured(command: list[str], access_key: str = ACCESS_KEY) -> Iterator[Measu
         one.end()
 
 
-def replicate(source: Place, destination: Place, state_endpoint: str) -> list[str]:
-    """The real command line."""
+def replicate(source: Place, destination: Place, state_endpoint: str, *more: str) -> list[str]:
+    """The real command line; `more`: further flags."""
     return [
         *(sys.executable, "-m", "dynamirror", "replicate", "--dont-publish-cloudwatch", "--log-level", "WARNING"),
         *("--source-region", source.region, "--source-endpoint", source.endpoint, "--source-table", source.table),
         *("--destination-region", destination.region, "--destination-endpoint", destination.endpoint),
         *("--destination-table", destination.table),
         *("--kcl-region", source.region, "--kcl-endpoint", state_endpoint, "--task-name", "bench"),
+        *more,
     ]
 
 
 @asynccontextmanager
-async def standin(changes: int) -> AsyncIterator[str]:
+async def standin(load: Load) -> AsyncIterator[str]:
     """The stand-in's endpoint."""
-    command = (sys.executable, "-m", "bench.standin", str(changes))
+    command = (sys.executable, "-m", "bench.standin", json.dumps(asdict(load)))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None

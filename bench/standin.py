@@ -1,8 +1,9 @@
 """A stand-in for DynamoDB and its streams that costs next to nothing: what is measured against it is the client.
 
-`python -m bench.standin CHANGES`: prints its port, serves until killed. It knows DescribeTable, DescribeStream,
-GetShardIterator, GetRecords and BatchWriteItem, answers from bytes made beforehand, with a correct x-amz-crc32,
-and counts what it is asked. `GET /` tells the counts. Leases and state are not its business: --kcl-endpoint.
+`python -m bench.standin JSON`, a bench.load.Load: prints its port, serves until killed. It knows DescribeTable,
+DescribeStream, GetShardIterator, GetRecords, Scan and BatchWriteItem, answers from bytes made beforehand where it can,
+with a correct x-amz-crc32 and the time, and counts what it is asked. `GET /` tells the counts. Leases and state are not
+its business: --kcl-endpoint.
 """
 
 import asyncio
@@ -11,13 +12,19 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, cast
 from zlib import crc32
 
 import uvloop
 
 from bench import pages
+from bench.load import Load
+from bench.stream import PacedStream, ReadyStream, Stream, description
+from bench.table import Table, nothing
 
 _CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"x-amz-target: *\w+\.(\w+)", re.IGNORECASE)
@@ -44,9 +51,14 @@ class Counts:
     distinct: int = 0
     first_read: tuple[float, float] | None = None
     last_new_key: tuple[float, float] = (0.0, 0.0)
+    # When the last item of the table was written that was new; monotonic.
+    last_new_item_s: float = 0.0
+    # Of one change in each batch of a paced stream, from its making to its arrival: how many of how many tenths of a
+    # second.
+    lag: Counter[int] = field(default_factory=Counter)
 
     def facts(self) -> dict[str, Any]:
-        """For the runner. `wall_s` and `cpu_s`: from the first GetRecords to the last key that was new."""
+        """For the runner. `wall_s` and `cpu_s`: from the first page of what is read to the last key that was new."""
         wall_s, cpu_s = self.first_read or (0.0, 0.0)
         done = self.distinct > 0
         return {
@@ -56,49 +68,73 @@ class Counts:
             "distinct": self.distinct,
             "wall_s": self.last_new_key[0] - wall_s if done else 0.0,
             "cpu_s": self.last_new_key[1] - cpu_s if done else 0.0,
+            "items_s": self.last_new_item_s - wall_s if self.last_new_item_s else 0.0,
+            "lag": sorted(self.lag.items()),
         }
 
 
 class Standin:
     """Answers; shared by all connections."""
 
-    def __init__(self, changes: int) -> None:
-        self.counts = Counts(bytearray(changes))
-        self._pages = {name.encode(): _response(page.body, page.crc32) for name, page in pages.pages(changes).items()}
-        self._written = _plain(_WRITTEN)
-        self._stream = _plain(_json(_stream()))
+    def __init__(self, load: Load) -> None:
+        """Keys are numbered from 0: those of changes, then those of items."""
+        self.counts = Counts(bytearray(load.count))
+        self._load = load
+        changes = load.changes
+        self._stream: Stream = PacedStream(changes, load.rate) if load.rate else ReadyStream(changes)
+        self._table = Table(load.items, load.item_bytes, changes, load.page_items_max)
 
-    def answer(self, head: bytes, body: bytes) -> bytes:
-        """The complete response to one request."""
+    def answer(self, head: bytes, body: bytes, send: Callable[[bytes], None]) -> None:
+        """Send the complete response to one request, at once or after a while."""
         target = _TARGET.search(head)
-        if target is None:
-            return _plain(_json(self.counts.facts()))
-        counts, operation = self.counts, target[1]
+        if target is not None and target[1] == b"Scan" and self._load.page_pause_s:
+            answer = self._answer(target[1], head, body)
+            asyncio.get_running_loop().call_later(self._load.page_pause_s, send, answer)
+        elif target is not None:
+            send(self._answer(target[1], head, body))
+        else:
+            send(_plain(_json(self.counts.facts())))
+
+    def _answer(self, operation: bytes, head: bytes, body: bytes) -> bytes:
+        counts = self.counts
         if _SIGNATURE.search(head) is None or _DATE.search(head) is None:
             counts.unsigned += 1
         counts.requests[operation.decode()] += 1
         match operation:
             case b"BatchWriteItem":
                 return self._write(body)
+            case b"Scan":
+                return _plain(self._scan(json.loads(body)))
             case b"GetRecords":
-                if counts.first_read is None:
-                    counts.first_read = _now()
-                return self._pages[cast(re.Match[bytes], _ITERATOR.search(body))[1]]
+                if self._load.changes:
+                    self._reading()
+                page = self._stream.page(cast(re.Match[bytes], _ITERATOR.search(body))[1].decode())
+                return _response(page.body, page.crc32)
             case b"GetShardIterator":
-                shard = int(json.loads(body)["ShardId"].rpartition("-")[2], 16)
-                return _plain(_json({"ShardIterator": pages.iterator(shard, 0)}))
+                return _plain(_json({"ShardIterator": self._stream.iterator(json.loads(body))}))
             case b"DescribeStream":
-                return self._stream
+                return _plain(description())
             case b"DescribeTable":
                 return _describe_table(json.loads(body)["TableName"])
             case _:
                 return _error("UnknownOperationException", operation.decode())
+
+    def _reading(self) -> None:
+        if self.counts.first_read is None:
+            self.counts.first_read = _now()
+
+    def _scan(self, request: dict[str, Any]) -> bytes:
+        if request["TableName"] != pages.SOURCE:
+            return nothing()
+        self._reading()
+        return self._table.page(request)
 
     def _write(self, body: bytes) -> bytes:
         counts, seen = self.counts, self.counts.seen
         keys = _KEY.findall(body)
         counts.keys += len(keys)
         new = 0
+        number = 0
         for key in keys:
             number = int(key)
             if not seen[number]:
@@ -107,7 +143,11 @@ class Standin:
         if new:
             counts.distinct += new
             counts.last_new_key = _now()
-        return self._written
+            if number >= self._load.changes:
+                counts.last_new_item_s = counts.last_new_key[0]
+            elif (created_s := self._stream.created_s(number)) is not None:
+                counts.lag[int((time.time() - created_s) * 10)] += 1
+        return _plain(_WRITTEN)
 
 
 class Connection(asyncio.Protocol):
@@ -115,22 +155,35 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, standin: Standin) -> None:
         self._standin = standin
-        self._buffer = b""
+        self._parts: list[bytes] = []
+        # Of a request that has come in part: bytes still to come; 0: not known.
+        self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        buffer = self._buffer + data if self._buffer else data
+        self._parts.append(data)
+        self._missing -= len(data)
+        if self._missing > 0:
+            return
+        buffer = data if len(self._parts) == 1 else b"".join(self._parts)
+        self._missing = 0
         while (end := buffer.find(b"\r\n\r\n")) >= 0:
             head = buffer[: end + 2]
             length = _CONTENT_LENGTH.search(head)
             stop = end + 4 + (int(length[1]) if length else 0)
             if len(buffer) < stop:
+                self._missing = stop - len(buffer)
                 break
-            self._transport.write(self._standin.answer(head, buffer[end + 4 : stop]))
+            self._standin.answer(head, buffer[end + 4 : stop], self._send)
             buffer = buffer[stop:]
-        self._buffer = buffer
+        self._parts = [buffer] if buffer else []
+
+    def _send(self, response: bytes) -> None:
+        # Who asked may have given up meanwhile.
+        if not self._transport.is_closing():
+            self._transport.write(response)
 
 
 def _now() -> tuple[float, float]:
@@ -148,29 +201,19 @@ def _plain(body: bytes) -> bytes:
 def _response(body: bytes, checksum: int, status: str = "200 OK") -> bytes:
     head = (
         f"HTTP/1.1 {status}\r\nContent-Type: application/x-amz-json-1.0\r\nx-amz-crc32: {checksum}\r\n"
-        f"x-amzn-RequestId: BENCH\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"x-amzn-RequestId: BENCH\r\nDate: {_date(int(time.time()))}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+@lru_cache(maxsize=2)
+def _date(now_s: int) -> str:
+    return formatdate(now_s, usegmt=True)
 
 
 def _error(kind: str, message: str) -> bytes:
     body = _json({"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": message})
     return _response(body, crc32(body), "400 Bad Request")
-
-
-def _stream() -> dict[str, Any]:
-    shards = [
-        {"ShardId": pages.shard_id(shard), "SequenceNumberRange": {"StartingSequenceNumber": str(10**20)}}
-        for shard in range(pages.SHARDS)
-    ]
-    description = {
-        "StreamArn": pages.STREAM_ARN,
-        "StreamStatus": "ENABLED",
-        "StreamViewType": "NEW_AND_OLD_IMAGES",
-        "TableName": pages.SOURCE,
-        "Shards": shards,
-    }
-    return {"StreamDescription": description}
 
 
 def _describe_table(name: str) -> bytes:
@@ -190,13 +233,13 @@ def _describe_table(name: str) -> bytes:
     return _plain(_json({"Table": table}))
 
 
-async def main(changes: int) -> None:
+async def main(load: Load) -> None:
     """Serve for ever."""
-    standin = Standin(changes)
+    standin = Standin(load)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(standin), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(Load(**json.loads(sys.argv[1]))))

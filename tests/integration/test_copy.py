@@ -2,25 +2,27 @@
 
 import random
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from dynamirror.model.task_name import lease_table_name, state_table_name
 from tests.support.command import Command, bare_environ, wait_until
+from tests.support.copy_writers import Aim, write_until
 from tests.support.dynamodb_local import DynamoDBLocal
-from tests.support.items import random_item, whole_table
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
+from tests.support.items import random_item
+from tests.support.raw_items import RawTable, different
 
 SOURCE, DESTINATION = "us-east-1", "eu-west-1"
 LEASES = lease_table_name(None, (SOURCE, "Orders"), (DESTINATION, "Copy"))
-ITEMS = 40_000
+ITEMS, ITEMS_LONG = 40_000, 200_000
 WRITERS = 4
+# An item looks like one of so many others; making them takes longer than storing them.
+KINDS = 2_000
 
 
 @dataclass
@@ -37,8 +39,19 @@ class Pair:
         self.destination = self.local.client(self.access_key, DESTINATION)
         self.local.create_table(self.access_key, "Orders", SOURCE, stream=None)
         self.local.create_table(self.access_key, "Copy", DESTINATION, stream=None)
-        with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(self._fill, range(0, self.items, 25)))
+        rng = random.Random(self.items)
+        kinds = [random_item(rng) for _ in range(KINDS)]
+        self.orders.put([{"pk": {"S": f"item {n}"}} | rng.choice(kinds) for n in range(self.items)])
+
+    @property
+    def orders(self) -> RawTable:
+        """The source."""
+        return RawTable(self.local.url, (self.access_key, SOURCE), "Orders")
+
+    @property
+    def copy(self) -> RawTable:
+        """The destination."""
+        return RawTable(self.local.url, (self.access_key, DESTINATION), "Copy")
 
     def command(self, name: str, *more: str) -> Command:
         url = self.local.url
@@ -46,11 +59,6 @@ class Pair:
         flags += ["--destination-region", DESTINATION, "--destination-table", "Copy", "--destination-endpoint", url]
         flags += ["--enable-stream", "--copy", *more]
         return Command(flags, self.folder / name, bare_environ(self.access_key))
-
-    def _fill(self, first: int) -> None:
-        rng = random.Random(first)
-        items = [{"pk": {"S": f"item {n}"}} | random_item(rng) for n in range(first, min(first + 25, self.items))]
-        self.source.batch_write_item(RequestItems={"Orders": [{"PutRequest": {"Item": item}} for item in items]})
 
     def state(self, kind: str) -> list[dict[str, Any]]:
         try:
@@ -72,6 +80,11 @@ class Pair:
     def copied(self) -> int:
         return sum(int(row["written"]["N"]) for row in self.state("segment"))
 
+    def copies(self, command: Command) -> bool:
+        """Whether this worker is in the midst of a segment."""
+        rows = [row for row in self.state("segment") if "worker" in row and "after" in row and not row["done"]["BOOL"]]
+        return any(f"-{command.process.pid}-" in row["worker"]["S"] for row in rows)
+
 
 @pytest.fixture
 def pair(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pair:
@@ -83,47 +96,49 @@ def small(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pai
     return Pair(dynamodb_local, access_key, tmp_path, items=2_000)
 
 
-def write_until(stop: threading.Event, client: "DynamoDBClient", number: int, items: int) -> int:
-    """Inserts, updates and deletes, also of items that the copy is about to reach or has just passed."""
-    rng = random.Random(number)
-    count = 0
-    while not stop.wait(0.02):
-        key = {"pk": {"S": f"item {rng.randrange(items + items // 20)}"}}
-        if rng.random() < 0.3:
-            client.delete_item(TableName="Orders", Key=key)
-        elif rng.random() < 0.5:
-            client.put_item(TableName="Orders", Item=key | random_item(rng) | {"by": {"N": str(number)}})
-        else:
-            client.update_item(
-                TableName="Orders",
-                Key=key,
-                UpdateExpression="ADD hits :one",
-                ExpressionAttributeValues={":one": {"N": "1"}},
-            )
-        count += 1
-    return count
+@pytest.fixture
+def large(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pair:
+    return Pair(dynamodb_local, access_key, tmp_path, items=ITEMS_LONG)
 
 
 @pytest.mark.timeout(900)
 def test_a_table_in_use_is_copied_by_two_workers_one_of_which_is_killed(pair: Pair) -> None:
+    written, kills = copy_in_use(pair)
+    assert min(written["ahead"], written["behind"]) > 20
+    assert kills > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_large_table_in_use_is_copied_by_two_workers_one_of_which_is_killed(large: Pair) -> None:
+    written, kills = copy_in_use(large)
+    print(f"{large.items:,} items copied, beside {written.total():,} changes: {dict(written)}")
+    assert min(written["ahead"], written["behind"]) > 200
+    assert kills == 2
+
+
+def copy_in_use(pair: Pair) -> tuple["Counter[str]", int]:
+    """Copy it while it is written, until both tables are equal; returns how many changes were made where, and how often
+    a worker was killed in the midst of a segment (less often where starting it again takes longer than the copy)."""
     stop = threading.Event()
+    kills = 0
     with pair.command("first") as first, ThreadPoolExecutor(WRITERS) as pool:
         wait_until(lambda: pair.phase() == "announced", 60, first)
-        writing = [pool.submit(write_until, stop, pair.source, n, pair.items) for n in range(WRITERS)]
+        aims = [Aim(pair.orders, lambda: pair.state("segment"), random.Random(n)) for n in range(WRITERS)]
+        writing = [pool.submit(write_until, stop, pair.source, aim, n, pair.items) for n, aim in enumerate(aims)]
         try:
             with pair.command("second") as second:
                 for _ in range(2):
-                    copied = pair.copied()
-                    wait_until(lambda least=copied: pair.copied() > least + 100, 120, first)  # type: ignore[misc]
+                    wait_until(lambda: pair.copies(second) or pair.phase() in ("done", "over"), 120, first)
+                    kills += pair.copies(second)
                     second.kill()
                     second.__enter__()
-                wait_until(lambda: pair.phase() in ("done", "over"), 180, first)
+                wait_until(lambda: pair.phase() in ("done", "over"), 600, first)
                 wait_until(lambda: pair.phase() == "over", 180, first)
                 stop.set()
                 counts = [job.result() for job in writing]
-                assert min(counts) > 100
-                expected = whole_table(pair.source, "Orders")
-                wait_until(lambda: whole_table(pair.destination, "Copy") == expected, 120, first)
+                assert min(count.total() for count in counts) > 100
+                wait_until(lambda: not different(pair.orders, pair.copy), 120, first)
                 assert second.terminate()[0] == 0
         finally:
             stop.set()
@@ -132,6 +147,7 @@ def test_a_table_in_use_is_copied_by_two_workers_one_of_which_is_killed(pair: Pa
     assert all(row["done"]["BOOL"] for row in segments)
     assert sum(int(row["read"]["N"]) for row in segments) == pair.copied()
     assert pair.copied() > pair.items * 0.8
+    return sum(counts, Counter()), kills
 
 
 def test_a_destination_with_items_is_refused_and_nothing_is_written(small: Pair) -> None:
@@ -141,7 +157,7 @@ def test_a_destination_with_items_is_refused_and_nothing_is_written(small: Pair)
         assert command.process.wait(60) == 4
     assert "--allow-non-empty" in command.output
     assert pair.phase() == "none"
-    assert len(whole_table(pair.destination, "Copy")) == 1
+    assert len(pair.copy.items()) == 1
 
 
 @pytest.mark.timeout(600)
@@ -161,8 +177,7 @@ def test_a_missing_destination_is_made_like_the_source_and_finished_after_the_co
         assert lives() == "DISABLED", "nothing may expire before the copy has it"
         wait_until(lambda: pair.phase() == "over", 240, command)
         wait_until(lambda: lives() in ("ENABLED", "ENABLING"), 60, command)
-        expected = whole_table(pair.source, "Orders")
-        assert whole_table(pair.destination, "Copy") == expected
+        assert not different(pair.orders, pair.copy)
         assert command.terminate()[0] == 0
     made = pair.destination.describe_table(TableName="Copy")["Table"]
     assert made["KeySchema"] == pair.source.describe_table(TableName="Orders")["Table"]["KeySchema"]
