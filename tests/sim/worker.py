@@ -286,6 +286,7 @@ class StreamWire:
         self._cloud = cloud
         self._stream = cloud.stream
         self._wire = wire
+        self.retention_ms = cloud.stream.retention_ms
 
     async def list_shards(self) -> Listing:
         await self._wire.call("DescribeStream", _nothing)
