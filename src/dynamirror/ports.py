@@ -58,6 +58,10 @@ class TableFacts:
 class ChangeStream(Protocol):
     """One stream, by its ARN."""
 
+    @property
+    def retention_ms(self) -> int:
+        """How long a change can be read."""
+
     async def list_shards(self) -> Listing:
         """All pages of DescribeStream. Raises NotFound when the stream is gone."""
 

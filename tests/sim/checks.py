@@ -38,17 +38,21 @@ class Change(NamedTuple):
     shard_id: str
     key: Key
     place: int
+    made_at_s: float
 
 
 class Checks:
     """Raises nothing itself: `wrong` is what was found first. Hooks run inside the services, whose errors are lost."""
 
-    def __init__(self, stream: MemoryStream, counts: Counter[str]) -> None:
+    def __init__(self, stream: MemoryStream, counts: Counter[str], duration_s: float = 10.0) -> None:
+        """`duration_s`: of leases."""
         self.flights = Flights()
-        self.life = Life()
+        self.life = Life(duration_s)
         self.wrong: str | None = None
         # After an unclean start nothing may be written before T + L (--cautious-takeover).
         self.cautious = False
+        # What was changed before is brought by the copy, and need not be sent.
+        self.copied_from_s = float("-inf")
         # The request that is being applied came at once, from a machine that was not frozen lately.
         self.prompt = True
         self._stream = stream
@@ -92,7 +96,7 @@ class Checks:
             return
         images = self._images[key]
         images.append(item)
-        change = Change(int(sequence), self._stream.shard_of_key(key), key, len(images) - 1)
+        change = Change(int(sequence), self._stream.shard_of_key(key), key, len(images) - 1, self._now_s)
         self._changes[change.sequence] = change
         self._ahead[change.shard_id].append(change)
 
@@ -234,7 +238,7 @@ class Checks:
 
     def _check_durable(self, change: Change, checkpoint: str) -> None:
         key = change.key
-        if key in self._excused:
+        if key in self._excused or change.made_at_s < self.copied_from_s:
             return
         for flight, write in self.flights.of(key):
             if self._place(write) >= change.place:

@@ -5,7 +5,11 @@ import random
 from collections import Counter
 from zlib import crc32
 
+import msgspec
+
+from dynamirror.aws.state_rows import Incarnation
 from dynamirror.errors import Side, Throttled
+from dynamirror.model.copy import Phase
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
 from dynamirror.testing.dynamodb.table import EventualReads
@@ -14,27 +18,46 @@ from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource
 from dynamirror.testing.virtual_time import VirtualClock
 from tests.sim.checks import Checks
+from tests.sim.profile import Fleet, Service
 from tests.support.memory_caller import create_table
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
 TARGET, LEASES, STATE = "target", "leases", "leases-state"
+INCARNATION = Incarnation("id of leases", "arn:memory:stream")
 METERED_PARTITIONS = 4
+PAGES_SAVED = 30.0
+PHASES = (Phase.ANNOUNCED.value, Phase.OVER.value)
 
 
 class Cloud:
     """One account. `counts`: faults by kind and situations by name."""
 
-    def __init__(self, shards: int, stale_s: float = 0.0, draw: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        shards: int,
+        fleet: Fleet | None = None,
+        draw: random.Random | None = None,
+        service: Service | None = None,
+    ) -> None:
+        fleet = fleet or Fleet()
+        stale_s = fleet.stale_s
         self.counts: Counter[str] = Counter()
         self.clock = VirtualClock()
         self.stream = MemoryStream(self.clock, shards=shards)
+        self.service = service or Service()
+        if self.service.retention_s is not None:
+            self.stream.retention_ms = int(self.service.retention_s * 1000)
+        self.stream.rounding_s = self.service.rounding_s
         self.source = MemorySource(CODEC, self.stream)
-        self.checks = Checks(self.stream, self.counts)
+        self.checks = Checks(self.stream, self.counts, fleet.lease.duration_s)
         # Shards that others read too, one call in two of ours is one too many; set by the trouble.
         self.crowded: set[str] = set()
         # Writes a second that a partition of the destination takes; None: any number.
         self.writes_per_s: float | None = None
         self._tokens = dict.fromkeys(range(METERED_PARTITIONS), (0.0, 0.0))
+        self._pages, self._pages_at_s = 1.0, 0.0
+        # When the copy was announced, and when it was over.
+        self.copied_s: list[float] = []
         self._draw = draw or random.Random(0)
         eventual = EventualReads(_now_s, lambda: self._draw.random() * stale_s, stale_s) if stale_s else None
         self.database = MemoryDynamoDB(self._written, eventual)
@@ -49,12 +72,21 @@ class Cloud:
             self.checks.lease_row(str(key), item)
         elif item is not None and "beat" in item:
             self.checks.life.beat(str(item["id"]["S"]), _now_s())
+        elif item is not None and item.get("phase", {}).get("S") in PHASES:
+            self.copied_s.append(_now_s())
+            if item["wasEmpty"]["BOOL"]:
+                self.checks.copied_from_s = self.copied_s[0]
 
     @property
     def target(self) -> dict[Key, Item]:
         return self.database.items(TARGET)
 
     # --- what the application does
+
+    def seed(self) -> None:
+        """Somebody brings what the source has now to the destination."""
+        for item in self.source.items.values():
+            self.database.answer("PutItem", msgspec.json.encode({"TableName": TARGET, "Item": item}))
 
     def had(self, key: str, value: str) -> None:
         """There is an item of which the stream knows nothing."""
@@ -97,6 +129,17 @@ class Cloud:
         if shard_id in self.crowded and self._draw.random() < 0.5:
             self.counts["reader limit"] += 1
             raise Throttled(Side.SOURCE, f"injected: too many readers of {shard_id}")
+
+    def scan_allowed(self) -> None:
+        """A page of a Scan uses up the table's capacity for reading for a while. Raises Throttled."""
+        every_s = self.service.scan_every_s
+        if not every_s:
+            return
+        self._pages = min(PAGES_SAVED, self._pages + (_now_s() - self._pages_at_s) / every_s)
+        self._pages_at_s = _now_s()
+        if self._pages < 1:
+            raise Throttled(Side.SOURCE, "injected: the capacity of the source table is used up")
+        self._pages -= 1
 
     def write_allowed(self, key: Key) -> bool:
         """Whether the partition of an item has capacity left for a write now."""

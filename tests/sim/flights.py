@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from dynamirror.model.change import Write
 from dynamirror.model.key import Key
 
+# The moment at which a batch of the copy leaves; others are named by their operation.
+PAGE_SENT = "BatchWriteItem of a page"
+
 
 @dataclass(eq=False, slots=True)
 class Flight:
@@ -47,6 +50,12 @@ def flight_of(worker: str) -> Flight | None:
     if departure is None:
         return None
     return Flight(worker, departure.writes, asyncio.get_running_loop().time() > departure.decided_at_s)
+
+
+def sends_page() -> bool:
+    """Whether the batch that this task is about to send is of the copy."""
+    departure = _DEPARTURE.get()
+    return departure is not None and not departure.writes[0].sequence_number
 
 
 class Flights:

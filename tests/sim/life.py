@@ -1,21 +1,23 @@
 """Signs of life of the owners of leases, on the one true clock: who may be taken for dead, and since when."""
 
 from collections import defaultdict, deque
+from functools import partial
 from itertools import pairwise
 
-# An owner that was silent for so long so lately may be taken for dead though it is back: what was read before stands.
-LATELY_S = 12.0
-# Lease durations, less the drift of clocks.
-BEATS_S = 9.9
-ROW_S = 9.9
+# Parts of a lease's duration. An owner that was silent so lately may be taken for dead though it is back: what was read
+# before stands.
+LATELY = 1.2
+# Less the drift of clocks.
+WHOLE = 0.99
 JAVA_S = 79.0
 
 
 class _Signs:
     """When something moved: the last times, and the silences between."""
 
-    def __init__(self) -> None:
+    def __init__(self, duration_s: float) -> None:
         self._at_s: deque[float] = deque(maxlen=200)
+        self._duration_s = duration_s
 
     def moved(self, now_s: float) -> None:
         self._at_s.append(now_s)
@@ -23,19 +25,21 @@ class _Signs:
     def silence_s(self, now_s: float) -> float:
         """The longest silence that ended lately, or has not."""
         times_s = [*self._at_s, now_s]
-        return max((b - a for a, b in pairwise(times_s) if b > now_s - LATELY_S), default=1e9)
+        return max((b - a for a, b in pairwise(times_s) if b > now_s - LATELY * self._duration_s), default=1e9)
 
     def ended(self, now_s: float) -> bool:
         """It has moved within a lease's duration."""
-        return bool(self._at_s) and now_s - self._at_s[-1] < BEATS_S
+        return bool(self._at_s) and now_s - self._at_s[-1] < WHOLE * self._duration_s
 
 
 class Life:
     """Heartbeats by worker, counters by lease row."""
 
-    def __init__(self) -> None:
-        self._beats: dict[str, _Signs] = defaultdict(_Signs)
-        self._rows: dict[str, _Signs] = defaultdict(_Signs)
+    def __init__(self, duration_s: float) -> None:
+        self._beats: dict[str, _Signs] = defaultdict(partial(_Signs, duration_s))
+        self._rows: dict[str, _Signs] = defaultdict(partial(_Signs, duration_s))
+        # Silence for so long may be taken for death.
+        self._silence_s = WHOLE * duration_s
 
     def beat(self, worker: str, now_s: float) -> None:
         self._beats[worker].moved(now_s)
@@ -47,8 +51,8 @@ class Life:
         """Whether anybody may have judged so, by what it can have read."""
         row_s = self._rows[shard_id].silence_s(now_s)
         if worker not in self._beats:
-            return row_s >= ROW_S
-        return self._beats[worker].silence_s(now_s) >= BEATS_S or row_s >= JAVA_S
+            return row_s >= self._silence_s
+        return self._beats[worker].silence_s(now_s) >= self._silence_s or row_s >= JAVA_S
 
     def is_back(self, worker: str, shard_id: str, now_s: float) -> bool:
         """It lives, though it may have been judged dead."""

@@ -5,8 +5,10 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from tests.sim.play import Outcome, run
+from tests.sim.profile import Profile
 
 # Of a run of a thousand seeds and more: a fault that hardly struck has proven nothing.
 FAULTS_MIN = 100
@@ -56,13 +58,16 @@ def _quiet() -> None:
 
 
 def many(
-    seeds: Sequence[int], progress: Callable[[str], None] | None = None, chunk: int = 5
+    seeds: Sequence[int],
+    progress: Callable[[str], None] | None = None,
+    chunk: int = 5,
+    profile: Profile | None = None,
 ) -> tuple[list[Outcome], Counter[str]]:
     """Run all seeds; the failed ones in order, and the counts of all."""
     failed: list[Outcome] = []
     counts: Counter[str] = Counter()
     with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1, _quiet) as pool:
-        for done, outcome in enumerate(pool.imap_unordered(run, seeds, chunk), 1):
+        for done, outcome in enumerate(pool.imap_unordered(partial(run, profile=profile), seeds, chunk), 1):
             counts += outcome.counts
             if outcome.failure is not None:
                 failed.append(outcome)

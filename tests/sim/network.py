@@ -22,7 +22,7 @@ from dynamirror.errors import (
 )
 from dynamirror.testing.faults import Fault
 from tests.sim.checks import Checks
-from tests.sim.flights import Flight, flight_of
+from tests.sim.flights import PAGE_SENT, Flight, flight_of, sends_page
 
 T = TypeVar("T")
 
@@ -30,6 +30,8 @@ LATENCY_S = 0.008
 # T and L of the protocol, as in settings/groups.
 ATTEMPT_S = 5.0
 STRAY_S = 30.0
+# T + L by the fastest clock.
+LANDED_S = (STRAY_S + ATTEMPT_S) * 0.998
 
 # Kind of fault -> weight, by side. `late` is the dangerous one: it is applied after its client gave up.
 KINDS: Mapping[Side, Mapping[str, float]] = {
@@ -79,11 +81,14 @@ class Machine:
         self.dead = False
         self._thawed: asyncio.Event | None = None
         self.thawed_at_s = float("-inf")
-        # Freeze for so long at the moment the next batch of writes leaves: behind all checks (A-8).
+        # Freeze for so long at the moment the next such request leaves: behind all checks (A-8).
         self.freeze_at_send_s: float | None = None
+        self.freezes_at = "BatchWriteItem"
         # Die at the moment the next request of this name leaves.
         self.dies_at: str | None = None
         self.on_death: Callable[[], None] = lambda: None
+        # Told of each request as it leaves.
+        self.say: Callable[[str], None] | None = None
         # When a batch last left that was decided upon before a freeze.
         self.overslept_at_s = float("-inf")
 
@@ -130,6 +135,7 @@ class Weather:
         self.partitioned: set[str] = set()
         self.places: frozenset[str] | None = None
         self.kinds: Mapping[str, float] | None = None
+        self.late_from = 0.0
         self._draw = draw
         self._counts = counts
 
@@ -159,7 +165,7 @@ class Weather:
         """What becomes of the last request of a machine: nobody hears the answer."""
         if self._draw.random() < 0.3:
             return Fault(Unanswered(side, "injected: died"))
-        return Fault(Unanswered(side, "injected: died"), lands_after_s=self._draw.random() * (STRAY_S + ATTEMPT_S))
+        return Fault(Unanswered(side, "injected: died"), lands_after_s=self._draw.random() * LANDED_S)
 
     def _fault(self, kind: str, side: Side) -> Fault:
         draw = self._draw.random
@@ -182,7 +188,8 @@ class Weather:
                 return Fault(lost, lands_after_s=0.0, delay_s=gives_up_s)
             case "late":
                 # Up to T + L after it was sent.
-                return Fault(lost, lands_after_s=draw() * (STRAY_S + ATTEMPT_S - gives_up_s), delay_s=gives_up_s)
+                late = self.late_from + (1 - self.late_from) * draw()
+                return Fault(lost, lands_after_s=late * (LANDED_S - gives_up_s), delay_s=gives_up_s)
             case _:
                 return Fault(lost, delay_s=gives_up_s)
 
@@ -197,17 +204,13 @@ class Wire:
         self._place = place
         self._weather = weather
         self._checks = checks
-        # Told of each request as it leaves.
-        self.say: Callable[[str], None] | None = None
 
     async def call(self, operation: str, effect: Callable[[Fault], T]) -> T:
         """See Line.call."""
         machine = self._machine
-        if operation == "BatchWriteItem" and machine.freeze_at_send_s is not None and not machine.dead:
-            asyncio.get_running_loop().call_later(machine.freeze_at_send_s, machine.thaw)
-            machine.freeze_at_send_s = None
-            machine.freeze()
-            self._weather.count("frozen at the sending")
+        self._freeze_at(operation)
+        if operation == "BatchWriteItem" and sends_page():
+            self._freeze_at(PAGE_SENT)
         await machine.awake()
         kind, fault = self._weather.strike(self._side, self._place, operation)
         flight = self._flight(operation, kind)
@@ -215,9 +218,10 @@ class Wire:
         if operation == machine.dies_at and kind not in NOT_SENT and _now_s() - machine.overslept_at_s > RESTED_S:
             self._weather.count("kill at a request")
             kind, fault = "died", self._weather.last(self._side)
-        if self.say is not None:
-            self.say(f"{machine.name} {operation} ({self._place}) {kind}")
+        if machine.say is not None:
+            machine.say(f"{machine.name} {operation} ({self._place}) {kind}")
         answer = self._send(effect, kind, fault, flight)
+        self._freeze_at(f"{operation} of {self._place} done")
         if kind == "died":
             machine.die()
         if fault.error is not None:
@@ -232,6 +236,14 @@ class Wire:
         await asyncio.sleep(LATENCY_S / 2)
         await machine.awake()
         return result
+
+    def _freeze_at(self, moment: str) -> None:
+        machine = self._machine
+        if moment == machine.freezes_at and machine.freeze_at_send_s is not None and not machine.dead:
+            asyncio.get_running_loop().call_later(machine.freeze_at_send_s, machine.thaw)
+            machine.freeze_at_send_s = None
+            machine.freeze()
+            self._weather.count("frozen at the sending")
 
     def _flight(self, operation: str, kind: str) -> Flight | None:
         if operation != "BatchWriteItem" or kind in NOT_SENT:
@@ -253,7 +265,7 @@ class Wire:
         def arrive() -> None:
             self._checks.prompt = prompt
             try:
-                result = effect(replace(fault, error=None))
+                result = effect(fault if fault.error is None else replace(fault, error=None))
                 loop.call_later(back_s, _tell, answer, result, None)
             except DynamirrorError as error:
                 loop.call_later(back_s, _tell, answer, None, error)

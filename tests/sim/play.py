@@ -13,6 +13,7 @@ from dynamirror.model.diff import first_difference
 from dynamirror.testing.virtual_time import Standstill, run_virtual
 from tests.sim.checks import Checks, Violated
 from tests.sim.cloud import Cloud
+from tests.sim.copied import check_copy, check_held
 from tests.sim.network import ATTEMPT_S, STRAY_S
 from tests.sim.profile import Profile, drawn_fleet, with_copy
 from tests.sim.trouble import Trouble
@@ -22,7 +23,6 @@ from tests.sim.worker import Worker, of_its_process
 # T + L, after a freeze that ended with the faults a proof and a reading more.
 SETTLED_S = 2 * (ATTEMPT_S + STRAY_S) + 20
 CALM_MAX_S = 200.0
-COPIED_MAX_S = 400.0
 ITEMS_COPIED = 100
 OWNED_MAX_S = 130.0
 STOPPED_MAX_S = 6.0
@@ -49,8 +49,10 @@ class Play:
         self._profile = profile
         self._say = say
         self._fleet = profile.fleet or with_copy(drawn_fleet(self._draw), random.Random(f"copy {seed}"))
+        if profile.fleets:
+            self._fleet = self._draw.choice(profile.fleets)
         shards = self._draw.choice([1, 1, 2, 4])
-        self.cloud = Cloud(shards, self._fleet.stale_s, random.Random(self._draw.random()))
+        self.cloud = Cloud(shards, self._fleet, random.Random(self._draw.random()), profile.service)
         self.workers: list[Worker] = []
         self._repeats = profile.repeats if profile.repeats is not None else self._draw.random() < 0.3
         self._share = profile.share * self._draw.choice(profile.share_factors)
@@ -61,27 +63,49 @@ class Play:
         for number in range(self._profile.items or (ITEMS_COPIED if self._fleet.copy else 0)):
             self.cloud.had(f"k{number}", f"{self._draw.getrandbits(60):x}")
         self._tell(f"{self._fleet}, {len(self.cloud.stream.open_shards())} shards, share of faults {self._share}")
+        await self._before()
         self._start()
         for _ in range(self._profile.turns):
-            for _ in range(self._draw.choice([0, 1, 3, 10, 40])):
-                self.cloud.change_something(self._draw, self._repeats, self._profile.keys)
+            if self._profile.until_copied and self._copied():
+                break
+            self._change()
             alive = [worker for worker in self.workers if worker.alive]
             await self._trouble.turn(alive)
             if self._draw.random() < self._profile.start and len(alive) < self._profile.workers_max:
                 self._start()
-            await asyncio.sleep(self._draw.random() * 2)
+            await asyncio.sleep(self._draw.random() * 2 * self._profile.turn_s)
             self._check()
         await self._calm()
+
+    async def _before(self) -> None:
+        """What the application did before there was any worker."""
+        if not self._profile.before_s:
+            return
+        loop = asyncio.get_running_loop()
+        seeded_at_s = self._profile.before_s * self._draw.uniform(0.1, 0.2)
+        seeded = self._draw.random() >= self._profile.seeded
+        while loop.time() < self._profile.before_s:
+            if not seeded and loop.time() >= seeded_at_s:
+                seeded = True
+                self._tell("the destination is brought what the source has")
+                self.cloud.seed()
+            self._change()
+            await asyncio.sleep(self._draw.random() * 2 * self._profile.turn_s)
+
+    def _change(self) -> None:
+        for _ in range(self._draw.choice(self._profile.load)):
+            self.cloud.change_something(self._draw, self._repeats, self._profile.keys)
 
     def _start(self) -> None:
         name = f"w{len(self.workers) + 1}"
         draw = random.Random(self._draw.random())
-        worker = Worker(self.cloud, name, draw, self._fleet, self._draw.random() >= self._fleet.without_state)
+        state = self._draw.random() >= self._fleet.without_state
+        worker = Worker(self.cloud, name, draw, self._fleet, state, self._profile.date_off_s)
         worker.weather.share = self._share
         worker.weather.places = self._profile.places
         worker.weather.kinds = self._profile.kinds
-        for wire in worker.wires:
-            wire.say = self._tell if self._say is not None else None
+        worker.weather.late_from = self._profile.late_from
+        worker.machine.say = self._tell if self._say is not None else None
         self.workers.append(worker.start())
         self._tell(f"start {worker.name}")
 
@@ -97,7 +121,8 @@ class Play:
             if not any(worker.alive and worker.announces for worker in self.workers):
                 self._start()
                 self.workers[-1].weather.share, self.workers[-1].announces = 0.0, True
-            await self._until(self._copied, COPIED_MAX_S, "copied")
+            await self._until(self._copied, self._profile.copied_max_s, "copied")
+            check_copy(self.cloud)
         # Each generation of shards waits for its parents, and then for the hold; at most H + A.
         held_s = self._fleet.hold.hold_s + self._fleet.hold.age_s if self._fleet.copy is not None else 0.0
         await self._until(self._equal, CALM_MAX_S + held_s, "equal")
@@ -133,13 +158,14 @@ class Play:
                     raise Violated(f"{worker.name} ended: {sorted(map(repr, _leaves(error)))[:3]}")
             if worker.alive:
                 _check_bounds(worker)
+                check_held(worker)
                 _check_kept(worker, self.cloud.checks)
 
     def _check_nothing_left(self) -> None:
         self._check()
         for worker in self.workers:
-            if not worker.machine.dead and worker.budget.used:
-                raise Violated(f"{worker.name} has ended and remembers: {worker.budget}")
+            if not worker.machine.dead and (worker.budget.used or worker.held.budget.used):
+                raise Violated(f"{worker.name} has ended and remembers: {worker.budget}, {worker.held.budget}")
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         if left:
             raise Violated(f"tasks are left: {left}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from dynamirror.settings.groups import CopySettings, HoldSettings, ReadSettings, WriteSettings
+from dynamirror.settings.groups import CopySettings, HoldSettings, LeaseSettings, ReadSettings, WriteSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,45 @@ class Fleet:
     without_state: float = 0.0
     # Reads of the lease table that are not consistent lag behind by so much at most.
     stale_s: float = 0.0
+    lease: LeaseSettings = field(default_factory=LeaseSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How the source's service is."""
+
+    # So long a change can be read; None: a day.
+    retention_s: float | None = None
+    # Time stamps of changes are rounded down to so many seconds.
+    rounding_s: int = 1
+    # The table gives a page of a Scan so often at most, but for some that were saved up; the answer is so long on its
+    # way.
+    scan_every_s: float = 0.0
+    scan_takes_s: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What may happen in a run, as chances of a turn (of about a second); `share`: of the calls that fail."""
+    """What may happen in a run, as chances of a turn; `share`: of the calls that fail."""
 
     turns: int = 60
+    # How long a turn takes, on average.
+    turn_s: float = 1.0
+    # The copy ends the turns, or so much time after them.
+    until_copied: bool = False
+    copied_max_s: float = 400.0
+    # The application writes for so long before there is any worker.
+    before_s: float = 0.0
+    # Changes of a turn: one figure is drawn.
+    load: tuple[int, ...] = (0, 1, 3, 10, 40)
     share: float = 0.08
     # One is drawn for the run.
     share_factors: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
     # Calls to these fail (None: to all), in ways of these weights (None: as network.KINDS says).
     places: frozenset[str] | None = None
     kinds: Mapping[str, float] | None = None
+    # What lands late does so after this part of the time that it may take at least.
+    late_from: float = 0.0
     keys: int = 40
     roll: float = 0.05
     split: float = 0.02
@@ -43,12 +69,15 @@ class Profile:
     start: float = 0.15
     freeze: float = 0.05
     freezes_s: tuple[float, ...] = (2.0, 9.0, 15.0, 40.0, 70.0)
-    # So many of the freezes strike at the moment a batch leaves.
+    # So many of the freezes strike at the moment such a request leaves, or ("... done") before its answer is heard.
     at_send: float = 0.3
+    sends: tuple[str, ...] = ("BatchWriteItem",)
     partition: float = 0.04
     # From what; each but the first two is a part of the state side.
     partitions: tuple[str, ...] = ("source", "destination", "state", "leases", "leases writes", "heartbeats")
     step_clock: float = 0.02
+    # The date of a machine may be off by so much.
+    date_off_s: float = 30.0
     hide: float = 0.04
     empty: float = 0.05
     # Other applications read a shard too.
@@ -60,10 +89,15 @@ class Profile:
     workers_max: int = 3
     # There before the stream was switched on.
     items: int = 0
+    # The destination has already what the source had long before the first worker, once the application had begun.
+    seeded: float = 0.0
     # None: drawn; values repeat (toggles) or are all different.
     repeats: bool | None = None
     # None: drawn.
     fleet: Fleet | None = None
+    # One is drawn.
+    fleets: tuple[Fleet, ...] = ()
+    service: Service = field(default_factory=Service)
 
 
 SMALL = Fleet(

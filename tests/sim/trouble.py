@@ -9,7 +9,7 @@ from tests.sim.profile import Profile
 from tests.sim.worker import Worker
 
 # What a partition cuts off.
-PLACES = {"state": ("leases", "heartbeats")}
+PLACES = {"state": ("leases", "heartbeats", "copy")}
 # A process that was frozen past its lease, sends, and dies at once, is what nobody can mend.
 RESTED_S = 20.0
 FROZEN_LONG_S = 10.0
@@ -31,6 +31,8 @@ class Trouble:
     async def turn(self, alive: Sequence[Worker]) -> None:
         """About a second's worth."""
         self._service()
+        if self._profile.service.retention_s is not None:
+            self._cloud.stream.trim()
         if alive:
             worker = self._draw.choice(alive)
             await self._kill(worker)
@@ -131,9 +133,10 @@ class Trouble:
         self._tell(f"freeze {worker.name} for {seconds} s{' when it sends' if at_send else ''}")
         if at_send:
             worker.machine.freeze_at_send_s = seconds
+            worker.machine.freezes_at = self._draw.choice(self._profile.sends)
             return
         self._cloud.counts["freeze"] += 1
-        if seconds > FROZEN_LONG_S and worker.coordinator.tenures:
+        if seconds > FROZEN_LONG_S and worker.follows():
             self._cloud.counts["frozen owner"] += 1
         worker.machine.freeze()
         self._after(seconds, worker.machine.thaw)

@@ -5,19 +5,18 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
-from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
-from dynamirror.copy.phases import announced
 from dynamirror.copy.tools import CopySettingsInForce, CopyTools
 from dynamirror.engines.assemble import READS_AT_ONCE_MAX
-from dynamirror.errors import Retry, Side, Throttled
+from dynamirror.errors import Side
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
@@ -33,28 +32,25 @@ from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
-from dynamirror.model.change import Page, Write
-from dynamirror.model.copy import Copy, CopyKnowledge, Phase
+from dynamirror.model.change import Write
+from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.lane import Lane
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
-from dynamirror.model.shard_graph import Listing, Shard, Start
+from dynamirror.model.shard_graph import Start
 from dynamirror.observe.metrics import Metrics
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.tools import Claims, ReconcileTools
 from dynamirror.settings.bounds import fence_of
-from dynamirror.settings.groups import CopySettings, LeaseSettings
-from dynamirror.testing.faults import Fault
+from dynamirror.settings.groups import CopySettings
 from dynamirror.testing.memory_items import MemoryItems
-from dynamirror.testing.memory_scan import MemoryScan
 from dynamirror.testing.virtual_time import VirtualClock
-from tests.sim.cloud import CODEC, LEASES, STATE, TARGET, Cloud
-from tests.sim.flights import departing
+from tests.sim.cloud import CODEC, INCARNATION, LEASES, STATE, TARGET, Cloud
+from tests.sim.copying import SourceScan, begin, callers
 from tests.sim.network import Machine, Weather, Wire
 from tests.sim.profile import Fleet
+from tests.sim.services import StreamWire, WatchedWriter
 from tests.support.memory_caller import MemoryCaller
-
-INCARNATION = Incarnation("id of leases", "arn:memory:stream")
 
 _PROCESS: ContextVar["Worker | None"] = ContextVar("process", default=None)
 
@@ -72,8 +68,10 @@ def of_its_process(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> a
 class MachineClock(VirtualClock):
     """The clocks of a machine. A timer that is due while it is frozen fires at the thaw."""
 
-    def __init__(self, machine: Machine, draw: random.Random) -> None:
-        super().__init__(draw.uniform(10, 1e6), 1.7e9 + draw.uniform(-30, 30), 1 + draw.uniform(-0.001, 0.001))
+    def __init__(self, machine: Machine, draw: random.Random, date_off_s: float) -> None:
+        super().__init__(
+            draw.uniform(10, 1e6), 1.7e9 + draw.uniform(-date_off_s, date_off_s), 1 + draw.uniform(-0.001, 0.001)
+        )
         self._machine = machine
 
     async def sleep(self, delay_s: float) -> None:
@@ -84,22 +82,23 @@ class MachineClock(VirtualClock):
 class Worker:
     """A worker process, from its start to its end; a restart is a new one."""
 
-    def __init__(self, cloud: Cloud, name: str, draw: random.Random, fleet: Fleet, state: bool = True) -> None:
-        """`state`: it has the rights to a state table, and sends heartbeats."""
+    def __init__(
+        self, cloud: Cloud, name: str, draw: random.Random, fleet: Fleet, state: bool = True, date_off_s: float = 30.0
+    ) -> None:
+        """`state`: it has the rights to a state table, and sends heartbeats. `date_off_s`: its date may be so wrong."""
         self.name = name
         self.cloud = cloud
         self.machine = Machine(name)
         self.machine.on_death = self._died
         self.weather = Weather(draw, cloud.counts)
-        self.clock = MachineClock(self.machine, draw)
+        self.clock = MachineClock(self.machine, draw, date_off_s)
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
-        self.settings = LeaseSettings()
+        self.settings = fleet.lease
         self.write = fleet.write
         self.hold = fleet.hold
         self.read = fleet.read
         self.budget = Budget(fleet.write.resend_bytes_max)
-        self.wires: list[Wire] = []
         # What it followed when that was last asked.
         self.followed: set[tuple[str, str]] = set()
         self.task: asyncio.Task[None] | None = None
@@ -108,17 +107,22 @@ class Worker:
         # One that joins a task later need not have been asked to copy.
         self.announces = fleet.copy is not None and draw.random() < 0.7
         self._announces_after_s = draw.choice([0.0, 3.0, 15.0])
-        self._assemble(random.Random(draw.random()).random, state, fleet.copy)
+        self.copy = fleet.copy
+        self.copier: Copier | None = None
+        # Once the copy is announced, of one that does that.
+        self.coordinator: Coordinator | None = None
+        self.held = HoldTools(CopyKnowledge(fleet.hold.known_s), Signal(), fleet.hold, Budget(fleet.hold.bytes_max))
+        self._join = self._assemble(random.Random(draw.random()).random, state, fleet.copy)
 
     def _caller(self, side: Side, place: str) -> MemoryCaller:
         return MemoryCaller(side, self.cloud.database, self._wire(side, place))  # type: ignore[arg-type]
 
     def _wire(self, side: Side, place: str) -> Wire:
-        wire = Wire(self.machine, side, place, self.weather, self.cloud.checks)
-        self.wires.append(wire)
-        return wire
+        return Wire(self.machine, side, place, self.weather, self.cloud.checks)
 
-    def _assemble(self, draw: Callable[[], float], has_state: bool, copy: CopySettings | None) -> None:
+    def _assemble(
+        self, draw: Callable[[], float], has_state: bool, copy: CopySettings | None
+    ) -> Callable[[Start], None]:
         cloud, clock = self.cloud, self.clock
         state = StateTable(self._caller(Side.STATE, "heartbeats"), STATE, INCARNATION) if has_state else None
         beating = Heartbeat(state, clock, self.name, {}, self.settings.heartbeat_s) if state is not None else None
@@ -144,24 +148,26 @@ class Worker:
         copied = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC, self.rate.copy_written))
         read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX), cloud.clock.wall_s)
         self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile, self.rate))
-        known_s = self.hold.known_s if state is not None else float("inf")
-        hold = HoldTools(CopyKnowledge(known_s), Signal(), self.hold, Budget(self.hold.bytes_max))
+        if state is None:
+            self.held = replace(self.held, knowledge=CopyKnowledge(float("inf")))
         limit = LogLimit(clock, 10)
         follow = FollowTools(
-            read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, limit, hold
+            read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, limit, self.held
         )
         leases = LeaseTable(self._caller(Side.STATE, "leases"), LEASES)
         fence = fence_of(self.settings, self.write, heartbeat=beating is not None)
         held = LeaseTools(leases, clock, fence, beaten_at_s)
         terms = Terms(self.name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
-        directory = ShardDirectory(stream, leases, clock, draw, Start(), read.now_s)
-        self.copier = self.phases = None
-        if state is not None:
-            copying = self._copy_tools(copy or CopySettings(), state, leases, copied, draw, hold)
-            self.phases = copying.store, leases, copying.settings
-            self.copier = Copier(copying, directory.synced.is_set)
-        tenure = TenureTools(follow, held, self.write, directory, terms, self.read.parent_poll_s, Signal())
-        self.coordinator = Coordinator(FleetTools(tenure, self.settings, beating, state))
+
+        def join(start: Start) -> None:
+            directory = ShardDirectory(stream, leases, clock, draw, start, read.now_s)
+            if state is not None:
+                copying = self._copy_tools(copy or CopySettings(), state, leases, copied, draw)
+                self.copier = Copier(copying, directory.synced.is_set)
+            tenure = TenureTools(follow, held, self.write, directory, terms, self.read.parent_poll_s, Signal())
+            self.coordinator = Coordinator(FleetTools(tenure, self.settings, beating, state))
+
+        return join
 
     def _copy_tools(
         self,
@@ -170,7 +176,6 @@ class Worker:
         leases: LeaseTable,
         table: "WatchedWriter",
         draw: Callable[[], float],
-        hold: HoldTools,
     ) -> CopyTools:
         async def reconcile(writes: Sequence[Write]) -> None:
             self.cloud.counts["late page noticed"] += len(writes)
@@ -179,10 +184,10 @@ class Worker:
             await self.reconciler.flush()
 
         return CopyTools(
-            CopyRows(self._caller(Side.STATE, "heartbeats"), STATE, INCARNATION),
+            CopyRows(self._caller(Side.STATE, "copy"), STATE, INCARNATION),
             state,
             leases,
-            MemoryScan(CODEC, self.cloud.source.items, self._wire(Side.SOURCE, "source")),  # type: ignore[arg-type]
+            SourceScan(self.cloud, self._wire(Side.SOURCE, "source"), self.clock, draw),
             table,
             CODEC,
             self.clock,
@@ -192,23 +197,18 @@ class Worker:
             self.name,
             0,
             CredentialsPatience(self.clock),
-            hold.knowledge,
-            hold.learned,
+            self.held.knowledge,
+            self.held.learned,
             reconcile,
             self.rate,
         )
 
-    async def _announce(self) -> None:
+    async def _begin(self) -> Start:
         """As the command does it that was asked to copy; the others may have begun long before."""
+        if not self.announces or self.copy is None:
+            return Start()
         await self.clock.sleep(self._announces_after_s)
-        while self.phases is not None:
-            try:
-                store, leases, settings = self.phases
-                began_ms = int(self.cloud.clock.wall_s() * 1000)
-                await announced(store, leases, Copy(Phase.ANNOUNCED, settings.copy.segments, began_ms, True))
-                return
-            except Retry:
-                await self.clock.sleep(0.5)
+        return await begin(callers(self.cloud, self._wire), self.copy, self.hold, self.clock)
 
     @property
     def alive(self) -> bool:
@@ -216,7 +216,7 @@ class Worker:
 
     def follows(self) -> set[tuple[str, str]]:
         """Its name, with each shard that it follows, or did until it began to stop."""
-        return {(self.name, shard_id) for shard_id in self.coordinator.tenures}
+        return {(self.name, shard_id) for shard_id in self.coordinator.tenures} if self.coordinator else set()
 
     def start(self) -> "Worker":
         token = _PROCESS.set(self)
@@ -225,20 +225,24 @@ class Worker:
         return self
 
     async def _run(self) -> None:
+        beginning = asyncio.create_task(self._begin())
+        stopped = asyncio.create_task(self.stopping.wait())
+        await asyncio.wait([beginning, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if self.stopping.is_set():
+            beginning.cancel()
+            return
+        self._join(beginning.result())
+        assert self.coordinator is not None
         async with asyncio.TaskGroup() as group:
             sides = [group.create_task(self.applier.run()), group.create_task(self.reconciler.run())]
             if self.copier is not None:
-                sides.append(group.create_task(self._copy(self.copier)))
+                sides.append(group.create_task(self.copier.run()))
             await self.coordinator.run(self.stopping)
             with suppress(Exception):
                 await asyncio.wait_for(self.reconciler.flush(), 0.3)
             for side in sides:
                 side.cancel()
-
-    async def _copy(self, copier: Copier) -> None:
-        if self.announces:
-            await self._announce()
-        await copier.run()
 
     def _died(self) -> None:
         # Not one of its own tasks, though one of them may be calling.
@@ -259,50 +263,3 @@ class Worker:
             # A process takes with it whatever would have outlived its main task.
             for task in list(self.tasks):
                 task.cancel()
-
-
-class WatchedWriter:
-    """`ports.DestinationTable` over the production one: says what leaves, and meters partitions as the service does."""
-
-    def __init__(self, cloud: Cloud, table: BatchWriter) -> None:
-        self._cloud = cloud
-        self._table = table
-
-    async def write(self, writes: Sequence[Write]) -> Sequence[Write]:
-        allowed = [write for write in writes if self._cloud.write_allowed(write.key)]
-        refused = [write for write in writes if write not in allowed]
-        if refused:
-            self._cloud.counts["partition of the table throttled"] += 1
-        if not allowed:
-            raise Throttled(Side.DESTINATION, "injected: the partition's capacity is used up")
-        with departing(allowed):
-            return [*await self._table.write(allowed), *refused]
-
-
-class StreamWire:
-    """A machine's own way to the stream that all share."""
-
-    def __init__(self, cloud: Cloud, wire: Wire) -> None:
-        self._cloud = cloud
-        self._stream = cloud.stream
-        self._wire = wire
-
-    async def list_shards(self) -> Listing:
-        await self._wire.call("DescribeStream", _nothing)
-        return await self._stream.list_shards()
-
-    async def list_children(self, parent_id: str) -> list[Shard]:
-        await self._wire.call("DescribeStream", _nothing)
-        return await self._stream.list_children(parent_id)
-
-    async def iterator_at(self, shard_id: str, checkpoint: str) -> str:
-        await self._wire.call("GetShardIterator", _nothing)
-        return await self._stream.iterator_at(shard_id, checkpoint)
-
-    async def read(self, iterator: str, records_max: int) -> Page:
-        await self._wire.call("GetRecords", lambda _: self._cloud.read_allowed(iterator.partition("|")[0]))
-        return await self._stream.read(iterator, records_max)
-
-
-def _nothing(fault: Fault) -> None:
-    """The stream itself answers."""

@@ -46,3 +46,19 @@ class MemoryCaller:
         if answer.status != 200:
             raise fault_of(self.side, operation, target_of(body), (URL, answer.status, answer.body))
         return answer.body
+
+
+class DatedCaller(MemoryCaller):
+    """One whose answers bring the service's time, as aws/service keeps it."""
+
+    def __init__(self, side: Side, database: MemoryDynamoDB, now_s: float) -> None:
+        super().__init__(side, database)
+        self.now_s = now_s
+        # 0: it has not said.
+        self.served_s = 0.0
+
+    async def call(self, operation: str, body: bytes) -> bytes:
+        """See MemoryCaller."""
+        answer = await super().call(operation, body)
+        self.served_s = self.now_s
+        return answer

@@ -14,7 +14,7 @@ from dynamirror.errors import AccessDenied, NotFound, Retry, Side, Stop, Throttl
 from dynamirror.model.change import Page, decode_page
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON
 from dynamirror.model.replica_marks import MARK, without_marks
-from dynamirror.model.shard_graph import Listing, Shard
+from dynamirror.model.shard_graph import RETENTION_MS, Listing, Shard
 
 # GetRecords, Limit.
 RECORDS_MAX = 1000
@@ -58,6 +58,8 @@ _iterator = msgspec.json.Decoder(_Iterator).decode
 
 class DynamoDBStream:
     """A stream by its ARN, as `ports.ChangeStream`."""
+
+    retention_ms = RETENTION_MS
 
     def __init__(
         self,

@@ -45,7 +45,8 @@ async def _begin(connections: Connections, store: CopyStore, settings: Replicati
         if copy is None:
             raise
         return copy
-    wanted = Copy(Phase.COPYING, settings.copy.segments, began_ms(connections, clock), was_empty)
+    at_ms = await began_ms(connections, settings, clock)
+    wanted = Copy(Phase.COPYING, settings.copy.segments, at_ms, was_empty)
 
     async def begin() -> Copy:
         with suppress(ConditionFailed):

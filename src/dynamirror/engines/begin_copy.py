@@ -66,13 +66,17 @@ async def begun(
 async def _announce(connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock) -> Copy:
     was_empty = await checked_empty(connections, settings, clock)
     leases = LeaseTable(connections.state, settings.task.lease_table)
-    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, began_ms(connections, clock), was_empty)
+    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, await began_ms(connections, settings, clock), was_empty)
     return await patiently(clock, "the announcement of the copy", lambda: announced(store, leases, copy))
 
 
-def began_ms(connections: Connections, clock: Clock) -> int:
+async def began_ms(connections: Connections, settings: ReplicationSettings, clock: Clock) -> int:
     """Now, by the service's clock: its answer a moment ago; a change made since is newer, whatever the local clock
     says."""
+    # Nobody has called this service yet. Its answer brings its time, and shows that the table may be read.
+    table = settings.source.table
+    scan = TableScan(connections.source, table)
+    await patiently(clock, f"the first item of {table}", lambda: scan.scan(0, 1, b"", 1))
     return int((connections.source.served_s or clock.wall_s()) * 1000)
 
 

@@ -70,7 +70,7 @@ class ShardDirectory:
         it is left to apply.
         """
         found = await self._patient_listing()
-        listing = believable(found, self._now_ms)
+        listing = believable(found, self._now_ms, self._stream.retention_ms)
         self._barred = {shard.id for shard in found.shards} - {shard.id for shard in listing.shards}
         self._listed = {shard.id for shard in listing.shards}
         self._closed = {shard.id for shard in listing.shards if not shard.open}
@@ -81,7 +81,8 @@ class ShardDirectory:
         unreadable = self._leases.unreadable
         if lost := lost_lineages(listing, rows, unreadable):
             raise _gap(lost)
-        for lease in missing_leases(listing, rows, self._start, self._now_ms, unreadable):
+        retention_ms = self._stream.retention_ms
+        for lease in missing_leases(listing, rows, self._start, self._now_ms, unreadable, retention_ms):
             created += await self._create(lease)
         self.synced.set()
         if not listing.enabled:
@@ -196,7 +197,7 @@ class ShardDirectory:
         """Sound, or, when it does not become so in about a minute, as it is."""
         listing = await self._stream.list_shards()
         for attempt in range(RELIST_ATTEMPTS_MAX):
-            doubts = doubts_about(listing, self._now_ms)
+            doubts = doubts_about(listing, self._now_ms, self._stream.retention_ms)
             if not doubts:
                 return listing
             log.info(

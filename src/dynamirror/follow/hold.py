@@ -9,7 +9,7 @@ H > D + T + L from its receipt. One that is older than H + A by its own stamp an
 backlog, need not wait: it is that old whatever the clocks (R-3).
 
 What waits costs memory up to a budget. Beyond it a page is dropped, and read again when it is due: the place up to
-which it reached, and when, is kept.
+which it reached, and when, is kept. There is one place a second of the hold at most, and one for all that is due.
 """
 
 import asyncio
@@ -75,7 +75,9 @@ class Hold:
 
     def keep(self, page: Page, droppable: bool = True) -> None:
         """Let a page with records wait that was just received."""
-        due_at_s = self._clock.boottime_s() + self._wait_s(page)
+        now_s = self._clock.boottime_s()
+        due_at_s = now_s + self._wait_s(page)
+        self._unite_due(now_s)
         last = page.records[-1].change.sequence_number
         budget = self._tools.budget
         if not droppable or budget.used + page.size_bytes <= budget.bytes_max:
@@ -95,6 +97,14 @@ class Hold:
             return False
         last = self._held[-1]
         return last.page is None and due_at_s - last.first_due_at_s <= TOGETHER_S
+
+    def _unite_due(self, now_s: float) -> None:
+        """Of dropped places that are due, because nothing can be handed on, the last says all: what is remembered does
+        not grow with the time that this takes. Not the first of all, as above."""
+        while len(self._held) > 2 and all(
+            held.page is None and held.due_at_s <= now_s for held in (self._held[1], self._held[2])
+        ):
+            del self._held[1]
 
     async def due(self) -> Held:
         """The first that waits, once it is due. It goes on waiting until `handed_on`."""

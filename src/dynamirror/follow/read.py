@@ -14,7 +14,7 @@ from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
-from dynamirror.model.shard_graph import RETENTION_MS, shard_created_ms
+from dynamirror.model.shard_graph import shard_created_ms
 from dynamirror.ports import ChangeStream, Clock
 from dynamirror.settings.groups import ReadSettings
 
@@ -173,7 +173,7 @@ class ShardReader:
 
     def _trimmed_since(self, since_ms: int | None) -> bool:
         """Whether changes that came since may have been trimmed by now."""
-        return since_ms is not None and self._now_ms - since_ms >= RETENTION_MS
+        return since_ms is not None and self._now_ms - since_ms >= self._tools.stream.retention_ms
 
     @property
     def _now_ms(self) -> int:

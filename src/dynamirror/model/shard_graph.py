@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease, new_lease
 
-# Retention of a stream record; a parent younger than this must be listed (Streams Developer Guide).
+# How long a stream keeps a record; a parent younger than this must be listed (Streams Developer Guide).
 RETENTION_MS = 24 * 60 * 60 * 1000
-# What a stream has is trimmed while a task begins; this long after its beginning nothing is taken for missing.
-OPENED_WITHIN_MS = 60 * 60 * 1000
+# What a stream has is trimmed while a task begins: for this part of the retention (an hour) nothing is taken for
+# missing.
+OPENED_WITHIN = 1 / 24
 # A worker's clock and the service's, which shard ids are made by.
 CLOCKS_APART_MS = 15 * 60 * 1000
 
@@ -49,7 +50,7 @@ def shard_created_ms(shard_id: str) -> int | None:
     return int(parts[1])
 
 
-def doubts_about(listing: Listing, now_ms: int) -> list[str]:
+def doubts_about(listing: Listing, now_ms: int, retention_ms: int = RETENTION_MS) -> list[str]:
     """Why the listing should be taken again before it is acted upon (P-17); empty: it is sound.
 
     An open parent with listed children is no doubt: it is treated as closed.
@@ -58,14 +59,14 @@ def doubts_about(listing: Listing, now_ms: int) -> list[str]:
     parents = {shard.parent_id for shard in listing.shards}
     doubts = []
     for shard in listing.shards:
-        if _parent_missing(shard, listed, now_ms):
+        if _parent_missing(shard, listed, now_ms - retention_ms):
             doubts.append(f"{shard.id} names the parent {shard.parent_id}, which is not listed")
         if listing.enabled and not shard.open and shard.id not in parents:
             doubts.append(f"{shard.id} is closed and has no child listed")
     return doubts
 
 
-def believable(listing: Listing, now_ms: int) -> Listing:
+def believable(listing: Listing, now_ms: int, retention_ms: int = RETENTION_MS) -> Listing:
     """What may be acted upon of a listing that stays inconsistent: no shard whose young parent is missing, and
     none of its descendants.
 
@@ -74,18 +75,18 @@ def believable(listing: Listing, now_ms: int) -> Listing:
     listed = {shard.id for shard in listing.shards}
     barred: set[str] = set()
     for shard in ancestors_first(listing.shards):
-        if shard.parent_id in barred or _parent_missing(shard, listed, now_ms):
+        if shard.parent_id in barred or _parent_missing(shard, listed, now_ms - retention_ms):
             barred.add(shard.id)
     return Listing(tuple(s for s in listing.shards if s.id not in barred), listing.enabled)
 
 
-def _parent_missing(shard: Shard, listed: Collection[str], now_ms: int) -> bool:
+def _parent_missing(shard: Shard, listed: Collection[str], kept_from_ms: int) -> bool:
     if shard.parent_id is None or shard.parent_id in listed:
         return False
-    # The parent ended when its child was created: until that is a day ago it has changes that can be read. Its own
-    # age says nothing, a shard may be written for days.
+    # The parent ended when its child was created: while that is kept it has changes that can be read. Its own age says
+    # nothing, a shard may be written for days.
     created = shard_created_ms(shard.id)
-    return created is not None and now_ms - created < RETENTION_MS
+    return created is not None and created > kept_from_ms
 
 
 def ancestors_first(shards: Iterable[Shard]) -> list[Shard]:
@@ -119,7 +120,12 @@ def untouched(leases: Iterable[Lease]) -> bool:
 
 
 def missing_leases(
-    listing: Listing, leases: Mapping[str, Lease], start: Start, now_ms: int, unreadable: Collection[str] = ()
+    listing: Listing,
+    leases: Mapping[str, Lease],
+    start: Start,
+    now_ms: int,
+    unreadable: Collection[str] = (),
+    retention_ms: int = RETENTION_MS,
 ) -> list[Lease]:
     """The rows to create, ancestors first, none of them owned.
 
@@ -133,6 +139,7 @@ def missing_leases(
     completed = _completed(listing.shards, leases.values(), unreadable).union(unreadable)
     parents = {shard.parent_id for shard in listing.shards}
     begun_ms = _begun_ms(leases.values())
+    oldest_ms = now_ms - retention_ms + int(retention_ms * OPENED_WITHIN)
     missing: list[Lease] = []
     for shard in ancestors_first(listing.shards):
         if shard.id in leases or shard.id in completed:
@@ -142,7 +149,7 @@ def missing_leases(
             continue
         position = start.checkpoint if fresh else TRIM_HORIZON
         at_ms = start.at_ms if fresh and start.at_ms is not None else _inherited_start(shard, leases)
-        least_ms = at_ms if at_ms is not None else now_ms - RETENTION_MS + OPENED_WITHIN_MS
+        least_ms = at_ms if at_ms is not None else oldest_ms
         wanted_ms = least_ms if fresh or begun_ms is None else max(begun_ms, at_ms or 0)
         since_ms = max(_born_ms(shard, wanted_ms), wanted_ms)
         missing.append(new_lease(shard.id, _parents(shard), position, at_ms, since_ms))

@@ -17,12 +17,11 @@ from dynamirror.errors import IteratorExpired, NotFound, ShardGone, Side, Trimme
 from dynamirror.model.change import Page, decode_page
 from dynamirror.model.key import Key
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
-from dynamirror.model.shard_graph import Listing, Shard
+from dynamirror.model.shard_graph import RETENTION_MS, Listing, Shard
 from dynamirror.ports import Clock
 from dynamirror.testing.faults import Fault, Line
 
 ITERATOR_LIFE_S = 15 * 60
-RETENTION_S = 24 * 60 * 60
 PAGE_BYTES_MAX = 1024 * 1024
 RECORDS_MAX = 1000
 LISTING_PAGE = 100
@@ -67,6 +66,9 @@ class MemoryStream:
         # The stream was deleted with its table.
         self.gone = False
         self.enabled = True
+        # How long a record is kept, and to how many seconds its time stamp is rounded down.
+        self.retention_ms = RETENTION_MS
+        self.rounding_s = 1
         self._clock = clock
         self._line = line or Line()
         self._sequence = _SEQUENCE_FIRST
@@ -109,7 +111,7 @@ class MemoryStream:
             "eventID": f"{sequence:x}",
             "eventName": event_name,
             "dynamodb": {
-                "ApproximateCreationDateTime": int(now_s),
+                "ApproximateCreationDateTime": int(now_s // self.rounding_s) * self.rounding_s,
                 **change,
                 "SequenceNumber": str(sequence),
                 "StreamViewType": "NEW_AND_OLD_IMAGES",
@@ -146,9 +148,10 @@ class MemoryStream:
         for shard_id in self.open_shards():
             self._close(shard_id)
 
-    def trim(self, keep_s: float = RETENTION_S) -> None:
-        """Drop records older than `keep_s` by the service's clock, and shards that were closed before."""
-        edge_s = self._clock.wall_s() - keep_s
+    def trim(self, keep_s: float | None = None) -> None:
+        """Drop records older than `keep_s` (None: the retention) by the service's clock, and shards that were closed
+        before."""
+        edge_s = self._clock.wall_s() - (self.retention_ms / 1000 if keep_s is None else keep_s)
         for shard in list(self._shards.values()):
             shard.trimmed = max(shard.trimmed, bisect_right(shard.times_s, edge_s))
             if shard.closed_s is not None and shard.closed_s <= edge_s:

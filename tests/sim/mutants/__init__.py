@@ -3,7 +3,18 @@
 A mutant patches what it names while it is entered. Its profile makes what it breaks likely.
 """
 
-from tests.sim.mutants import applying, bounds, copying, reading, tenure, times
+from tests.sim.mutants import applying, bounds, copy_bounds, copy_times, copying, reading, tenure, times
 from tests.sim.mutants.base import MUTANTS, Mutant
 
-__all__ = ["MUTANTS", "Mutant", "applying", "bounds", "copying", "reading", "tenure", "times"]
+__all__ = [
+    "MUTANTS",
+    "Mutant",
+    "applying",
+    "bounds",
+    "copy_bounds",
+    "copy_times",
+    "copying",
+    "reading",
+    "tenure",
+    "times",
+]

@@ -11,7 +11,7 @@ from tests.sim.profile import Fleet, Profile
 ONE = (1.0,)
 THERE = frozenset({"destination"})
 HERE = frozenset({"source"})
-ROWS = frozenset({"leases", "heartbeats"})
+ROWS = frozenset({"leases", "heartbeats", "copy"})
 QUIET = Profile(turns=40, share_factors=ONE, roll=0.02, split=0.0, kill=0.0, stop=0.0, freeze=0.0, partition=0.0)
 BUSY = Profile(turns=40, share=0.25, share_factors=ONE, partition=0.02)
 LATE = replace(QUIET, share=0.3, places=THERE, kinds={"late": 1}, keys=5)

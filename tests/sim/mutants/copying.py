@@ -10,9 +10,9 @@ from dynamirror.copy.segment import SegmentCopier
 from dynamirror.follow.hold import Hold
 from dynamirror.model.copy import Copy, CopyKnowledge, Phase
 from dynamirror.model.permit import NEVER
-from dynamirror.settings.groups import CopySettings
+from dynamirror.settings.groups import CopySettings, HoldSettings
 from tests.sim.mutants.base import COPY, HERE, ROWS, THERE, mutant
-from tests.sim.profile import Fleet
+from tests.sim.profile import Fleet, Service
 
 # Pages land late, or never, on items that change all the time.
 LATE_PAGES = replace(COPY, turns=70, share=0.4, places=THERE, kinds={"late": 1}, roll=0.0, split=0.0, start=0.3)
@@ -32,16 +32,52 @@ FROZEN_COPIERS = replace(
     kill=0.0,
     stop=0.0,
 )
-DEAD_COPIERS = replace(LATE_PAGES, kill=0.2, start=0.5)
+# The least that the inequality allows.
+TIGHT = HoldSettings(hold_s=46.1)
+ONE_ITEM = CopySettings(segments=6, segments_at_once=3, page_items_first=1, page_items_max=1)
+# Pages are sent as late as they may be, and land as late as they can, on items that change every second.
+LATEST_PAGES = replace(
+    COPY,
+    turns=90,
+    share=0.6,
+    places=THERE,
+    kinds={"late": 1},
+    late_from=0.97,
+    items=24,
+    keys=24,
+    load=(3, 10, 20),
+    roll=0.0,
+    split=0.0,
+    kill=0.0,
+    stop=0.0,
+    freeze=0.0,
+    fleet=Fleet(copy=ONE_ITEM, hold=TIGHT),
+    service=Service(scan_takes_s=(8.0, 9.5)),
+)
+# Pages that cannot be sent for a while.
+UNREACHED = replace(LATEST_PAGES, service=Service(), partition=0.3, partitions=("destination",))
+# Of the batches of a page some are not written within its life.
+PARTLY_WRITTEN = replace(
+    COPY,
+    share=0.8,
+    places=THERE,
+    kinds={"lost": 1, "throttle": 1},
+    items=400,
+    keys=400,
+    roll=0.0,
+    split=0.0,
+    night=0.0,
+    fleet=LARGE,
+)
 
 
-@mutant("changes wait while a copy runs (R-1)", LATE_PAGES)
+@mutant("changes wait while a copy runs (R-1)", LATEST_PAGES)
 def nothing_is_held() -> Iterator[None]:
     with patch.object(CopyKnowledge, "holds", lambda *_: False):
         yield
 
 
-@mutant("the hold covers D + T + L (A-4, inequality 1)", DEAD_COPIERS)
+@mutant("the hold covers D + T + L (A-4, inequality 1)", LATEST_PAGES)
 def hold_without_the_life_of_strays() -> Iterator[None]:
     with patch.object(Hold, "_wait_s", lambda *_: 12.0):
         yield
@@ -71,17 +107,13 @@ def belief_without_end() -> Iterator[None]:
         yield
 
 
-@mutant(
-    "no page is sent after its life",
-    replace(FROZEN_COPIERS, at_send=0.0, share=0.6, places=THERE, kinds={"throttle": 1}),
-    hint=132,
-)
+@mutant("no page is sent after its life", UNREACHED)
 def pages_sent_whenever() -> Iterator[None]:
     with patch.object(PageLife, "left_s", 5.0):
         yield
 
 
-@mutant("what is handed on is due (A-6)", LATE_PAGES)
+@mutant("what is handed on is due (A-6)", LATEST_PAGES)
 def all_that_waits_handed_on_with_the_first() -> Iterator[None]:
     original = Hold.handed_on
 
@@ -94,7 +126,7 @@ def all_that_waits_handed_on_with_the_first() -> Iterator[None]:
         yield
 
 
-@mutant("a segment passes only what is durable", SLOW_PAGES)
+@mutant("a segment passes only what is durable", PARTLY_WRITTEN)
 def page_passed_unwritten() -> Iterator[None]:
     with patch.object(PageOutcome, "prefix", property(lambda self: len(self.durable))):
         yield

@@ -87,6 +87,6 @@ def empty_page_of_a_closed_shard_taken_as_its_end() -> Iterator[None]:
 def listing_gap_taken_as_truth() -> Iterator[None]:
     with (
         patch("dynamirror.fleet.shards.doubts_about", lambda *_: []),
-        patch("dynamirror.fleet.shards.believable", lambda listing, _: listing),
+        patch("dynamirror.fleet.shards.believable", lambda listing, *_: listing),
     ):
         yield

@@ -20,7 +20,7 @@ from dynamirror.ports import TableFacts
 from dynamirror.settings.at_rest import settings_at_rest
 from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
 from dynamirror.testing.virtual_time import VirtualClock
-from tests.support.memory_caller import MemoryCaller, create_table
+from tests.support.memory_caller import DatedCaller, MemoryCaller, create_table
 from tests.unit.engines.test_preflight_at_rest import FLAGS
 
 TABLE = TableFacts("arn", "id", KeySchema(KeyAttribute("pk", "S")), "ACTIVE")
@@ -34,11 +34,12 @@ class World:
         self.settings = settings_at_rest(FLAGS | flags, now_ms=0)
         self.database = MemoryDynamoDB()
         create_table(self.database, "Copy", {"pk": "S"})
+        create_table(self.database, self.settings.source.table, {"pk": "S"})
         create_table(self.database, "state", {"kind": "S", "id": "S"})
         self.state = MemoryCaller(Side.STATE, self.database)
         sides = {
             "destination": MemoryCaller(Side.DESTINATION, self.database),
-            "source": SimpleNamespace(served_s=1_700_000_000.0),
+            "source": DatedCaller(Side.SOURCE, self.database, 1_700_000_000.0),
         }
         self.connections = cast(Connections, SimpleNamespace(**sides))
         self.store = CopyRows(self.state, "state", LIFE)

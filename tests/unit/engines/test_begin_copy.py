@@ -24,7 +24,7 @@ from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.settings.parse import settings_from
 from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
 from dynamirror.testing.virtual_time import VirtualClock
-from tests.support.memory_caller import MemoryCaller, create_table
+from tests.support.memory_caller import DatedCaller, MemoryCaller, create_table
 
 SERVED_S = 1_700_000_500.0
 FLAGS: dict[str, Any] = {
@@ -46,10 +46,12 @@ class World:
         create_table(self.database, "Copy", {"pk": "S"})
         create_table(self.database, lease_table, {"leaseKey": "S"})
         create_table(self.database, f"{lease_table}-state", {"kind": "S", "id": "S"})
+        create_table(self.database, "Orders", {"pk": "S"})
+        self.source = DatedCaller(Side.SOURCE, self.database, SERVED_S)
         sides = {
             "state": MemoryCaller(Side.STATE, self.database),
             "destination": MemoryCaller(Side.DESTINATION, self.database),
-            "source": SimpleNamespace(served_s=SERVED_S),
+            "source": self.source,
         }
         self.connections = cast(Connections, SimpleNamespace(**sides))
         table = TableFacts("arn", "id", KeySchema(KeyAttribute("pk", "S")), "ACTIVE")
@@ -71,7 +73,7 @@ async def test_a_copy_into_an_empty_table_is_announced_and_the_stream_followed_f
     copy = await world.store.copy()
     assert copy is not None
     assert (copy.phase, copy.segments, copy.was_empty) == (Phase.ANNOUNCED, 7, True)
-    # By the service's clock, not this machine's.
+    # By the service's clock, which nobody has asked before, and not this machine's.
     assert copy.began_ms == int(SERVED_S * 1000)
     assert settings.read.start == Start(TRIM_HORIZON, copy.began_ms - SLACK_MS)
     assert settings.copy == world.settings.copy
@@ -82,7 +84,7 @@ async def test_a_second_start_goes_on_with_the_first_ones_beginning() -> None:
     world = World()
     first = await world.begin()
     world.put({"pk": {"S": "copied"}})
-    world.connections.source.served_s += 3600
+    world.source.now_s += 3600
     assert await world.begin() == first
 
 

@@ -210,6 +210,7 @@ class StreamLine:
     def __init__(self, stream: MemoryStream, line: Line) -> None:
         self._stream = stream
         self._line = line
+        self.retention_ms = stream.retention_ms
 
     async def list_shards(self) -> Listing:
         await self._line.call("DescribeStream", _nothing)

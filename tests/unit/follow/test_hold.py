@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from dynamirror.follow.hold import Hold
 from dynamirror.follow.settling import Aftermath
 from dynamirror.model.change import Write
 from dynamirror.model.copy import Copy, Phase
-from dynamirror.model.lease import SHARD_END
+from dynamirror.model.lease import SHARD_END, TRIM_HORIZON
 from dynamirror.testing.virtual_time import run_virtual
 from tests.unit.follow.test_shard_task import World, cancelled, ended
 
@@ -255,3 +256,31 @@ def test_what_is_dropped_while_the_one_before_is_read_again_is_not_lost() -> Non
 
     # Around the age from which on a change need not wait.
     assert [run_virtual(lost(359.90 + 0.01 * step)) for step in range(12)] == [0] * 12
+
+
+def test_places_that_are_due_are_remembered_as_one() -> None:
+    """A destination that takes nothing for hours, while all that is read is dropped."""
+
+    async def remembered(seconds: int) -> int:
+        world = copying(hold_bytes_max=0)
+        hold = Hold(world.tools.hold, world.clock)
+        [shard_id] = world.stream.open_shards()
+        iterator = await world.stream.iterator_at(shard_id, TRIM_HORIZON)
+        last = newest = ""
+        for second in range(seconds):
+            [newest] = world.put("k", value=second)
+            page = await world.stream.read(iterator, 1000)
+            assert page.next_iterator is not None
+            iterator = page.next_iterator
+            hold.keep(page)
+            await asyncio.sleep(1.1)
+        held = list(hold._held)
+        assert [int(one.last_sequence) for one in held] == sorted(int(one.last_sequence) for one in held)
+        await asyncio.sleep(2 * HOLD_S)
+        while not hold.empty:
+            last = (await hold.due()).last_sequence
+            hold.handed_on()
+        assert last == newest
+        return len(held)
+
+    assert run_virtual(remembered(600)) <= HOLD_S + 3

@@ -51,6 +51,8 @@ class Script:
         self.reading = 0
         self.reading_most = 0
 
+    retention_ms = RETENTION_MS
+
     async def list_shards(self) -> Listing:
         raise AssertionError("a reader lists nothing")
 

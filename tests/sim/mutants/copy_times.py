@@ -1,0 +1,173 @@
+"""Mutants of the times of the copy: one for each inequality, and for each instant from which a time is measured."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from dynamirror.copy.page import PageLife, PageSender
+from dynamirror.copy.phases import Phases
+from dynamirror.copy.segment import SegmentCopier
+from dynamirror.engines.attempts import patiently
+from dynamirror.follow.hold import Hold
+from dynamirror.model.change import Page
+from dynamirror.model.copy import Copy, Phase
+from tests.sim.flights import PAGE_SENT
+from tests.sim.long_copy import LONG_COPY, OLD_CHANGES
+from tests.sim.mutants.base import mutant
+from tests.sim.mutants.copying import FROZEN_COPIERS, LARGE, LATEST_PAGES, TIGHT
+from tests.sim.profile import Service
+
+BY_THE_MINUTE = replace(LATEST_PAGES, service=Service(rounding_s=60))
+WRONG_DATES = replace(LATEST_PAGES, service=Service(), date_off_s=3600.0)
+# Some workers do not hear of the copy for a while.
+UNHEARD = replace(
+    LATEST_PAGES, service=Service(), partition=0.6, partitions=("copy",), start=0.6, turns=50, items=60, keys=60
+)
+# Frozen when the claim of the segment is proven, until the copy is over.
+FROZEN_CLAIMS = replace(
+    LATEST_PAGES,
+    turns=260,
+    items=24,
+    service=Service(),
+    freeze=0.2,
+    freezes_s=(100.0, 130.0),
+    at_send=1.0,
+    sends=("PutItem of copy done",),
+    start=0.5,
+)
+# Frozen when a page leaves, until what was changed since is written.
+FROZEN_PAGES = replace(
+    FROZEN_COPIERS,
+    keys=200,
+    items=200,
+    load=(0, 2, 10),
+    turns=160,
+    freeze=0.05,
+    freezes_s=(80.0, 100.0),
+    sends=(PAGE_SENT,),
+    night=0.0,
+    fleet=replace(LARGE, hold=TIGHT),
+)
+
+
+def _hold_shorter_by(seconds: float) -> Any:
+    original: Callable[[Hold, Page], float] = Hold._wait_s
+    return patch.object(Hold, "_wait_s", lambda self, page: original(self, page) - seconds)
+
+
+@mutant("the hold covers D, the life of a page (inequality 1)", LATEST_PAGES)
+def hold_without_the_life_of_a_page() -> Iterator[None]:
+    with _hold_shorter_by(10.0):
+        yield
+
+
+@mutant("the hold covers T, the time-out of an attempt (inequality 1)", LATEST_PAGES)
+def hold_without_the_time_out() -> Iterator[None]:
+    with _hold_shorter_by(5.0):
+        yield
+
+
+@mutant("a change waits from its receipt, unless it is older than H + A (inequality 7)", BY_THE_MINUTE)
+def age_without_its_margin() -> Iterator[None]:
+    def wait_s(self: Hold, page: Page) -> float:
+        hold_s = self._tools.settings.hold_s
+        newest_s = max(record.change.created_s for record in page.records)
+        return min(hold_s, newest_s + hold_s - page.served_s)
+
+    with patch.object(Hold, "_wait_s", wait_s):
+        yield
+
+
+@mutant("how old a change is, the service's clock says (R-3)", WRONG_DATES)
+def age_by_the_local_clock() -> Iterator[None]:
+    original = Hold._wait_s
+
+    def wait_s(self: Hold, page: Page) -> float:
+        page.served_s = self._clock.wall_s()
+        return original(self, page)
+
+    with patch.object(Hold, "_wait_s", wait_s):
+        yield
+
+
+@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=19)
+def copying_as_soon_as_announced() -> Iterator[None]:
+    original = Phases._next
+
+    async def following(self: Phases, copy: Copy, seen_s: float, leases_made: bool) -> Copy | None:
+        return await original(self, copy, 1e9 if copy.phase is Phase.ANNOUNCED else seen_s, leases_made)
+
+    with patch.object(Phases, "_next", following):
+        yield
+
+
+# --- the life of a page
+
+
+@mutant("a page's life begins before it is read, not when it is there", LATEST_PAGES)
+def life_from_the_answer() -> Iterator[None]:
+    original = PageSender.send
+
+    async def send(self: PageSender, page: Any, life: PageLife) -> Any:
+        settings = self._tools.settings.copy
+        fresh = PageLife(self._tools.clock.boottime_s, self._tools.clock.wall_s, settings.page_life_s)
+        return await original(self, page, fresh)
+
+    with patch.object(PageSender, "send", send):
+        yield
+
+
+@mutant("a page's life begins before the claim is proven (A-8b)", FROZEN_CLAIMS)
+def life_from_the_claim() -> Iterator[None]:
+    original, save = SegmentCopier._page, SegmentCopier._save
+
+    async def page(self: SegmentCopier, wanted: Any, admission: Any) -> Any:
+        await save(self, wanted)
+        return await original(self, wanted, admission)
+
+    async def saved(self: SegmentCopier, wanted: Any) -> None:
+        """Just now."""
+
+    with patch.object(SegmentCopier, "_page", page), patch.object(SegmentCopier, "_save", saved):
+        yield
+
+
+@mutant("what of a page left late is reconciled (A-8)", FROZEN_PAGES, hint=2)
+def late_page_forgotten() -> Iterator[None]:
+    original = PageSender.send
+
+    async def send(self: PageSender, page: Any, life: PageLife) -> Any:
+        outcome = await original(self, page, life)
+        outcome.late = []
+        return outcome
+
+    with patch.object(PageSender, "send", send):
+        yield
+
+
+# --- what need not be read
+
+
+@mutant("what is skipped was made well before the copy began (inequality 7)", OLD_CHANGES)
+def skipped_past_the_beginning() -> Iterator[None]:
+    with patch("dynamirror.engines.begin_copy.SLACK_MS", -10 * 60 * 1000):
+        yield
+
+
+@mutant("when the copy began, the service's clock says (R-12)", LONG_COPY)
+def beginning_by_the_local_clock() -> Iterator[None]:
+    async def unless_of_the_source(clock: Any, what: object, call: Any) -> Any:
+        return None if what == "the first item of source" else await patiently(clock, what, call)
+
+    with patch("dynamirror.engines.begin_copy.patiently", unless_of_the_source):
+        yield
+
+
+@mutant("into a destination with items everything is written (E-1)", OLD_CHANGES)
+def skipped_over_items() -> Iterator[None]:
+    def announced(phase: Phase, segments: int, began_ms: int, _: bool) -> Copy:
+        return Copy(phase, segments, began_ms, True)
+
+    with patch("dynamirror.engines.begin_copy.Copy", announced):
+        yield
