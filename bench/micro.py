@@ -78,7 +78,7 @@ def _of_an_item() -> list[Micro]:
     body = caller.answer = Table(ITEMS_A_PAGE, ITEM_BYTES).page({})
     scan, codec = TableScan(caller, SOURCE), KeyCodec(KeySchema(KeyAttribute("pk", "S")))
     items = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    page = [bytes(item) for item in msgspec.json.decode(items["Items"], type=list[msgspec.Raw])]
+    page = msgspec.json.decode(items["Items"], type=list[msgspec.Raw])
     return [
         Micro("copy: check the page's checksum", _cost(lambda: crc32(body), ITEMS_A_PAGE)),
         Micro("copy: ask for the page, decode it", _cost(lambda: _run(scan.scan(0, 1, b"", 2000)), ITEMS_A_PAGE)),

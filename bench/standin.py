@@ -38,6 +38,8 @@ _KEY = re.compile(pages.KEY_MARK + rb"(\d{%d})" % pages.KEY_DIGITS)
 _ITERATOR = re.compile(rb'"ShardIterator": ?"([0-9-]+)"')
 
 _WRITTEN = b'{"UnprocessedItems":{}}'
+_WRITTEN_METERED = b'{"UnprocessedItems":{},"ConsumedCapacity":[{"TableName":"%s","CapacityUnits":%d.0}]}'
+_METERED = b'"ReturnConsumedCapacity"'
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ class Standin:
             case b"DescribeStream":
                 return _plain(description())
             case b"DescribeTable":
-                return _describe_table(json.loads(body)["TableName"])
+                return self._describe_table(json.loads(body)["TableName"])
             case _:
                 return _error("UnknownOperationException", operation.decode())
 
@@ -128,6 +130,25 @@ class Standin:
             return nothing()
         self._reading()
         return self._table.page(request)
+
+    def _describe_table(self, name: str) -> bytes:
+        if name not in (pages.SOURCE, pages.DESTINATION):
+            return _error("ResourceNotFoundException", f"no table {name}")
+        table: dict[str, Any] = {
+            "TableName": name,
+            "TableArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}",
+            "TableId": f"00000000-0000-0000-0000-{len(name):012}",
+            "TableStatus": "ACTIVE",
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+        }
+        if name == pages.SOURCE:
+            table["LatestStreamArn"] = pages.STREAM_ARN
+            table["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+            table["ItemCount"] = self._load.items
+            table["TableSizeBytes"] = self._load.items * self._load.item_bytes
+        return _plain(_json({"Table": table}))
 
     def _write(self, body: bytes) -> bytes:
         counts, seen = self.counts, self.counts.seen
@@ -147,7 +168,10 @@ class Standin:
                 counts.last_new_item_s = counts.last_new_key[0]
             elif (created_s := self._stream.created_s(number)) is not None:
                 counts.lag[int((time.time() - created_s) * 10)] += 1
-        return _plain(_WRITTEN)
+        if _METERED not in body[-64:]:
+            return _plain(_WRITTEN)
+        units = len(keys) * -(-self._load.item_bytes // 1024)
+        return _plain(_WRITTEN_METERED % (pages.DESTINATION.encode(), units))
 
 
 class Connection(asyncio.Protocol):
@@ -214,23 +238,6 @@ def _date(now_s: int) -> str:
 def _error(kind: str, message: str) -> bytes:
     body = _json({"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": message})
     return _response(body, crc32(body), "400 Bad Request")
-
-
-def _describe_table(name: str) -> bytes:
-    if name not in (pages.SOURCE, pages.DESTINATION):
-        return _error("ResourceNotFoundException", f"no table {name}")
-    table: dict[str, Any] = {
-        "TableName": name,
-        "TableArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}",
-        "TableId": f"00000000-0000-0000-0000-{len(name):012}",
-        "TableStatus": "ACTIVE",
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-    }
-    if name == pages.SOURCE:
-        table["LatestStreamArn"] = pages.STREAM_ARN
-        table["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
-    return _plain(_json({"Table": table}))
 
 
 async def main(load: Load) -> None:

@@ -15,6 +15,7 @@ class Table:
     def __init__(self, items: int, item_bytes: int, first: int = 0, page_items_max: int = 0) -> None:
         """`first`: the number of the first item; `page_items_max`: fewer than fit into a page, 0: as many."""
         self._items = items
+        self._item_bytes = item_bytes
         self._first = first
         key = b'{"pk":{"S":"%s%%0%dd"}' % (pages.KEY_MARK, pages.KEY_DIGITS)
         self._last = b',"LastEvaluatedKey":' + key + b"}"
@@ -33,6 +34,10 @@ class Table:
         items = b",".join([item % (number, rest) for number in range(first, stop)])
         counts = b'"Count":%d,"ScannedCount":%d' % (stop - first, stop - first)
         more = b"" if stop == end else self._last % (stop - 1)
+        if "ReturnConsumedCapacity" in request:
+            # Read consistently.
+            units = -(-(stop - first) * self._item_bytes // 4096)
+            more += b',"ConsumedCapacity":{"TableName":"%s","CapacityUnits":%d.0}' % (pages.SOURCE.encode(), units)
         return b'{"Items":[' + items + b"]," + counts + more + b"}"
 
 

@@ -69,7 +69,7 @@ class PageSender:
 
     async def send(self, page: ScanPage, life: PageLife) -> PageOutcome:
         """Send until all is durable, or the page's life is over. Raises Stop."""
-        writes = [put_of(bytes(item), self._tools.codec.of(item)) for item in page.items]
+        writes = [put_of(item, self._tools.codec.of(item)) for item in page.items]
         outcome = PageOutcome([False] * len(writes), writes=writes)
         async with asyncio.TaskGroup() as group:
             for first, batch in _batches(writes):
