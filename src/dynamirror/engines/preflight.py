@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.engines.reach import Control, Reach
+from dynamirror.engines.rest_watch import refuse_beside_rest
 from dynamirror.engines.reverse_task import ReverseTask, refuse_running, refuse_starting
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.stream_check import check_readable
@@ -72,6 +73,8 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
         await _refuse_loop(reach, settings, destination, leases, clock)
     if ready is not None:
         await ready(leases)
+    if not state.missing:
+        await refuse_beside_rest(reach, settings, (source, destination), clock)
     # Up to here no table has been changed or made.
     if source.stream_arn is None:
         source = await _switch_stream_on(reach, settings)
