@@ -38,7 +38,9 @@ def test_planted_differences_are_found_and_mended_under_live_traffic(
 
 
 @pytest.mark.timeout(600)
-def test_a_killed_verify_goes_on_where_it_was(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> None:
+def test_a_verify_that_is_stopped_or_killed_goes_on_where_it_was(
+    dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path
+) -> None:
     pair = VerifyPair(dynamodb_local, access_key, tmp_path, items=20_000, small=True)
     # Of four segments one at least has no difference, and is done at once; the others take the patience.
     pair.plant(1)
@@ -48,6 +50,10 @@ def test_a_killed_verify_goes_on_where_it_was(dynamodb_local: DynamoDBLocal, acc
 
     report = tmp_path / "report.jsonl"
     flags = ("--patience", "15s", "--report", str(report))
+    with pair.command("stopped", "verify", *flags) as command:
+        wait_until(lambda: len(pair.state("verify")) == 1, 60, command)
+        assert command.terminate()[0] == 130
+    assert "the same command goes on where it was" in command.output
     with pair.command("killed", "verify", *flags) as command:
         wait_until(lambda: done() > 0, 60, command)
         command.kill()

@@ -70,7 +70,7 @@ async def _verify(settings: ReplicationSettings, environ: Mapping[str, str], opt
             fresh = group.create_task(connections.keep_fresh())
             try:
                 async with _beside(parts):
-                    result = await _Passes(parts, facts, options, report).run()
+                    result = await Passes(parts, facts, options, report).run()
             finally:
                 fresh.cancel()
         return result
@@ -124,12 +124,11 @@ async def _beside(parts: VerifyParts) -> AsyncIterator[None]:
                 await within(ENDING_S, "duties", [mending.reconciler.flush])
             for task in tasks:
                 task.cancel()
-    if mending is not None and mending.heartbeat is not None and not mending.reconciler.pending:
-        # With duties left, its row tells others when they may take them; without, nobody waits for it.
+    if mending is not None and mending.heartbeat is not None:
         await within(ENDING_S, "heartbeat", [mending.heartbeat.retire])
 
 
-class _Passes:
+class Passes:
     """One pass, or pass after pass."""
 
     def __init__(self, parts: VerifyParts, facts: Verified, options: VerifyOptions, report: Report) -> None:
@@ -145,6 +144,7 @@ class _Passes:
         self._resumed = False
 
     async def run(self) -> VerifyResult:
+        """All passes. Raises (in a group) Stop, or a Retry that did not pass."""
         begun_at_s = self._clock.boottime_s()
         ends_at_s = begun_at_s + (self._options.continuous_s or 0.0)
         while True:

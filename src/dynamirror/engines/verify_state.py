@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Protocol
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.copy_rows import CopyRows
@@ -69,6 +70,13 @@ async def _life(reach: Reach, settings: ReplicationSettings, source: TableFacts)
     return Incarnation(leases.table_id, source.stream_arn or OWN_LIFE)
 
 
+class Copies(Protocol):
+    """Where a copy is seen (aws/copy_rows)."""
+
+    async def copy(self) -> Copy | None:
+        """See ports.CopyStore."""
+
+
 class Patience:
     """How long a difference has to last: longer while a copy of the task holds changes back."""
 
@@ -83,7 +91,7 @@ class Patience:
         holds = self._copy is not None and self._copy.phase is not Phase.OVER
         return self._held_s if holds else self._patience_s
 
-    async def look(self, copies: CopyRows) -> None:
+    async def look(self, copies: Copies) -> None:
         """See whether there is a copy. Raises Retry, Stop."""
         before = self._copy
         self._copy = await copies.copy()
@@ -95,7 +103,7 @@ class Patience:
                 extra={"event": "verify_beside_copy", "facts": {"phase": self._copy.phase.value}},
             )
 
-    async def run(self, copies: CopyRows) -> None:
+    async def run(self, copies: Copies) -> None:
         """Look until cancelled. Raises Stop."""
         while True:
             await self._clock.sleep(COPY_LOOK_S)

@@ -50,8 +50,8 @@ class Suspect:
     _still_since_s: float = 0.0
     _still_looks: int = 0
     _moves: bool = False
-    # When the source was last seen with an image.
-    _images: dict[bytes, float] = field(default_factory=dict)
+    # Images that the source was seen with, the latest last.
+    _images: dict[bytes, None] = field(default_factory=dict)
     # Images of the destination that the source had before.
     _followed: set[bytes] = field(default_factory=set)
 
@@ -64,16 +64,14 @@ class Suspect:
         if there != self._there:
             self._there, self._still_since_s, self._still_looks = there, answered_at_s, 0
         self._still_looks += 1
-        seen_at_s = self._images.get(there)
-        self._remember(here, answered_at_s)
         if there == here:
             return Verdict.EQUAL
-        if seen_at_s is not None:
+        if there in self._images:
             self._followed.add(there)
             if len(self._followed) > 1:
                 return Verdict.EQUAL
-        still = asked_at_s - self._still_since_s >= patience_s and self._still_looks >= LOOKS_MIN
-        if still and (seen_at_s is None or asked_at_s - seen_at_s >= patience_s):
+        self._remember(here)
+        if asked_at_s - self._still_since_s >= patience_s and self._still_looks >= LOOKS_MIN:
             return Verdict.DIFFERENT
         return Verdict.UNSETTLED if asked_at_s - self.begun_at_s >= UNSETTLED_AFTER * patience_s else None
 
@@ -90,8 +88,8 @@ class Suspect:
         self._images.clear()
         self._followed.clear()
 
-    def _remember(self, here: bytes, at_s: float) -> None:
+    def _remember(self, here: bytes) -> None:
         self._images.pop(here, None)
-        self._images[here] = at_s
+        self._images[here] = None
         if len(self._images) > IMAGES_MAX:
             del self._images[next(iter(self._images))]

@@ -12,17 +12,20 @@ PATIENCE_S = 60.0
 Life = Callable[[float], bytes]
 
 
-def judged(there: Life, here: Life, seed: int, patience_s: float = PATIENCE_S) -> tuple[Verdict, float]:
-    """The verdict, and when it came; destination and source are read 5 and 15 ms after a look begins."""
+def judged(there: Life, here: Life, seed: int, slow_s: float = 0.0) -> tuple[Verdict, float]:
+    """The verdict, and when it came; destination and source are read 5 and 15 ms after a look begins.
+
+    `slow_s`: each look has to wait so long, as when the tables answer with throttles.
+    """
     rng = Random(seed)
     suspect = Suspect("k")
     now_s = rng.random() * 100
     begun_s = now_s
     while True:
-        verdict = suspect.look(there(now_s + 0.005), here(now_s + 0.015), (now_s, now_s + 0.02), patience_s)
+        verdict = suspect.look(there(now_s + 0.005), here(now_s + 0.015), (now_s, now_s + 0.02), PATIENCE_S)
         if verdict is not None:
             return verdict, now_s - begun_s
-        now_s += 0.02 + suspect.pause_s(patience_s, rng.random)
+        now_s += 0.02 + slow_s + suspect.pause_s(PATIENCE_S, rng.random)
 
 
 def written(seed: int, every_s: float, images: list[bytes]) -> Life:
@@ -72,6 +75,13 @@ def test_nor_an_item_that_is_always_the_other_image(every_s: float) -> None:
             return b"ab"[int(now_s // every_s) % 2 :][:1]
 
         assert judged(late(source, every_s), source, seed)[0] is not Verdict.DIFFERENT
+
+
+@pytest.mark.parametrize("slow_s", [15.0, 30.0, 60.0])
+def test_nor_an_item_that_few_looks_are_had_at(slow_s: float) -> None:
+    for seed in range(300):
+        source = written(seed, 1.0, [b"a", b"b"])
+        assert judged(late(source, 1.0), source, seed, slow_s)[0] is not Verdict.DIFFERENT
 
 
 def test_what_is_in_step_most_of_the_time_is_cleared_soon() -> None:
