@@ -11,7 +11,7 @@ from typing import Any
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.table_definition import TableDefinitions
 from dynamirror.engines.assemble import SystemClock, jitter
-from dynamirror.engines.assemble_verify import Verified, VerifyParts, assemble_verify
+from dynamirror.engines.assemble_verify import Mending, Verified, VerifyParts, assemble_verify
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.launch import DeserterPool, fastest_loop
 from dynamirror.engines.preflight import both_tables
@@ -33,6 +33,7 @@ SAY_EVERY_S = 30.0
 PASS_EVERY_S = 60.0
 # What the end of a verify may take beyond its last look.
 ENDING_S = 2.0
+ROWS_WITHIN_S = 60.0
 
 log = logging.getLogger("dynamirror.verify")
 
@@ -119,6 +120,8 @@ async def _beside(parts: VerifyParts) -> AsyncIterator[None]:
                     tasks.append(group.create_task(mending.heartbeat.run()))
                 tasks.append(group.create_task(mending.reconciler.run()))
             yield
+            if mending is not None:
+                await _until_removed(mending, parts.clock)
         finally:
             if mending is not None:
                 await within(ENDING_S, "duties", [mending.reconciler.flush])
@@ -126,6 +129,13 @@ async def _beside(parts: VerifyParts) -> AsyncIterator[None]:
                 task.cancel()
     if mending is not None and mending.heartbeat is not None:
         await within(ENDING_S, "heartbeat", [mending.heartbeat.retire])
+
+
+async def _until_removed(mending: Mending, clock: Clock) -> None:
+    """Rows of what is mended go away; one that stays is only looked at once more, by whoever finds it."""
+    until_s = clock.boottime_s() + ROWS_WITHIN_S
+    while mending.reconciler.closing and clock.boottime_s() < until_s:
+        await clock.sleep(0.1)
 
 
 class Passes:
@@ -145,6 +155,7 @@ class Passes:
 
     async def run(self) -> VerifyResult:
         """All passes. Raises (in a group) Stop, or a Retry that did not pass."""
+        keeper = self._parts.keeper
         begun_at_s = self._clock.boottime_s()
         ends_at_s = begun_at_s + (self._options.continuous_s or 0.0)
         while True:
@@ -163,7 +174,7 @@ class Passes:
             tuple(self._report.first),
             run.share,
             run.seed,
-            max(run.spent_s, self._clock.boottime_s() - begun_at_s),
+            keeper.spent_s if keeper is not None and self._resumed else self._clock.boottime_s() - begun_at_s,
             self._resumed,
         )
 

@@ -61,6 +61,11 @@ class Reconciler:
         """Items not settled yet."""
         return len(self._cases)
 
+    @property
+    def closing(self) -> int:
+        """Items that are settled, and whose rows are still to be removed."""
+        return len(self._cases.closing())
+
     def is_open(self, key: ItemKey) -> bool:
         """Whether an item that was added is not settled yet."""
         return self._cases.find(key) is not None

@@ -21,7 +21,7 @@ from dynamirror.model.suspect import Suspect, Verdict
 from dynamirror.ports import ItemsRead
 from dynamirror.prove.verify_tools import VerifyTools
 
-# Measured at some 700 bytes each; who finds more waits.
+# Measured at some 850 bytes each; who finds more waits.
 OPEN_MAX = 50_000
 # Keys of one look: what BatchGetItem takes. Each answer has up to 16 MB.
 BATCH_KEYS = 100
