@@ -28,8 +28,8 @@ state table, one warning is given and replication goes on without it."""
 
 MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
 DIFFERS = (
-    "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, or its counts do not add up (`copy`); "
-    "stopped in order, but the copy that went on meanwhile is not proven to be whole (`replicate`)"
+    "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, or its counts do not add up "
+    "(`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole (`replicate`)"
 )
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
@@ -51,7 +51,10 @@ EXIT_CODES = {
         "the lease or state table: access denied, foreign schema",
         MEND,
     ),
-    ExitCode.GAP: ("changes were trimmed from the stream before they were read", "the copy may differ: `verify --repair`"),
+    ExitCode.GAP: (
+        "changes were trimmed from the stream before they were read",
+        "the copy may differ: `verify --repair`",
+    ),
     ExitCode.PARKED: ("reserved: more parked changes than allowed", "look at the parked changes"),
     ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
 }

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,17 @@ def test_items_past_their_time_to_live_are_no_difference(
     code, found = pair.run("mend", "--patience", "1s", "--strict-ttl", "--repair")
     assert (code, found["mended"]) == (0, 1)
     assert whole_table(pair.destination, "Copy") == whole_table(pair.source, "Orders")
+
+
+def test_attributes_of_an_old_global_table_may_be_left_out(
+    dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path
+) -> None:
+    pair = VerifyPair(dynamodb_local, access_key, tmp_path, items=10)
+    key = {"pk": {"S": "item 3"}}
+    item: Any = pair.source.get_item(TableName="Orders", Key=key)["Item"]
+    pair.source.put_item(TableName="Orders", Item=item | {"aws:rep:updateregion": {"S": "us-east-1"}})
+    assert pair.run("with", "--patience", "1s")[1]["different"] == 1
+    assert pair.run("without", "--patience", "1s", "--drop-aws-rep")[0] == 0
 
 
 def test_what_cannot_be_compared_is_refused(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> None:

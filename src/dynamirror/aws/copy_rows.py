@@ -56,7 +56,9 @@ class CopyRows:
 
     async def put_segment(self, segment: Segment, before: Segment) -> None:
         """See ports.CopyStore."""
-        await self._rows.put(self._segment, _id(segment), _segment_row(segment), self._rows.unmoved("claim", before.claim))
+        await self._rows.put(
+            self._segment, _id(segment), _segment_row(segment), self._rows.unmoved("claim", before.claim)
+        )
 
 
 def _id(segment: Segment) -> str:

@@ -39,7 +39,17 @@ Examples:
 FIELDS = (
     *("source_region", "source_table", "source_endpoint", "source_streams_endpoint", "source_profile"),
     *("source_role_arn", "destination_region", "destination_table", "destination_endpoint", "destination_profile"),
-    *("task_name", "kcl_region", "kcl_endpoint", "stray_life", "log_dir", "log_level", "log_format", "log_config"),
+    *(
+        "drop_aws_rep",
+        "task_name",
+        "kcl_region",
+        "kcl_endpoint",
+        "stray_life",
+        "log_dir",
+        "log_level",
+        "log_format",
+        "log_config",
+    ),
 )
 _PATIENCE = Flag("patience", "", "", kind="duration", least=1, most=3600)
 _SINCE = Flag("since", "", "", kind="duration", least=1, most=24 * 3600)

@@ -69,13 +69,14 @@ def assemble_verify(
     """Put a verify together from open connections and the facts that the checks found."""
     clock, draw = SystemClock(), jitter()
     codec = KeyCodec(facts.source.schema)
+    drop = settings.destination.drop_aws_rep
     near, far = settings.source.table, settings.destination.table
     items = {
-        Side.SOURCE: Items(connections.source, near, codec, Side.SOURCE),
+        Side.SOURCE: Items(connections.source, near, codec, Side.SOURCE, drop_marks=drop),
         Side.DESTINATION: Items(connections.destination, far, codec, Side.DESTINATION),
     }
     scans = {
-        Side.SOURCE: TableScan(connections.source, near),
+        Side.SOURCE: TableScan(connections.source, near, drop_marks=drop),
         Side.DESTINATION: TableScan(connections.destination, far, Side.DESTINATION),
     }
     patience = Patience(options.patience_s, settings, clock)
