@@ -99,7 +99,7 @@ async def _checked(
                 error,
                 extra={"event": "verify_without_ttl", "facts": {}},
             )
-    state = await open_state(connections, reach, settings, (source, destination), clock)
+    state = await open_state(reach, settings, (source, destination), clock)
     return Verified(source, destination, lives, state)
 
 

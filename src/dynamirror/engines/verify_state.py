@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol
 
-from dynamirror.aws.connect import Connections
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
@@ -34,7 +33,6 @@ class VerifyState:
 
 
 async def open_state(
-    connections: Connections,
     reach: Reach,
     settings: ReplicationSettings,
     pair: tuple[TableFacts, TableFacts],
@@ -50,7 +48,6 @@ async def open_state(
         life = await _life(reach, settings, source)
         table = await setup.open(life)
     except AccessDenied as error:
-        table = None
         log.warning(
             "going on without the state table, so a verify that is ended begins anew: %s",
             error,
@@ -59,7 +56,7 @@ async def open_state(
         return None
     assert table is not None, "only the Java form goes on without"
     name = state_table_name(settings.task.lease_table)
-    return VerifyState(table, VerifyRows(connections.state, name, life), CopyRows(connections.state, name, life))
+    return VerifyState(table, VerifyRows(reach.state, name, life), CopyRows(reach.state, name, life))
 
 
 async def _life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:
