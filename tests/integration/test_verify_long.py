@@ -27,7 +27,7 @@ def test_500_of_each_kind_among_100_000_under_live_traffic(
         judge(pair, 500, ("--patience", "60s"))
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 def test_the_same_through_the_fault_proxy(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> None:
     """Throttles, partial answers, resets before and after, writes that land up to 20 s late, on every side.
 

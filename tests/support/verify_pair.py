@@ -52,7 +52,7 @@ class VerifyPair:
         flags += ["--destination-region", DESTINATION, "--destination-table", "Copy", "--destination-endpoint", url]
         return Command([words[0], *flags, *words[1:]], self.folder / name, bare_environ(self._access_key))
 
-    def run(self, name: str, *words: str, url: str = "", timeout_s: float = 240) -> tuple[int, dict[str, Any]]:
+    def run(self, name: str, *words: str, url: str = "", timeout_s: float = 900) -> tuple[int, dict[str, Any]]:
         """A verify to its end with --json: exit code and document."""
         with self.command(name, "verify", "--json", "--log-level", "ERROR", *words, url=url) as command:
             code = command.process.wait(timeout_s)
