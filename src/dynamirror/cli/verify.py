@@ -14,7 +14,8 @@ from dynamirror.cli.options import GroupedHelp, given_values, replication_option
 from dynamirror.errors import Refused
 from dynamirror.settings.flag import Flag
 from dynamirror.settings.flags import FLAGS
-from dynamirror.settings.parse import converted, settings_from, values_of_variables
+from dynamirror.settings.parse import settings_from, values_of_variables
+from dynamirror.settings.values import converted
 
 HELP = """Compare two tables item by item, in both directions, while both are in use.
 
