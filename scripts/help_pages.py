@@ -28,8 +28,8 @@ state table, one warning is given and replication goes on without it."""
 
 MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
 DIFFERS = (
-    "the tables differ (`demo`); not ready (`plan`); the copy is not finished, or its counts do not add up (`copy`); "
-    "stopped in order, but the copy that went on meanwhile is not proven to be whole (`replicate`)"
+    "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, or its counts do not add up "
+    "(`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole (`replicate`)"
 )
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
@@ -51,7 +51,10 @@ EXIT_CODES = {
         "the lease or state table: access denied, foreign schema",
         MEND,
     ),
-    ExitCode.GAP: ("changes were trimmed from the stream before they were read", "the copy may differ: verify it"),
+    ExitCode.GAP: (
+        "changes were trimmed from the stream before they were read",
+        "the copy may differ: `verify --repair`",
+    ),
     ExitCode.PARKED: ("reserved: more parked changes than allowed", "look at the parked changes"),
     ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
 }
@@ -65,6 +68,7 @@ SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 
 the start there is nothing to bring to an end, during it nothing is left running. A second signal does not wait for the
 order: the process ends as after a crash, which loses nothing, and by that signal (143 or 130 in a shell).
 They stop `copy` in order too; that is 1 unless the copy was over, and the same command goes on with it.
+`verify` keeps how far it is at a signal, and ends with 130; the same command goes on there.
 `demo` ends its traffic at the first Ctrl-C, and compares; a second one, or SIGTERM, ends it at once. With `--keep`,
 once it has compared, any signal ends it with what the comparison has found."""
 

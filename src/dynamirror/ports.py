@@ -21,6 +21,7 @@ from dynamirror.model.lease import Lease, Update
 from dynamirror.model.shard_graph import Listing, Shard
 from dynamirror.model.shares import RateRow
 from dynamirror.model.table_definition import Throughput
+from dynamirror.model.verify import VerifyRun
 
 
 class Clock(Protocol):
@@ -244,6 +245,16 @@ class RateStore(Protocol):
 
     async def remove(self, worker: str) -> None:
         """Remove a worker's row; no error when it is gone already."""
+
+
+class VerifyStore(Protocol):
+    """The row of a verify in the state table, changed only if it still is as it was seen."""
+
+    async def run(self) -> VerifyRun | None:
+        """The last run, over or not, read consistently."""
+
+    async def put_run(self, run: VerifyRun, before: VerifyRun | None) -> None:
+        """Raises ConditionFailed, also after an earlier attempt whose answer was lost."""
 
 
 class MetricSink(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dynamirror.aws.state_rows import Incarnation, StateRows
 from dynamirror.aws.wire import Caller, Row, Value, n, s
@@ -42,7 +42,7 @@ class CopyRows:
         }
         if copy.done_ms:
             attributes["doneMs"] = n(copy.done_ms)
-        condition = self._rows.vacant if before is None else self._is("version", before.version)
+        condition = self._rows.vacant if before is None else self._rows.unmoved("version", before.version)
         await self._rows.put(self._copy, _TASK, attributes, condition)
 
     async def segments(self) -> list[Segment]:
@@ -56,20 +56,9 @@ class CopyRows:
 
     async def put_segment(self, segment: Segment, before: Segment) -> None:
         """See ports.CopyStore."""
-        await self._rows.put(self._segment, _id(segment), _segment_row(segment), self._is("claim", before.claim))
-
-    def _is(self, counter: str, value: int) -> Mapping[str, Any]:
-        """The condition that nobody has written the row since; every write moves the counter, within a life."""
-        life = self._rows.incarnation
-        return {
-            "ConditionExpression": "#counter = :counter AND #life = :life AND #stream = :stream",
-            "ExpressionAttributeNames": {"#counter": counter, "#life": "leaseTableId", "#stream": "streamArn"},
-            "ExpressionAttributeValues": {
-                ":counter": n(value),
-                ":life": s(life.lease_table_id),
-                ":stream": s(life.stream_arn),
-            },
-        }
+        await self._rows.put(
+            self._segment, _id(segment), _segment_row(segment), self._rows.unmoved("claim", before.claim)
+        )
 
 
 def _id(segment: Segment) -> str:

@@ -67,6 +67,19 @@ class StateRows:
             "ExpressionAttributeValues": {":life": s(life.lease_table_id), ":stream": s(life.stream_arn)},
         }
 
+    def unmoved(self, counter: str, value: int) -> Mapping[str, Any]:
+        """The condition that nobody has written the row since; every write moves the counter, within a life."""
+        life = self.incarnation
+        return {
+            "ConditionExpression": "#counter = :counter AND #life = :life AND #stream = :stream",
+            "ExpressionAttributeNames": {"#counter": counter, "#life": "leaseTableId", "#stream": "streamArn"},
+            "ExpressionAttributeValues": {
+                ":counter": n(value),
+                ":life": s(life.lease_table_id),
+                ":stream": s(life.stream_arn),
+            },
+        }
+
     async def remove(self, kind: str, row_id: str, condition: Mapping[str, Any] | None = None) -> None:
         """Remove a row; no error when it is gone already. Raises ConditionFailed."""
         request = {"TableName": self.name, "Key": _key(kind, row_id), **(condition or {})}

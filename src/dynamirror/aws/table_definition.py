@@ -104,6 +104,13 @@ class TableDefinitions:
             unoffered.add("ttl")
         return replace(found, unoffered=frozenset(unoffered))
 
+    async def time_to_live(self, name: str) -> str | None:
+        """The attribute that items expire by; None: they do not, or the service has no such thing. Raises as `read`."""
+        try:
+            return await self._ttl(name)
+        except NotOffered:
+            return None
+
     async def create(self, name: str, wanted: TableDefinition, mark: str) -> bool:
         """Create a table and wait until it is active; False: there is one, which is left as it is.
 

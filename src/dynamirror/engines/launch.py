@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> int:
     """Replicate until stopped; returns the exit code, raises what the worker raises. `host` names log files."""
-    _set_up_logs(settings, host)
+    set_up_task_logs(settings, host)
     from dynamirror.engines.worker import run_worker
 
     return _run(run_worker(settings, environ, line=_line(settings, environ)))
@@ -32,13 +32,14 @@ def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str)
 
 def launch_copy(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> Summary:
     """Copy the table at rest, until done or stopped; raises what the worker raises. `host` names log files."""
-    _set_up_logs(settings, host)
+    set_up_task_logs(settings, host)
     from dynamirror.engines.copy_run import run_copy
 
     return _run(run_copy(settings, environ, _line(settings, environ)))
 
 
-def _set_up_logs(settings: ReplicationSettings, host: str) -> None:
+def set_up_task_logs(settings: ReplicationSettings, host: str) -> None:
+    """Logs on stderr, and in files named by task and host where a directory is given. Raises Refused."""
     task = settings.task.lease_table.removeprefix(LEASE_TABLE_PREFIX) or settings.task.lease_table
     set_up_logs(settings.log, task, host, sys.stderr)
 

@@ -56,6 +56,11 @@ def canonical_number(text: str) -> str:
     return format(number.normalize(_NUMBER), "f")
 
 
+def short_number(text: str) -> str:
+    """The number as short as it can be spelled, with an exponent where that helps; the service takes it."""
+    return str(Decimal(text).normalize(_NUMBER))
+
+
 def _decoder(attributes: Sequence[KeyAttribute]) -> Callable[[Any], Any]:
     """Decodes a map of attribute values into an object with `k0.v` (and `k1.v`): the key values, and nothing else."""
     values = [

@@ -61,6 +61,15 @@ class Reconciler:
         """Items not settled yet."""
         return len(self._cases)
 
+    @property
+    def closing(self) -> int:
+        """Items that are settled, and whose rows are still to be removed."""
+        return len(self._cases.closing())
+
+    def is_open(self, key: ItemKey) -> bool:
+        """Whether an item that was added is not settled yet."""
+        return self._cases.find(key) is not None
+
     def add(self, keys: Iterable[bytes | Raw], since_s: float) -> None:
         """Reconcile these items, given as JSON maps with the key attributes in them (`Keys`, or whole images).
 

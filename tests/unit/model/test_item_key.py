@@ -38,3 +38,13 @@ def test_equal_by_value() -> None:
 def test_anything_else_is_an_error(raw: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         KEYS.of(raw)
+
+
+def test_a_key_by_value_is_spelled_in_a_way_that_means_the_same() -> None:
+    keys = ItemKeys(KeyCodec(KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "N"))))
+    for text in ("0", "-0.50", "1E+125", "9.9999999999999999999999999999999999999E+125", "-1E-130", "100"):
+        item_key = keys.of(msgspec.json.encode({"pk": {"S": "ü"}, "sk": {"N": text}}))
+        again = keys.of_key(item_key.key)
+        assert again == item_key
+        assert keys.of_item(again.attributes) == item_key
+        assert len(again.attributes["sk"]["N"]) <= 45

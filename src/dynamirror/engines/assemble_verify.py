@@ -1,0 +1,108 @@
+"""Joins the sides of a verify: real clock, real random, real tables."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dynamirror.aws.connect import Connections
+from dynamirror.aws.items import Items
+from dynamirror.aws.scan import TableScan
+from dynamirror.aws.streams import DynamoDBStream
+from dynamirror.engines.assemble import SystemClock, jitter, worker_facts, worker_id
+from dynamirror.engines.verify_options import VerifyOptions
+from dynamirror.engines.verify_state import Patience, VerifyState
+from dynamirror.errors import Side
+from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.model.key import KeyCodec
+from dynamirror.model.verify import Found, Lives
+from dynamirror.observe.metrics import Metrics
+from dynamirror.ports import Clock, TableFacts
+from dynamirror.prove.recent_keys import RecentKeys
+from dynamirror.prove.reconcile import Reconciler
+from dynamirror.prove.repair import Repairer
+from dynamirror.prove.run_keeper import RunKeeper
+from dynamirror.prove.tools import Claims, ReconcileTools
+from dynamirror.prove.verify_tools import VerifyTools
+from dynamirror.settings.groups import ReplicationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Mending:
+    """What --repair needs beside the looks. `heartbeat`: None without a state table."""
+
+    repairer: Repairer
+    reconciler: Reconciler
+    heartbeat: Heartbeat | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyParts:
+    """A verify, put together and not begun."""
+
+    clock: Clock
+    random: Callable[[], float]
+    tools: VerifyTools
+    patience: Patience
+    state: VerifyState | None
+    keeper: RunKeeper | None
+    mending: Mending | None
+    # Given the moment since which keys are wanted, in seconds before now.
+    recent: Callable[[float], RecentKeys]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the checks found of the tables."""
+
+    source: TableFacts
+    destination: TableFacts
+    lives: Lives
+    state: VerifyState | None
+
+
+def assemble_verify(
+    connections: Connections,
+    settings: ReplicationSettings,
+    options: VerifyOptions,
+    facts: Verified,
+    report: Callable[[Found], None],
+) -> VerifyParts:
+    """Put a verify together from open connections and the facts that the checks found."""
+    clock, draw = SystemClock(), jitter()
+    codec = KeyCodec(facts.source.schema)
+    drop = settings.destination.drop_aws_rep
+    near, far = settings.source.table, settings.destination.table
+    items = {
+        Side.SOURCE: Items(connections.source, near, codec, Side.SOURCE, drop_marks=drop),
+        Side.DESTINATION: Items(connections.destination, far, codec, Side.DESTINATION),
+    }
+    scans = {
+        Side.SOURCE: TableScan(connections.source, near, drop_marks=drop),
+        Side.DESTINATION: TableScan(connections.destination, far, Side.DESTINATION),
+    }
+    patience = Patience(options.patience_s, settings, clock)
+    tools = VerifyTools(scans, items, codec, clock, draw, patience.now_s, facts.lives, report)
+    state = facts.state
+    keeper = RunKeeper(state.rows, clock, draw) if state is not None and options.since_s is None else None
+
+    def recent(since_s: float) -> RecentKeys:
+        stream = DynamoDBStream(connections.streams, facts.source.stream_arn or "")
+        now_s = connections.source.served_s or clock.wall_s()
+        return RecentKeys(stream, codec, clock, draw, now_s - since_s, now_s)
+
+    mending = _mending(tools, items, settings, state) if options.repair else None
+    return VerifyParts(clock, draw, tools, patience, state, keeper, mending, recent)
+
+
+def _mending(
+    tools: VerifyTools, items: dict[Side, Items], settings: ReplicationSettings, state: VerifyState | None
+) -> Mending:
+    """Duties are rows of the state table, so that a worker of the task, or the next verify, finishes them."""
+    clock, beating, claims = tools.clock, None, None
+    if state is not None:
+        me = worker_id()
+        heart = beating = Heartbeat(state.table, clock, me, worker_facts(), settings.lease.heartbeat_s)
+        claims = Claims(state.table, me, lambda: heart.beaten_at_s, settings.lease.duration_s)
+    here, there = items[Side.SOURCE], items[Side.DESTINATION]
+    kit = ReconcileTools(here, there, tools.codec, clock, tools.random, Metrics(), settings.write, claims)
+    reconciler = Reconciler(kit)
+    return Mending(Repairer(reconciler, tools.codec, clock, settings.write.settle_s), reconciler, beating)

@@ -1,0 +1,244 @@
+"""A verify from settings alone: checks the tables, then pass after pass. What the command calls."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from dynamirror.aws.connect import Connections, connect
+from dynamirror.aws.table_definition import TableDefinitions
+from dynamirror.engines.assemble import SystemClock, jitter
+from dynamirror.engines.assemble_verify import Mending, Verified, VerifyParts, assemble_verify
+from dynamirror.engines.attempts import patiently
+from dynamirror.engines.launch import DeserterPool, fastest_loop
+from dynamirror.engines.preflight import both_tables
+from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
+from dynamirror.engines.verify_report import Report
+from dynamirror.engines.verify_state import open_state
+from dynamirror.engines.waiting import aloud, reach_aloud
+from dynamirror.errors import AccessDenied, Side, Stop
+from dynamirror.fleet.stop import within
+from dynamirror.model.verify import Lives, VerifyRun, segments_for
+from dynamirror.model.verify_progress import VerifyProgress
+from dynamirror.ports import Clock
+from dynamirror.prove.ledger import Ledger
+from dynamirror.prove.verify import Verifier
+from dynamirror.settings.groups import ReplicationSettings
+
+SAY_EVERY_S = 30.0
+# Of a small table, pass would follow pass without a pause.
+PASS_EVERY_S = 60.0
+# What the end of a verify may take beyond its last look.
+ENDING_S = 2.0
+ROWS_WITHIN_S = 60.0
+
+log = logging.getLogger("dynamirror.verify")
+
+
+def run_verify(
+    settings: ReplicationSettings, environ: Mapping[str, str], options: VerifyOptions
+) -> VerifyResult | None:
+    """The result; None: a signal ended it, and the same command goes on where it was. For a caller without a loop.
+
+    Raises DynamirrorError, in a group perhaps.
+    """
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        return runner.run(_until_signal(_verify(settings, environ, options)))
+
+
+async def _until_signal(work: Coroutine[Any, Any, VerifyResult]) -> VerifyResult | None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(DeserterPool())
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    await asyncio.wait({task})
+    return None if task.cancelled() else task.result()
+
+
+async def _verify(settings: ReplicationSettings, environ: Mapping[str, str], options: VerifyOptions) -> VerifyResult:
+    clock = SystemClock()
+    report = Report(options.report, clock.wall_s)
+    async with AsyncExitStack() as stack:
+        stack.callback(report.close)
+        connections = await aloud("credentials", stack.enter_async_context(connect(settings, environ, clock, jitter())))
+        facts = await _checked(connections, settings, options, clock)
+        parts = assemble_verify(connections, settings, options, facts, report)
+        async with asyncio.TaskGroup() as group:
+            fresh = group.create_task(connections.keep_fresh())
+            try:
+                async with _beside(parts):
+                    result = await Passes(parts, facts, options, report).run()
+            finally:
+                fresh.cancel()
+        return result
+
+
+async def _checked(
+    connections: Connections, settings: ReplicationSettings, options: VerifyOptions, clock: Clock
+) -> Verified:
+    reach = reach_aloud(connections)
+    source, destination = await both_tables(reach, settings)
+    if options.since_s is not None and source.stream_arn is None:
+        raise Stop(
+            Side.SOURCE,
+            f"the stream of the source table {settings.source.table} is off, so that nobody knows what was changed "
+            "lately; verify without --since",
+        )
+    lives = Lives()
+    if not options.strict_ttl:
+        try:
+            definitions = TableDefinitions(connections.source_control, clock)
+            lives = Lives(await definitions.time_to_live(settings.source.table))
+        except AccessDenied as error:
+            log.warning(
+                "items past their time to live count as differences: %s",
+                error,
+                extra={"event": "verify_without_ttl", "facts": {}},
+            )
+    state = await open_state(reach, settings, (source, destination), clock)
+    return Verified(source, destination, lives, state)
+
+
+@asynccontextmanager
+async def _beside(parts: VerifyParts) -> AsyncIterator[None]:
+    """What runs through all passes: the look-out for a copy, reconcile with its heartbeat."""
+    state, mending = parts.state, parts.mending
+    tasks = []
+    async with asyncio.TaskGroup() as group:
+        try:
+            if state is not None:
+                copies = state.copies
+                await patiently(parts.clock, "the row of the copy", lambda: parts.patience.look(copies))
+                tasks.append(group.create_task(parts.patience.run(copies)))
+            if mending is not None:
+                if mending.heartbeat is not None:
+                    await patiently(parts.clock, "the heartbeat", mending.heartbeat.beat)
+                    tasks.append(group.create_task(mending.heartbeat.run()))
+                tasks.append(group.create_task(mending.reconciler.run()))
+            yield
+            if mending is not None:
+                await _until_removed(mending, parts.clock)
+        finally:
+            if mending is not None:
+                await within(ENDING_S, "duties", [mending.reconciler.flush])
+            for task in tasks:
+                task.cancel()
+    if mending is not None and mending.heartbeat is not None:
+        await within(ENDING_S, "heartbeat", [mending.heartbeat.retire])
+
+
+async def _until_removed(mending: Mending, clock: Clock) -> None:
+    """Rows of what is mended go away; one that stays is only looked at once more, by whoever finds it."""
+    until_s = clock.boottime_s() + ROWS_WITHIN_S
+    while mending.reconciler.closing and clock.boottime_s() < until_s:
+        await clock.sleep(0.1)
+
+
+class Passes:
+    """One pass, or pass after pass."""
+
+    def __init__(self, parts: VerifyParts, facts: Verified, options: VerifyOptions, report: Report) -> None:
+        self._parts = parts
+        self._clock = parts.clock
+        self._items = facts.source.items
+        self._options = options
+        self._report = report
+        tables = [f"{table.arn} {table.table_id}" for table in (facts.source, facts.destination)]
+        how = f"repair={options.repair} strict_ttl={options.strict_ttl} sample={options.share:g} seed={options.seed}"
+        self._words = " ".join([*tables, how])
+        self._passes = self._remaining = 0
+        self._resumed = False
+
+    async def run(self) -> VerifyResult:
+        """All passes. Raises (in a group) Stop, or a Retry that did not pass."""
+        keeper = self._parts.keeper
+        begun_at_s = self._clock.boottime_s()
+        ends_at_s = begun_at_s + (self._options.continuous_s or 0.0)
+        while True:
+            pass_at_s = self._clock.boottime_s()
+            run = await self._pass()
+            self._passes += 1
+            self._remaining += run.tally.remaining
+            next_at_s = pass_at_s + PASS_EVERY_S
+            if max(next_at_s, self._clock.boottime_s()) >= ends_at_s:
+                break
+            await self._clock.sleep(max(0.0, next_at_s - self._clock.boottime_s()))
+        return VerifyResult(
+            run.tally,
+            self._passes,
+            self._remaining,
+            tuple(self._report.first),
+            run.share,
+            run.seed,
+            keeper.spent_s if keeper is not None and self._resumed else self._clock.boottime_s() - begun_at_s,
+            self._resumed,
+        )
+
+    async def _pass(self) -> VerifyRun:
+        keeper = self._parts.keeper
+        run = await self._begin()
+        ledger = Ledger(run)
+        mending = self._parts.mending
+        verifier = Verifier(self._parts.tools, ledger, mending.repairer if mending is not None else None)
+        ended = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                beside = [group.create_task(self._say(ledger, verifier))]
+                if keeper is not None:
+                    beside.append(group.create_task(keeper.run(ledger)))
+                if self._options.since_s is None:
+                    await verifier.tables()
+                else:
+                    await verifier.keys(self._parts.recent(self._options.since_s).read)
+                for task in beside:
+                    task.cancel()
+            ended = True
+        finally:
+            if keeper is not None and not ended:
+                await within(ENDING_S, "how far the verify is", [lambda: keeper.end(ledger, over=False)])
+        if keeper is not None:
+            await patiently(self._clock, "the end of the verify", lambda: keeper.end(ledger, over=True))
+        self._tell(ledger, verifier)
+        return ledger.run
+
+    async def _begin(self) -> VerifyRun:
+        options, keeper = self._options, self._parts.keeper
+        seed = options.seed if options.seed is not None else int(self._parts.random() * 1_000_000)
+        segments = 1 if options.since_s is not None else segments_for(self._items, options.share)
+        wanted = VerifyRun(f"{self._clock.wall_s():.6f}", self._words, segments, options.share, seed)
+        if keeper is None:
+            return wanted
+        run = await patiently(self._clock, "the row of the verify", lambda: keeper.begin(wanted))
+        if run.id != wanted.id:
+            self._resumed = True
+            log.info(
+                "going on with a verify that was ended: %d of %d segments are done",
+                run.done.bit_count(),
+                run.done.bit_count() + len(run.left()),
+                extra={"event": "verify_resumed", "facts": {"run": run.id}},
+            )
+        return run
+
+    async def _say(self, ledger: Ledger, verifier: Verifier) -> None:
+        before = _progress(ledger, verifier, self._clock)
+        while True:
+            await self._clock.sleep(SAY_EVERY_S)
+            now = _progress(ledger, verifier, self._clock)
+            items = 0 if self._options.since_s is not None else round(self._items * self._options.share)
+            facts = asdict(now.tally) | {"suspects_open": now.open, "segments_done": now.done}
+            log.info("%s", now.line(before, items), extra={"event": "verify_progress", "facts": facts})
+            before = now
+
+    def _tell(self, ledger: Ledger, verifier: Verifier) -> None:
+        now = _progress(ledger, verifier, self._clock)
+        log.info("%s", now.line(None, 0), extra={"event": "verify_pass", "facts": asdict(now.tally)})
+
+
+def _progress(ledger: Ledger, verifier: Verifier, clock: Clock) -> VerifyProgress:
+    run = ledger.run
+    done = run.done.bit_count()
+    return VerifyProgress(clock.boottime_s(), ledger.tally, verifier.open, done, done + len(run.left()))

@@ -1,0 +1,110 @@
+"""What a verify may use of the state table: its row, duties, and what it says of a copy under way."""
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
+from dynamirror.aws.verify_rows import VerifyRows
+from dynamirror.engines.reach import Reach
+from dynamirror.engines.state_setup import StateSetup
+from dynamirror.errors import AccessDenied, NotFound, Retry
+from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.task_name import state_table_name
+from dynamirror.ports import Clock, TableFacts
+from dynamirror.settings.groups import ReplicationSettings
+
+COPY_LOOK_S = 10.0
+# The life of a state table where no task has begun.
+OWN_LIFE = "verify"
+
+log = logging.getLogger("dynamirror.verify")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyState:
+    """Rows of the task's life, or of a life of the source table's own where there is no task."""
+
+    table: StateTable
+    rows: VerifyRows
+    copies: CopyRows
+
+
+async def open_state(
+    reach: Reach,
+    settings: ReplicationSettings,
+    pair: tuple[TableFacts, TableFacts],
+    clock: Clock,
+) -> VerifyState | None:
+    """The state table, made when missing; None where the credentials may not use it, which is said.
+
+    Raises Refused when the task name stands for other tables; Stop, Retry.
+    """
+    source, destination = pair
+    setup = StateSetup(reach, settings, clock, (source.arn, destination.arn))
+    try:
+        life = await _life(reach, settings, source)
+        table = await setup.open(life)
+    except AccessDenied as error:
+        log.warning(
+            "going on without the state table, so a verify that is ended begins anew: %s",
+            error,
+            extra={"event": "verify_without_state", "facts": {}},
+        )
+        return None
+    assert table is not None, "only the Java form goes on without"
+    name = state_table_name(settings.task.lease_table)
+    return VerifyState(table, VerifyRows(reach.state, name, life), CopyRows(reach.state, name, life))
+
+
+async def _life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:
+    try:
+        leases = await reach.state_control.describe_table(settings.task.lease_table)
+    except NotFound:
+        return Incarnation(source.table_id, OWN_LIFE)
+    return Incarnation(leases.table_id, source.stream_arn or OWN_LIFE)
+
+
+class Copies(Protocol):
+    """Where a copy is seen (aws/copy_rows)."""
+
+    async def copy(self) -> Copy | None:
+        """See ports.CopyStore."""
+
+
+class Patience:
+    """How long a difference has to last: longer while a copy of the task holds changes back."""
+
+    def __init__(self, patience_s: float, settings: ReplicationSettings, clock: Clock) -> None:
+        self._patience_s = patience_s
+        self._held_s = patience_s + settings.hold.hold_s + settings.write.settle_s
+        self._clock = clock
+        self._copy: Copy | None = None
+
+    def now_s(self) -> float:
+        """What it is now."""
+        holds = self._copy is not None and self._copy.phase is not Phase.OVER
+        return self._held_s if holds else self._patience_s
+
+    async def look(self, copies: Copies) -> None:
+        """See whether there is a copy. Raises Retry, Stop."""
+        before = self._copy
+        self._copy = await copies.copy()
+        if before is None and self._copy is not None and self._copy.phase is not Phase.OVER:
+            log.warning(
+                "the task is copying its table (%s): what the copy has not reached counts as missing; verify again "
+                "when it is over",
+                self._copy.phase.value,
+                extra={"event": "verify_beside_copy", "facts": {"phase": self._copy.phase.value}},
+            )
+
+    async def run(self, copies: Copies) -> None:
+        """Look until cancelled. Raises Stop."""
+        while True:
+            await self._clock.sleep(COPY_LOOK_S)
+            try:
+                await self.look(copies)
+            except Retry as error:
+                log.debug("looking for a copy: %s", error)

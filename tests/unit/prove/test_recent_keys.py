@@ -1,0 +1,56 @@
+"""The keys that a stream names since a moment: of all shards, whatever becomes of iterators."""
+
+from collections.abc import Iterable
+
+from dynamirror.errors import Side, Throttled
+from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
+from dynamirror.prove.recent_keys import SLACK_S, RecentKeys
+from dynamirror.testing.faults import Fault, Line, Scripted
+from dynamirror.testing.memory_stream import MemoryStream
+from dynamirror.testing.memory_table import MemorySource
+from dynamirror.testing.virtual_time import VirtualClock, run_virtual
+
+CODEC = KeyCodec(KeySchema(KeyAttribute("pk", "S")))
+
+
+async def named(stream: MemoryStream, clock: VirtualClock, since_s: float) -> set[Key]:
+    found: set[Key] = set()
+
+    async def take(keys: Iterable[Key]) -> None:
+        found.update(keys)
+
+    now_s = clock.wall_s()
+    await RecentKeys(stream, CODEC, clock, lambda: 0.5, now_s - since_s, now_s).read(take)
+    return found
+
+
+def test_older_records_are_passed_over() -> None:
+    async def body() -> set[Key]:
+        clock = VirtualClock()
+        stream = MemoryStream(clock)
+        source = MemorySource(CODEC, stream)
+        source.put({"pk": {"S": "old"}})
+        await clock.sleep(3600)
+        source.put({"pk": {"S": "new"}})
+        source.delete({"pk": {"S": "old too"}})
+        await clock.sleep(600 - SLACK_S)
+        return await named(stream, clock, 600)
+
+    assert run_virtual(body()) == {"new"}
+
+
+def test_every_shard_is_read_also_when_reading_is_refused_at_first() -> None:
+    async def body() -> set[Key]:
+        clock = VirtualClock()
+        throttled = Fault(Throttled(Side.SOURCE, "not now"))
+        stream = MemoryStream(clock, Line(Scripted("GetRecords", [throttled] * 3)))
+        source = MemorySource(CODEC, stream)
+        for number in range(50):
+            source.put({"pk": {"S": str(number)}})
+        [shard] = (await stream.list_shards()).shards
+        stream.split(shard.id)
+        for number in range(50, 100):
+            source.put({"pk": {"S": str(number)}})
+        return await named(stream, clock, 600)
+
+    assert run_virtual(body()) == {str(number) for number in range(100)}
