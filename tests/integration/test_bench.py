@@ -29,7 +29,8 @@ async def test_a_copy_carries_every_item_once_in_pages_of_a_megabyte() -> None:
     figure = await dynamirror(Load(items=CHANGES), rounds=1)
     assert CHANGES / 25 <= figure.requests["BatchWriteItem"] < CHANGES / 25 * 1.5
     assert figure.requests["Scan"] < CHANGES / 50
-    assert 0 < figure.cpu_us_each < 1000
+    # So few cost less than what the waiting before them may vary by: the figure may be below 0.
+    assert figure.cpu_us_each < 1000
 
 
 async def test_the_plain_copy_does_too() -> None:
