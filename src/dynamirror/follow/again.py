@@ -3,21 +3,28 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from dynamirror.follow.hold import Held
 from dynamirror.follow.read import ReadTools, ShardReader
 from dynamirror.model.change import Page
 
 
-async def pages_up_to(tools: ReadTools, shard_id: str, position: str, last_sequence: str) -> AsyncGenerator[Page, None]:
-    """The changes of a shard behind `position`, up to and with `last_sequence`, in pages that are not empty.
+async def pages_up_to(tools: ReadTools, shard_id: str, position: str, held: Held) -> AsyncGenerator[Page, None]:
+    """The changes of a shard behind `position`, up to and with the last that was `held`, in pages that are not empty.
 
-    Raises Gap when they were trimmed meanwhile.
+    Raises Gap when they were trimmed meanwhile. Behind a number the service says so itself. The shard's oldest record
+    is whatever is left, so there it must be the one that it was:
+
+        1 the first page of a shard is received, held, and dropped; 2 it is trimmed; 3 it is asked for again, and what
+        comes is the page after it: applied, the checkpoint would pass changes that nobody has applied
     """
-    last = int(last_sequence)
+    last, begun = int(held.last_sequence), False
     reader = ShardReader(tools, shard_id, position)
-    # Nothing else is read before these are, so they need not wait to be asked for.
-    reader.closed = True
     async with aclosing(reader.pages(lambda: None)) as pages:
         async for page in pages:
+            if not begun and page.records:
+                begun = page.records[0].change.sequence_number == held.first_sequence
+            if (page.records and not begun) or reader.empty_at_ms is not None:
+                break
             wanted = [record for record in page.records if int(record.change.sequence_number) <= last]
             ended = len(wanted) < len(page.records) or (bool(wanted) and int(wanted[-1].change.sequence_number) == last)
             if wanted:
@@ -25,3 +32,4 @@ async def pages_up_to(tools: ReadTools, shard_id: str, position: str, last_seque
                 yield page
             if ended:
                 return
+    raise reader.gap("changes that had to wait were trimmed before they were read again")

@@ -41,6 +41,7 @@ class HoldTools:
 class Held:
     """A page that waits, or (`page` None) what was dropped up to a place in the stream."""
 
+    first_sequence: str
     last_sequence: str
     due_at_s: float
     page: Page | None
@@ -78,16 +79,16 @@ class Hold:
         now_s = self._clock.boottime_s()
         due_at_s = now_s + self._wait_s(page)
         self._unite_due(now_s)
-        last = page.records[-1].change.sequence_number
+        first, last = page.records[0].change.sequence_number, page.records[-1].change.sequence_number
         budget = self._tools.budget
         if not droppable or budget.used + page.size_bytes <= budget.bytes_max:
             budget.used += page.size_bytes
-            self._held.append(Held(last, due_at_s, page, due_at_s))
+            self._held.append(Held(first, last, due_at_s, page, due_at_s))
         elif self._joins(due_at_s):
             before = self._held[-1]
             before.last_sequence, before.due_at_s = last, max(before.due_at_s, due_at_s)
         else:
-            self._held.append(Held(last, due_at_s, None, due_at_s))
+            self._held.append(Held(first, last, due_at_s, None, due_at_s))
         self._changed.notify()
 
     def _joins(self, due_at_s: float) -> bool:
@@ -104,6 +105,7 @@ class Hold:
         while len(self._held) > 2 and all(
             held.page is None and held.due_at_s <= now_s for held in (self._held[1], self._held[2])
         ):
+            self._held[2].first_sequence = self._held[1].first_sequence
             del self._held[1]
 
     async def due(self) -> Held:
@@ -150,7 +152,9 @@ class Hold:
     def _wait_s(self, page: Page) -> float:
         """How long from its receipt on the page has to wait."""
         settings = self._tools.settings
-        if not page.served_s:
+        stamps_s = [record.change.created_s for record in page.records]
+        if not page.served_s or not all(stamps_s):
+            # How old it is, is not known.
             return settings.hold_s
-        newest_s = max(record.change.created_s for record in page.records)
+        newest_s = max(stamps_s)
         return min(settings.hold_s, newest_s + settings.hold_s + settings.age_s - page.served_s)

@@ -23,6 +23,9 @@ FULL_PAGE_RECORDS = 200
 FULL_PAGE_BYTES = 500_000
 # Pause after a page with few records: ten calls a second and shard at most while traffic is light.
 LIGHT_PAUSE_S = 0.1
+# GetRecords may answer with empty pages before it comes to a shard's records (API reference). Only a shard that has
+# brought nothing for so long, in some 900 reads without an interruption, had nothing.
+EMPTY_PROVES_MS = 15 * 60 * 1000
 RETRY = Backoff(first_s=0.05, most_s=5.0)
 RETRY_LOG_EVERY = 10
 
@@ -76,7 +79,9 @@ class ShardReader:
         # An iterator was got; nothing older than LATEST, as it was then, will be read.
         self.opened = self.at_latest = False
         self._tools = tools
-        # When a read that brought nothing, the last one, was sent; wall clock.
+        # Wall clock, when they were sent: the first read of those that brought nothing, up to the last one.
+        self._empty_from_ms: int | None = None
+        # The last of them, once they prove that there was nothing.
         self.empty_at_ms: int | None = None
         self._since_ms = since_ms
         self._position = checkpoint
@@ -127,7 +132,7 @@ class ShardReader:
             except Trimmed as error:
                 self._begin_afresh(error)
             except ShardGone as error:
-                raise self._gap("the stream no longer knows the shard") from error
+                raise self.gap("the stream no longer knows the shard") from error
             except Retry as error:
                 self._credentials.failed(error)
                 await self._pause(attempt, error)
@@ -138,12 +143,19 @@ class ShardReader:
             self._iterator = await self._open()
         sent_at_ms = self._now_ms
         page = await self._tools.stream.read(self._iterator, self._tools.settings.batch_size)
-        # What came before is read: from now on later changes only can be trimmed unread.
-        self._since_ms = sent_at_ms
-        self.empty_at_ms = None if page.records else sent_at_ms
+        self._note(page, sent_at_ms)
         self._fresh_tried = False
         self._credentials.answered()
         return page
+
+    def _note(self, page: Page, sent_at_ms: int) -> None:
+        """Where nothing came for long enough, from then on later changes only can be trimmed unread."""
+        if page.records:
+            self._empty_from_ms = self.empty_at_ms = None
+            return
+        self._empty_from_ms = self._empty_from_ms or sent_at_ms
+        if sent_at_ms - self._empty_from_ms >= EMPTY_PROVES_MS:
+            self.empty_at_ms = self._since_ms = sent_at_ms
 
     async def _open(self) -> str:
         position = self._position
@@ -155,7 +167,7 @@ class ShardReader:
         iterator = await self._tools.stream.iterator_at(self.shard_id, position)
         # After the answer, which brings the service's time.
         if self._position == TRIM_HORIZON and position != LATEST and self._trimmed_since(self._since_ms):
-            raise self._gap("nobody has read the shard for longer than the stream keeps changes")
+            raise self.gap("nobody has read the shard for longer than the stream keeps changes")
         self.at_latest = position == LATEST or (self.at_latest and position != TRIM_HORIZON)
         self.opened = True
         return iterator
@@ -167,7 +179,7 @@ class ShardReader:
         """
         since_ms = self._since_ms if self._since_ms is not None else shard_created_ms(self.shard_id)
         if self._position != TRIM_HORIZON or self._fresh_tried or self._trimmed_since(since_ms):
-            raise self._gap("changes were trimmed before they were read") from error
+            raise self.gap("changes were trimmed before they were read") from error
         self._fresh_tried = True
         self._iterator = None
 
@@ -179,7 +191,8 @@ class ShardReader:
     def _now_ms(self) -> int:
         return int(self._tools.now_s() * 1000)
 
-    def _gap(self, what: str) -> Gap:
+    def gap(self, what: str) -> Gap:
+        """The error that says so of this shard, with what to do."""
         return Gap(
             f"gap in the stream: {what} (shard {self.shard_id}, read up to {self._position}); changes after that "
             "place may be missing at the destination. Nothing was skipped: the lease stays where it is. "

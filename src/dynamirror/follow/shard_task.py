@@ -80,6 +80,8 @@ class ShardTask:
         self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, entry.at_latest), lease.unread_since_ms)
         self._proofs = Proofs(held, self.watermark, tools.clock, tools.lease.proof_s, tools.log_limit)
         self._hold = Hold(tools.hold, tools.clock)
+        # The last change that had to wait, also when the hold has forgotten it.
+        self._kept: str | None = None
         # The page that is being read did not wait for room.
         self._read_ahead = False
         # Where what was dropped is read again from.
@@ -132,7 +134,7 @@ class ShardTask:
         """Until when the shard had nothing to apply; None: it had something, or it was not read yet."""
         # After an unclean start the barrier leaves the lease's own checkpoint there.
         begun = self.watermark.checkpoint not in (None, *SENTINELS)
-        nothing = self.watermark.settled and not begun and self._hold.empty
+        nothing = self.watermark.settled and not begun and self._kept in (None, self._passed)
         return self.reader.empty_at_ms if nothing else None
 
     @property
@@ -171,6 +173,7 @@ class ShardTask:
         if self._hold.passes(page) and (not self._read_ahead or self._room() is None):
             await self._hand_on(page)
         else:
+            self._kept = page.records[-1].change.sequence_number
             # A page behind LATEST cannot be found a second time.
             self._hold.keep(page, droppable=self._passed != LATEST)
 
@@ -188,7 +191,7 @@ class ShardTask:
         if held.page is not None:
             yield held.page
             return
-        async for page in pages_up_to(self._tools.read, self.shard_id, self._passed, held.last_sequence):
+        async for page in pages_up_to(self._tools.read, self.shard_id, self._passed, held):
             yield page
 
     async def _hand_on(self, page: Page) -> None:

@@ -1,7 +1,8 @@
 """Changes older than the start that the operator named (--start-at) are skipped: a prefix of each lineage only.
 
 Time stamps are rounded down and not monotone. So the line lies a slack before the named start, the first
-record over the line ends skipping for good, and that fact stands on the lease row (E-3, E-4, R-12).
+record over the line, or without a stamp, ends skipping for good, and that fact stands on the lease row (E-3, E-4,
+R-12).
 Skipping less is always safe: older changes are applied again and the newest image still stands at the end.
 """
 
@@ -29,7 +30,7 @@ class Skip:
         if self._line_s is None:
             return records
         for index, record in enumerate(records):
-            if record.change.created_s >= self._line_s:
+            if record.change.created_s >= self._line_s or not record.change.created_s:
                 self._line_s = None
                 return records[index:]
         return ()
