@@ -66,9 +66,10 @@ class Reconciler:
         """Items that are settled, and whose rows are still to be removed."""
         return len(self._cases.closing())
 
-    def is_open(self, key: ItemKey) -> bool:
-        """Whether an item that was added is not settled yet."""
-        return self._cases.find(key) is not None
+    def is_under_way(self, key: ItemKey) -> bool:
+        """Whether an item that was added is neither settled nor refused."""
+        case = self._cases.find(key)
+        return case is not None and not case.refused
 
     def add(self, keys: Iterable[bytes | Raw], since_s: float) -> None:
         """Reconcile these items, given as JSON maps with the key attributes in them (`Keys`, or whole images).
@@ -192,6 +193,7 @@ class Reconciler:
     def _put_off(self, case: Case, result: Result) -> None:
         delay_s = RETRY.delay_s(case.attempts, self._tools.random) if case.attempts or result is Result.AGAIN else 0.0
         case.attempts += 1
+        case.refused = result is Result.REFUSED
         case.not_before(self._clock.boottime_s() + (REFUSED_AGAIN_S if result is Result.REFUSED else delay_s))
 
     async def _remove_settled(self) -> None:

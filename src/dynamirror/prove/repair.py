@@ -15,8 +15,9 @@ from dynamirror.prove.reconcile import Reconciler
 # In reconcile's hands at once.
 OPEN_MAX = 1000
 LOOK_EVERY_S = 0.1
-# An item that is not settled by then stays a duty; the second look tells what it is.
-SETTLE_WITHIN_S = 120.0
+# An item that is not settled by then stays a duty; the second look tells what it is. Doubts, of half a minute each, may
+# follow each other, and a thousand items take their time where requests do.
+SETTLE_WITHIN_S = 1800.0
 
 
 class Repairer:
@@ -71,7 +72,7 @@ class Repairer:
         settled = [
             suspect
             for suspect, (key, since_s) in self._open.items()
-            if since_s < late_s or not self._reconciler.is_open(key)
+            if since_s < late_s or not self._reconciler.is_under_way(key)
         ]
         for suspect in settled:
             del self._open[suspect]

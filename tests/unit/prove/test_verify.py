@@ -19,7 +19,7 @@ from dynamirror.prove.tools import ReconcileTools
 from dynamirror.prove.verify import Verifier
 from dynamirror.prove.verify_tools import VerifyTools
 from dynamirror.settings.groups import WriteSettings
-from dynamirror.testing.faults import Faults, Line, SeededFaults, no_faults
+from dynamirror.testing.faults import Fault, Faults, Line, SeededFaults, no_faults
 from dynamirror.testing.memory_items import MemoryItems
 from dynamirror.testing.memory_scan import MemoryScan
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
@@ -176,6 +176,16 @@ def test_what_the_destination_refuses_remains() -> None:
     tally = run_virtual(world.verify(repair=True))
     assert (tally.missing, tally.mended, tally.remaining) == (1, 0, 1)
     assert [report.mended for report in world.reports] == [None, False]
+
+
+def test_mending_that_takes_long_is_waited_for() -> None:
+    def slow(operation: str) -> Fault | None:
+        return Fault(delay_s=300.0) if operation == "PutItem" else None
+
+    world = World(range(50), lambda side: slow if side is Side.DESTINATION else no_faults)
+    del world.destination[key(7)]
+    tally = run_virtual(world.verify(repair=True))
+    assert (tally.missing, tally.mended) == (1, 1)
 
 
 def test_items_past_their_time_to_live_are_told_and_left_alone() -> None:
