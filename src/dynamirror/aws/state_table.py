@@ -12,6 +12,7 @@ from dynamirror.model.duty import Duty
 from dynamirror.ports import PairAnswer
 
 _WORKER, _TASK, _PAIR, _DUTY = "worker", "task", "pair", "duty"
+_DESTINATION = "destination"
 _RESERVED = frozenset({"kind", "id", "leaseTableId", "streamArn", "schema", "beat"})
 
 
@@ -71,6 +72,16 @@ class StateTable:
                 continue
             return PairAnswer(True, source_arn, destination_arn)
         raise Retry(Side.STATE, f"the row {_TASK}/{_PAIR} of {self._rows.name} changes all the time")
+
+    async def destination_id(self) -> str | None:
+        """TableId of the destination that this life of the task began with; None: not remembered."""
+        row = await self._rows.row(_TASK, _DESTINATION)
+        return _text(row, "tableId") if row is not None and self._rows.incarnation.owns(row) else None
+
+    async def remember_destination(self, table_id: str) -> None:
+        """Remember it, unless this life of the task has one already. Idempotent."""
+        with suppress(ConditionFailed):
+            await self._rows.put(_TASK, _DESTINATION, {"tableId": s(table_id)}, self._rows.vacant)
 
     async def put_duty(self, duty: Duty) -> None:
         """See ports.StateStore. The key's attributes stand there verbatim, for operators too."""

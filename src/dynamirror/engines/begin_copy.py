@@ -53,7 +53,12 @@ async def begun(
     if copy is None:
         copy = await _announce(connections, store, settings, clock)
     start = Start(TRIM_HORIZON, copy.began_ms - SLACK_MS) if copy.was_empty else Start()
-    if copy.phase is not Phase.OVER:
+    if copy.phase is Phase.OVER:
+        log.info(
+            "the copy of this task is over, nothing is copied again; its changes are followed",
+            extra={"event": "copy_over_before", "facts": {"began_ms": copy.began_ms, "done_ms": copy.done_ms}},
+        )
+    else:
         log.info(
             "the table is copied in %d segments; changes wait %.0f s meanwhile",
             copy.segments,

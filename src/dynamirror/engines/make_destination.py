@@ -4,9 +4,11 @@ import logging
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.control_plane import ControlPlane
+from dynamirror.aws.state_rows import Incarnation
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
+from dynamirror.engines.destination_life import refuse_made_anew
 from dynamirror.engines.preflight import LEASE_SCHEMA, Ready
 from dynamirror.engines.table_checks import check_own, check_stream
 from dynamirror.errors import NotFound, Retry, Stop
@@ -38,6 +40,9 @@ async def make_destination(
         leases = await _found(connections.state_control, settings.task.lease_table)
         if leases is not None:
             check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
+            source = await connections.source_control.describe_table(settings.source.table)
+            life = Incarnation(leases.table_id, source.stream_arn or "")
+            await refuse_made_anew(connections.state, settings, life, None, clock)
         await ready(leases)
     await ensure_destination(*_what(connections, settings, clock))
 

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.engines.attempts import patiently
+from dynamirror.engines.destination_life import refuse_made_anew
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.rest_watch import refuse_beside_rest
 from dynamirror.engines.reverse_task import ReverseTask, refuse_running, refuse_starting
@@ -74,6 +76,9 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
     if ready is not None:
         await ready(leases)
     if not state.missing:
+        if leases is not None and source.stream_arn is not None:
+            life = Incarnation(leases.table_id, source.stream_arn)
+            await refuse_made_anew(reach.state, settings, life, destination.table_id, clock)
         await refuse_beside_rest(reach, settings, (source, destination), clock)
     # Up to here no table has been changed or made.
     if source.stream_arn is None:
@@ -83,6 +88,8 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
         _warn_of_old_start(settings, clock)
     leases = await _lease_table(reach, settings.task.lease_table, leases)
     table = await state.open(Incarnation(leases.table_id, source.stream_arn))
+    if table is not None:
+        await patiently(clock, "the destination's id", lambda: table.remember_destination(destination.table_id))
     return Facts(source, destination, source.stream_arn, leases, table)
 
 
