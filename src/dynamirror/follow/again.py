@@ -23,7 +23,7 @@ async def pages_up_to(tools: ReadTools, shard_id: str, position: str, held: Held
         async for page in pages:
             if not begun and page.records:
                 begun = page.records[0].change.sequence_number == held.first_sequence
-            if (page.records and not begun) or reader.empty_at_ms is not None:
+            if (page.records and not begun) or reader.empty_until_ms is not None:
                 break
             wanted = [record for record in page.records if int(record.change.sequence_number) <= last]
             ended = len(wanted) < len(page.records) or (bool(wanted) and int(wanted[-1].change.sequence_number) == last)

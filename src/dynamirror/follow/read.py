@@ -13,6 +13,7 @@ from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, Shar
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
+from dynamirror.model.emptiness import Emptiness
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
 from dynamirror.model.shard_graph import shard_created_ms
 from dynamirror.ports import ChangeStream, Clock
@@ -23,9 +24,6 @@ FULL_PAGE_RECORDS = 200
 FULL_PAGE_BYTES = 500_000
 # Pause after a page with few records: ten calls a second and shard at most while traffic is light.
 LIGHT_PAUSE_S = 0.1
-# GetRecords may answer with empty pages before it comes to a shard's records (API reference). Only a shard that has
-# brought nothing for so long, in some 900 reads without an interruption, had nothing.
-EMPTY_PROVES_MS = 15 * 60 * 1000
 RETRY = Backoff(first_s=0.05, most_s=5.0)
 RETRY_LOG_EVERY = 10
 
@@ -79,10 +77,7 @@ class ShardReader:
         # An iterator was got; nothing older than LATEST, as it was then, will be read.
         self.opened = self.at_latest = False
         self._tools = tools
-        # Wall clock, when they were sent: the first read of those that brought nothing, up to the last one.
-        self._empty_from_ms: int | None = None
-        # The last of them, once they prove that there was nothing.
-        self.empty_at_ms: int | None = None
+        self._emptiness = Emptiness()
         self._since_ms = since_ms
         self._position = checkpoint
         self._iterator: str | None = None
@@ -93,6 +88,12 @@ class ShardReader:
     def position(self) -> str:
         """The checkpoint, or the last change that was read."""
         return self._position
+
+    @property
+    def empty_until_ms(self) -> int | None:
+        """Until when nothing came behind `position`, in ms since the epoch; None: not proven, however many empty pages
+        there were."""
+        return self._emptiness.until_ms
 
     async def pages(self, room: Callable[[], asyncio.Future[None] | None]) -> AsyncGenerator[Page, None]:
         """Every page to the shard's end; waits for `room` (None: there is room) before each read.
@@ -143,19 +144,13 @@ class ShardReader:
             self._iterator = await self._open()
         sent_at_ms = self._now_ms
         page = await self._tools.stream.read(self._iterator, self._tools.settings.batch_size)
-        self._note(page, sent_at_ms)
+        self._emptiness.read(sent_at_ms, empty=not page.records)
+        if self.empty_until_ms is not None:
+            # From then on later changes only can be trimmed unread.
+            self._since_ms = self.empty_until_ms
         self._fresh_tried = False
         self._credentials.answered()
         return page
-
-    def _note(self, page: Page, sent_at_ms: int) -> None:
-        """Where nothing came for long enough, from then on later changes only can be trimmed unread."""
-        if page.records:
-            self._empty_from_ms = self.empty_at_ms = None
-            return
-        self._empty_from_ms = self._empty_from_ms or sent_at_ms
-        if sent_at_ms - self._empty_from_ms >= EMPTY_PROVES_MS:
-            self.empty_at_ms = self._since_ms = sent_at_ms
 
     async def _open(self) -> str:
         position = self._position
@@ -168,6 +163,7 @@ class ShardReader:
         # After the answer, which brings the service's time.
         if self._position == TRIM_HORIZON and position != LATEST and self._trimmed_since(self._since_ms):
             raise self.gap("nobody has read the shard for longer than the stream keeps changes")
+        self._emptiness.opened()
         self.at_latest = position == LATEST or (self.at_latest and position != TRIM_HORIZON)
         self.opened = True
         return iterator

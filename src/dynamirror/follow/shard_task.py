@@ -131,11 +131,11 @@ class ShardTask:
 
     @property
     def nothing_until_ms(self) -> int | None:
-        """Until when the shard had nothing to apply; None: it had something, or it was not read yet."""
+        """Until when the shard had nothing to apply; None: it had something, or nobody knows yet."""
         # After an unclean start the barrier leaves the lease's own checkpoint there.
         begun = self.watermark.checkpoint not in (None, *SENTINELS)
         nothing = self.watermark.settled and not begun and self._kept in (None, self._passed)
-        return self.reader.empty_at_ms if nothing else None
+        return self.reader.empty_until_ms if nothing else None
 
     @property
     def quiet(self) -> bool:

@@ -83,7 +83,7 @@ def test_a_backlog_that_waited_at_a_stop_is_a_gap_once_it_is_trimmed(monkeypatch
     """1 a change that is 20 h old is received, and waits: a copy runs, and the destination takes nothing; 2 nothing
     more comes, SIGTERM; 3 the row must not say that the shard had nothing; 4 it is trimmed."""
     # One empty page would prove that nothing is left, if nothing waited.
-    monkeypatch.setattr("dynamirror.follow.read.EMPTY_PROVES_MS", 0)
+    monkeypatch.setattr("dynamirror.model.emptiness.EMPTY_READING_S", 0.0)
 
     async def scenario() -> None:
         world = World(shards=2)
@@ -105,6 +105,107 @@ def test_a_backlog_that_waited_at_a_stop_is_a_gap_once_it_is_trimmed(monkeypatch
         await asyncio.sleep(5 * HOUR_S)
         world.stream.trim()
         await no_gap_is_missed(world)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_nor_do_they_for_a_worker_that_renews_its_leases_and_dies() -> None:
+
+    async def scenario() -> None:
+        world = World()
+        await idle_task(world)
+        [shard_id] = world.stream.open_shards()
+        world.put("lost")
+        await asyncio.sleep(22.5 * HOUR_S)
+        world.stream.send_empty_pages(shard_id, 1000)
+        second = world.worker("second").start()
+        await asyncio.sleep(HOUR_S / 6)
+        await second.kill()
+        world.stream.send_empty_pages(shard_id, 0)
+        await asyncio.sleep(2 * HOUR_S)
+        world.stream.trim()
+        [error] = await world.worker("third").start().ended()
+        assert isinstance(error, Gap)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_an_idle_shard_that_is_read_in_short_stints_between_long_ones_has_no_gap() -> None:
+    """What a long reading has proven stays; a short one neither adds to it nor takes from it."""
+
+    async def scenario() -> None:
+        world = World()
+        for number in range(14):
+            worker = world.worker(f"w{number}").start()
+            await asyncio.sleep(HOUR_S / (2 if number % 10 == 0 else 6))
+            await worker.stop()
+            await asyncio.sleep(2 * HOUR_S)
+        world.put("after")
+        world.worker("last").start()
+        await world.until_equal(60)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_an_idle_stream_whose_shards_roll_is_read_in_short_stints_without_a_gap() -> None:
+    """A shard is written for about four hours, and then read to its end however short the stint."""
+
+    async def scenario() -> None:
+        world = World()
+        for number in range(12):
+            worker = world.worker(f"w{number}").start()
+            await asyncio.sleep(30)
+            await worker.stop()
+            await asyncio.sleep(4 * HOUR_S)
+            world.stream.roll(world.stream.open_shards()[0])
+            world.stream.trim()
+        world.put("after")
+        world.worker("last").start()
+        await world.until_equal(60)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_empty_pages_do_not_hide_what_is_trimmed_before_they_end() -> None:
+    """The same within one tenure: its iterator is trimmed, and a fresh one would skip the change."""
+
+    async def scenario() -> None:
+        world = World()
+        await idle_task(world)
+        [shard_id] = world.stream.open_shards()
+        world.put("lost")
+        await asyncio.sleep(23.9 * HOUR_S)
+        world.stream.send_empty_pages(shard_id, 2000)
+        second = world.worker("second").start()
+        await asyncio.sleep(0.15 * HOUR_S)
+        world.stream.trim()
+        [error] = await second.ended()
+        assert isinstance(error, Gap)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_a_pause_between_two_empty_pages_proves_nothing() -> None:
+    async def scenario() -> None:
+        world = World()
+        await idle_task(world)
+        [shard] = world.stream.open_shards()
+        world.put("lost")
+        put_ms = world.clock.wall_s() * 1000
+        world.stream.send_empty_pages(shard, 100)
+        second = world.worker("second").start()
+        await asyncio.sleep(5)
+        second.stream_faults.fault = Fault(Throttled(Side.SOURCE, "injected"))
+        await asyncio.sleep(2 * HOUR_S)
+        second.stream_faults.fault = None
+        await asyncio.sleep(20)
+        await second.stop()
+        assert (world.leases.rows[shard].since_ms or 0) <= put_ms
         await world.end()
 
     run_virtual(scenario())

@@ -262,6 +262,21 @@ def test_what_only_an_operator_can_mend_goes_up() -> None:
         read_all(Script(Stop(Side.SOURCE, "not allowed")))
 
 
+# --- empty pages
+
+
+@pytest.mark.parametrize("expires", [False, True])
+def test_an_iterator_made_anew_has_the_way_to_the_records_before_it_again(expires: bool) -> None:
+    async def scenario() -> None:
+        again = [IteratorExpired("old")] if expires else []
+        reader = ShardReader(tools(Script(*[page()] * 600, *again, *[page()] * 600)), YOUNG, TRIM_HORIZON)
+        async for _ in reader.pages(lambda: None):
+            pass
+        assert (reader.empty_until_ms is None) is expires
+
+    run_virtual(scenario())
+
+
 # --- where to begin
 
 
