@@ -86,12 +86,14 @@ class Service:
         # The service's clock as of its last answer, in whole seconds; 0: it has not said.
         self.served_s = 0.0
         self._served = ""
+        # It was DynamoDB that answered, once at least.
+        self._known = False
 
     async def call(self, operation: str, body: bytes) -> bytes:
         """The answer's body. `body` is the JSON of the request; it is sent as it is. All is over within the time-out:
         a repetition after a cure that took long could leave when its caller may not send any more (P-10).
 
-        Raises any error of errors.py but Gap and LeaseLost; Unanswered also when the answer's checksum is wrong.
+        Raises any error of errors.py but Gap and LeaseLost; Unanswered also when the answer was damaged on its way.
         """
         cured: set[type[DynamirrorError]] = set()
         timeout_s = self._timeout_s
@@ -101,6 +103,7 @@ class Service:
             answer = await self._attempt(operation, body, credentials, timeout_s)
             if answer.status == 200 and answer.body[:1] == b"{":
                 self._check_origin(operation, answer.headers)
+                self._known = True
                 self._note_time(answer.headers.get("date", ""))
                 return answer.body
             fault = self._fault(operation, body, answer)
@@ -122,16 +125,12 @@ class Service:
         return answer
 
     def _check_origin(self, operation: str, headers: Mapping[str, str]) -> None:
-        """Half of the operations answer with an empty object, which anybody may say. An implementation that sends
-        none of these is not known; MiniStack and others leave some of them out."""
-        if (
-            "x-amz-crc32" in headers
-            or "x-amzn-requestid" in headers
-            or headers.get("content-type", "").startswith(_CONTENT_TYPE)
-        ):
-            return
-        said = "answered with JSON (HTTP 200), but with none of DynamoDB's headers; check the endpoint, and any proxy"
-        raise Unanswered(self.side, f"{operation}: {self.url} {said}")
+        """Half of the operations answer with an empty object, which anybody may say."""
+        if not _named_as_dynamodb(headers):
+            said = (
+                "answered with JSON (HTTP 200), but with none of DynamoDB's headers; check the endpoint, and any proxy"
+            )
+            raise Unanswered(self.side, f"{operation}: {self.url} {said}")
 
     def _note_time(self, date: str) -> None:
         # The same for a second's worth of answers.
@@ -162,9 +161,22 @@ class Service:
 
     def _fault(self, operation: str, body: bytes, answer: Response) -> DynamirrorError:
         if answer.status == 200:
+            # One that was cut off, or that somebody on the way made up, says nothing of the endpoint.
+            if self._known or _named_as_dynamodb(answer.headers):
+                said = "answered (HTTP 200), but not with DynamoDB's JSON; a proxy before it?"
+                return Unanswered(self.side, f"{operation}: {self.url} {said}")
             return not_dynamodb(self.side, self.url, 200)
         fault = fault_of(self.side, operation, target_of(body), (self.url, answer.status, answer.body))
         if isinstance(fault, ClockOff):
             off_s = -self.clock.offset_s
             return ClockOff(self.side, f"{fault} (it is off by {off_s:.0f} s, as far as the service's answers tell)")
         return fault
+
+
+def _named_as_dynamodb(headers: Mapping[str, str]) -> bool:
+    """An implementation that sends none of these is not known; MiniStack and others leave some of them out."""
+    return (
+        "x-amz-crc32" in headers
+        or "x-amzn-requestid" in headers
+        or headers.get("content-type", "").startswith(_CONTENT_TYPE)
+    )

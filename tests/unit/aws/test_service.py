@@ -116,6 +116,22 @@ async def test_200_from_something_else_stops(body: bytes) -> None:
         await Scripted(lambda _: Response(200, {}, body)).call()
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>Welcome</html>", b"[]"])
+async def test_200_without_json_is_in_doubt_once_dynamodb_has_answered(body: bytes) -> None:
+    """A damaged answer, or a proxy's word, ends no worker that was replicating a moment ago."""
+    script = Scripted(ok(), lambda _: Response(200, {}, body), ok())
+    await script.call()
+    with pytest.raises(Unanswered, match=f"^GetItem: {URL} answered .* not with DynamoDB's JSON"):
+        await script.call()
+    await script.call()
+
+
+@pytest.mark.parametrize("name,value", [("x-amzn-requestid", "1"), ("content-type", "application/x-amz-json-1.0")])
+async def test_200_without_json_is_in_doubt_when_its_headers_are_dynamodbs(name: str, value: str) -> None:
+    with pytest.raises(Unanswered, match="not with DynamoDB's JSON"):
+        await Scripted(lambda _: Response(200, {name: value}, b"")).call()
+
+
 async def test_expired_keys_are_replaced_and_the_call_goes_on() -> None:
     script = Scripted(refusal("ExpiredTokenException"), ok())
     await script.call()
