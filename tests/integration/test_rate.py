@@ -29,8 +29,8 @@ SOURCE, DESTINATION = "us-east-1", "eu-west-1"
 RATE_S = 300.0
 WINDOW_S = 10.0
 SAMPLE_S = 0.25
-# Of the rate that was asked for. The short forms run beside other tests on a busy machine, which may hold up the program:
-# the figures are those of the long ones.
+# Of the rate that was asked for. The short forms run beside other tests on a busy machine, which may hold up the
+# program: the figures are those of the long ones.
 SHORT, EXACT = (0.5, 1.1), (0.9, 1.05)
 # What writes beside the copy, in batches: a quarter of the table.
 FOREIGN_BATCH, FOREIGN_EVERY_S = 5, 5 / (RATE_S / 4)
