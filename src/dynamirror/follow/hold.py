@@ -61,11 +61,6 @@ class Hold:
         return f"Hold({len(self._held)} held)"
 
     @property
-    def empty(self) -> bool:
-        """Nothing waits, nor is being handed on."""
-        return not self._held
-
-    @property
     def holds(self) -> bool:
         """Changes have to wait now."""
         return self._tools.knowledge.holds(self._clock.boottime_s(), self._clock.wall_s())

@@ -26,7 +26,8 @@ class StreamRecord(msgspec.Struct, gc=False):
     sequence_number: str = msgspec.field(name="SequenceNumber")
     # `Raw | None` decodes only null, hence the empty Raw.
     new_image: Raw = msgspec.field(name="NewImage", default=Raw())
-    # Seconds since the epoch on the service's clock, rounded down (to the minute on DynamoDB Local).
+    # Seconds since the epoch on the service's clock, rounded down (to the minute on DynamoDB Local). 0: not
+    # known, so neither old nor new.
     created_s: float = msgspec.field(name="ApproximateCreationDateTime", default=0.0)
 
 

@@ -99,7 +99,9 @@ class RecentKeys:
 
     def _keys(self, page: Page) -> Iterable[Key]:
         from_s = self.since_s - SLACK_S
-        return {self.codec.of(record.change.keys) for record in page.records if record.change.created_s >= from_s}
+        stamped = ((record.change.keys, record.change.created_s) for record in page.records)
+        # 0: without a stamp, so it may be recent.
+        return {self.codec.of(keys) for keys, created_s in stamped if not created_s or created_s >= from_s}
 
     async def _pause(self, doing: str, error: Retry, attempt: int) -> None:
         if attempt % 10 == 0:

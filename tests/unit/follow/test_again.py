@@ -44,6 +44,71 @@ def test_the_oldest_record_must_be_the_one_that_it_was(newer: bool) -> None:
     run_virtual(scenario())
 
 
+def test_what_was_trimmed_of_one_page_is_a_gap() -> None:
+    async def scenario() -> None:
+        world = copying(hold_bytes_max=0)
+        world.put("lost")
+        await asyncio.sleep(20)
+        world.put("kept")
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            await asyncio.sleep(20)
+            world.stream.trim(keep_s=30)
+            await gap_of(task)
+            assert not world.held.positions
+
+    run_virtual(scenario())
+
+
+def test_the_end_of_a_shard_does_not_hide_what_was_trimmed() -> None:
+    async def scenario() -> None:
+        world = copying(hold_bytes_max=0)
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("lost")
+            await asyncio.sleep(30)
+            world.stream.trim(keep_s=5)
+            world.stream.roll(world.shard_id)
+            await gap_of(task)
+            assert not world.held.positions
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("empty", [1, 40])
+def test_empty_pages_before_it_do_no_harm(empty: int) -> None:
+    async def scenario() -> None:
+        world = copying(hold_bytes_max=0)
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(58)
+            world.stream.send_empty_pages(world.shard_id, empty)
+            world.put("b")
+            await asyncio.sleep(120)
+            assert world.destination.items == world.source.items
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_records_beside_one_without_a_stamp_wait_with_it() -> None:
+    async def scenario() -> None:
+        world = copying()
+        world.put("old")
+        await asyncio.sleep(1000)
+        unstamped(world)
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            await asyncio.sleep(55)
+            assert world.destination.items == {}
+            await asyncio.sleep(10)
+            assert sorted(world.destination.items) == ["a", "old"]
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
 def test_it_is_read_with_pauses() -> None:
     async def scenario() -> None:
         world = copying(hold_bytes_max=0)
@@ -68,7 +133,7 @@ def test_it_is_read_with_pauses() -> None:
     run_virtual(scenario())
 
 
-def stamped(world: World) -> None:
+def unstamped(world: World) -> None:
     world.stream.append("a", "INSERT", UNSTAMPED)
 
 
@@ -79,7 +144,7 @@ def test_records_without_a_stamp_wait_in_full() -> None:
         world = copying()
         async with world.applying():
             task = asyncio.create_task(world.task().run())
-            stamped(world)
+            unstamped(world)
             await asyncio.sleep(20)
             assert world.destination.items == {}
             await cancelled(task)
@@ -94,7 +159,7 @@ def test_records_without_a_stamp_are_not_skipped() -> None:
         async with world.applying():
             start_at_ms = int(world.clock.wall_s() * 1000) - 900_000
             task = asyncio.create_task(world.task(start_at_ms=start_at_ms).run())
-            stamped(world)
+            unstamped(world)
             await asyncio.sleep(20)
             assert world.destination.items
             await cancelled(task)

@@ -27,3 +27,10 @@ def test_without_a_start_everything_is_wanted() -> None:
     assert not skip.in_force
     records = records_at([0.0])
     assert skip.wanted(records) == records
+
+
+def test_a_record_without_a_time_stamp_is_not_taken_for_old() -> None:
+    skip = Skip(1000_000)
+    records = records_at([800.0, 0.0, 800.0])
+    assert skip.wanted(records) == records[1:]
+    assert not skip.in_force

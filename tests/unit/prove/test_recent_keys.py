@@ -54,3 +54,13 @@ def test_every_shard_is_read_also_when_reading_is_refused_at_first() -> None:
         return await named(stream, clock, 600)
 
     assert run_virtual(body()) == {str(number) for number in range(100)}
+
+
+def test_a_record_without_a_time_stamp_may_be_recent() -> None:
+    async def body() -> set[Key]:
+        clock = VirtualClock()
+        stream = MemoryStream(clock)
+        stream.append("bare", "REMOVE", {"ApproximateCreationDateTime": 0, "Keys": {"pk": {"S": "bare"}}})
+        return await named(stream, clock, 600)
+
+    assert run_virtual(body()) == {"bare"}
