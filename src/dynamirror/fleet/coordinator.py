@@ -9,32 +9,28 @@ A loop that dies ends the worker, loudly. Start-up is recovery: there is no othe
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from dynamirror.errors import LeaseLost, Retry
+from dynamirror.fleet.attempts import Attempts, persist, report
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.stop import RETIRE_S, wind_down, within
 from dynamirror.fleet.tenure import Tenure, TenureTools
 from dynamirror.loops.signal import done_within
-from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import Lease, Taken
 from dynamirror.model.lease_plan import Patience, Watch, expired, left_s, takes
 from dynamirror.model.shard_graph import untouched
 from dynamirror.ports import StateStore
 from dynamirror.settings.groups import LeaseSettings
 
-RETRY = Backoff(first_s=0.2, most_s=10.0)
 # Renewals, or takes, under way at the same time.
 REQUESTS_AT_ONCE_MAX = 20
 # After the moment at which an owner may have expired.
 LOOK_AGAIN_S = 0.2
 # After a shard's end, until the shards are listed a second time.
 SIBLINGS_S = 5.0
-
-log = logging.getLogger("dynamirror.leases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +169,16 @@ class Coordinator:
         self._rows = await self._tools.tenure.leases.store.scan()
 
     async def _watch_loop(self) -> None:
-        attempt = 0
+        """The lease table is asked by every worker that lives, so this also finds credentials that stay expired."""
+        attempts = Attempts("looking for free leases", self._clock, self._random)
         while True:
             try:
                 await self._watch_once()
-                attempt = 0
+                attempts.succeeded()
+                pause_s = self._watch_pause_s()
             except Retry as error:
-                self._report("looking for free leases", error)
-                attempt += 1
-            await self._clock.sleep(RETRY.delay_s(attempt, self._random) if attempt else self._watch_pause_s())
+                pause_s = attempts.failed(error)
+            await self._clock.sleep(pause_s)
 
     async def _watch_once(self) -> None:
         if self._tools.state is not None:
@@ -254,7 +251,7 @@ class Coordinator:
         except LeaseLost:
             tenure.lose()
         except Retry as error:
-            self._report(f"renewing the lease of {tenure.shard_id}", error)
+            report(f"renewing the lease of {tenure.shard_id}", error)
 
     # --- sync: rows for new shards
 
@@ -287,14 +284,4 @@ class Coordinator:
         return self._tools.tenure.follow.read.random
 
     async def _persist(self, doing: str, step: Callable[[], Awaitable[None]]) -> None:
-        attempt = 0
-        while True:
-            try:
-                return await step()
-            except Retry as error:
-                self._report(doing, error)
-                await self._clock.sleep(RETRY.delay_s(attempt, self._random))
-                attempt += 1
-
-    def _report(self, doing: str, error: Exception) -> None:
-        log.warning("%s: %s", doing, error, extra={"event": "fleet_retry", "facts": {"doing": doing}})
+        await persist(doing, step, self._clock, self._random)
