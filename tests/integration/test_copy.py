@@ -183,6 +183,7 @@ def test_a_missing_destination_is_made_like_the_source_and_finished_after_the_co
     assert made["KeySchema"] == pair.source.describe_table(TableName="Orders")["Table"]["KeySchema"]
 
 
+@pytest.mark.long
 def test_counts_that_do_not_add_up_are_told_by_the_exit_code_and_following_goes_on(small: Pair) -> None:
     """A segment whose row says so from the beginning; the worker takes it for done."""
     pair = small

@@ -195,6 +195,7 @@ def test_on_a_terminal_the_copy_has_a_live_line_below_whole_log_lines(small: Pai
     assert "copy_progress" not in events
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_beside_changes_the_live_line_has_their_lag(small: Pair) -> None:
     flags = [*small.flags("replicate"), "--copy", "--enable-stream"]

@@ -23,6 +23,7 @@ OWN: Item = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_marks_are_left_out_of_copy_and_changes_with_the_flag_only(
     dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path

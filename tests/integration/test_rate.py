@@ -144,16 +144,15 @@ def keeps_the_rate(bench: Bench, workers: int, for_s: float, bounds: tuple[float
     assert max(rates) <= most * RATE_S
 
 
-@pytest.mark.parametrize("workers, at_rest", [(1, False), (3, False), (2, True)])
-def test_a_copy_keeps_to_its_rate_in_every_window(make_bench: MakeBench, workers: int, at_rest: bool) -> None:
-    keeps_the_rate(make_bench(items=8_000, at_rest=at_rest), workers, 28, SHORT)
+def test_a_copy_of_three_workers_keeps_to_its_rate(make_bench: MakeBench) -> None:
+    keeps_the_rate(make_bench(items=8_000), 3, 28, SHORT)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers, at_rest", [(1, False), (3, False), (2, True)])
 @pytest.mark.timeout(600)
-def test_a_copy_keeps_to_its_rate_for_minutes(make_bench: MakeBench, workers: int) -> None:
-    keeps_the_rate(make_bench(items=36_000), workers, 150, EXACT)
+def test_a_copy_keeps_to_its_rate_in_every_window(make_bench: MakeBench, workers: int, at_rest: bool) -> None:
+    keeps_the_rate(make_bench(items=36_000, at_rest=at_rest), workers, 120, EXACT)
 
 
 class Foreign:
@@ -180,7 +179,7 @@ class Foreign:
         self._stop.set()
 
 
-def shares_the_table(bench: Bench, for_s: float, least: float) -> None:
+def shares_the_table(bench: Bench, for_s: float) -> None:
     """Without flags: the foreign client's share is the part of its writes that the table took at the first attempt."""
     foreign = Foreign(bench.client())
     with bench.command("worker") as command, ThreadPoolExecutor(1) as pool:
@@ -195,16 +194,12 @@ def shares_the_table(bench: Bench, for_s: float, least: float) -> None:
         assert command.terminate()[0] == 0
     copied_s = (last - first - foreign.got) / (last_s - first_s)
     print(f"foreign {foreign.got} of {foreign.asked}, copy {copied_s:.0f} units/s of {RATE_S * 3 / 4:g} that were free")
-    assert foreign.asked >= least * RATE_S / 4 * for_s
+    assert foreign.asked >= 0.9 * RATE_S / 4 * for_s
     assert foreign.got >= 0.9 * foreign.asked
-    assert copied_s >= 2 / 3 * least * RATE_S * 3 / 4
-
-
-def test_a_copy_without_a_rate_leaves_others_their_share_of_the_table(make_bench: MakeBench) -> None:
-    shares_the_table(make_bench(items=8_000, units_s=int(RATE_S)), 30, SHORT[0])
+    assert copied_s >= 0.6 * RATE_S * 3 / 4
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_copy_without_a_rate_leaves_others_their_share_for_minutes(make_bench: MakeBench) -> None:
-    shares_the_table(make_bench(items=36_000, units_s=int(RATE_S)), 150, EXACT[0])
+def test_a_copy_without_a_rate_leaves_others_their_share_of_the_table(make_bench: MakeBench) -> None:
+    shares_the_table(make_bench(items=36_000, units_s=int(RATE_S)), 120)
