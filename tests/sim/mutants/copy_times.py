@@ -8,12 +8,11 @@ from unittest.mock import patch
 from dynamirror.copy.page import PageLife, PageSender
 from dynamirror.copy.phases import Phases
 from dynamirror.copy.segment import SegmentCopier
-from dynamirror.engines.attempts import patiently
 from dynamirror.follow.hold import Hold
 from dynamirror.model.change import Page
 from dynamirror.model.copy import Copy, Phase
 from tests.sim.flights import PAGE_SENT
-from tests.sim.long_copy import LONG_COPY, OLD_CHANGES
+from tests.sim.long_copy import OLD_CHANGES
 from tests.sim.mutants.base import mutant
 from tests.sim.mutants.copying import FROZEN_COPIERS, LARGE, LATEST_PAGES, TIGHT
 from tests.sim.profile import Service
@@ -152,15 +151,6 @@ def late_page_forgotten() -> Iterator[None]:
 @mutant("what is skipped was made well before the copy began (inequality 7)", OLD_CHANGES)
 def skipped_past_the_beginning() -> Iterator[None]:
     with patch("dynamirror.engines.begin_copy.SLACK_MS", -10 * 60 * 1000):
-        yield
-
-
-@mutant("when the copy began, the service's clock says (R-12)", LONG_COPY)
-def beginning_by_the_local_clock() -> Iterator[None]:
-    async def unless_of_the_source(clock: Any, what: object, call: Any) -> Any:
-        return None if what == "the first item of source" else await patiently(clock, what, call)
-
-    with patch("dynamirror.engines.begin_copy.patiently", unless_of_the_source):
         yield
 
 
