@@ -158,7 +158,10 @@ class Meter:
     def _write(self, table: Table, request: dict[str, Any]) -> str | None:
         """Charge one write, or tell why not."""
         item = request.get("Item")
-        key = (item or request["Key"])[table.hash_key]
+        key = (item or request["Key"]).get(table.hash_key)
+        if key is None:
+            # The service will refuse it, and charges nothing.
+            return None
         key_hash = hash_of(key)
         reason = table.write.refuses(key_hash, self._clock())
         if reason is None:

@@ -29,9 +29,6 @@ SOURCE, DESTINATION = "us-east-1", "eu-west-1"
 RATE_S = 300.0
 WINDOW_S = 10.0
 SAMPLE_S = 0.25
-# Of the rate that was asked for. The short forms run beside other tests on a busy machine, which may hold up the
-# program: the figures are those of the long ones.
-SHORT, EXACT = (0.5, 1.1), (0.9, 1.05)
 # What writes beside the copy, in batches: a quarter of the table.
 FOREIGN_BATCH, FOREIGN_EVERY_S = 5, 5 / (RATE_S / 4)
 
@@ -128,7 +125,7 @@ def make_bench(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -
         yield make
 
 
-def keeps_the_rate(bench: Bench, workers: int, for_s: float, bounds: tuple[float, float]) -> None:
+def keeps_the_rate(bench: Bench, workers: int, for_s: float) -> None:
     with ExitStack() as stack:
         commands = [
             stack.enter_context(bench.command(f"worker {number}", "--max-write-rate", f"{RATE_S:g}"))
@@ -139,20 +136,15 @@ def keeps_the_rate(bench: Bench, workers: int, for_s: float, bounds: tuple[float
         assert [command.terminate()[0] for command in commands] == [int(bench.at_rest)] * workers
     rates = bench.windows()
     print(f"{workers} workers, {len(rates)} windows: {min(rates):.1f} to {max(rates):.1f} of {RATE_S:g} units/s")
-    least, most = bounds
-    assert least * RATE_S <= min(rates)
-    assert max(rates) <= most * RATE_S
-
-
-def test_a_copy_of_three_workers_keeps_to_its_rate(make_bench: MakeBench) -> None:
-    keeps_the_rate(make_bench(items=8_000), 3, 28, SHORT)
+    assert min(rates) >= 0.9 * RATE_S
+    assert max(rates) <= 1.05 * RATE_S
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("workers, at_rest", [(1, False), (3, False), (2, True)])
 @pytest.mark.timeout(600)
 def test_a_copy_keeps_to_its_rate_in_every_window(make_bench: MakeBench, workers: int, at_rest: bool) -> None:
-    keeps_the_rate(make_bench(items=36_000, at_rest=at_rest), workers, 120, EXACT)
+    keeps_the_rate(make_bench(items=36_000, at_rest=at_rest), workers, 120)
 
 
 class Foreign:
