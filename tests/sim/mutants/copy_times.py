@@ -13,7 +13,7 @@ from dynamirror.follow.hold import Hold
 from dynamirror.model.change import Page
 from dynamirror.model.copy import Copy, Phase
 from tests.sim.flights import PAGE_SENT
-from tests.sim.long_copy import LONG_COPY, OLD_CHANGES
+from tests.sim.long_copy import OLD_CHANGES
 from tests.sim.mutants.base import mutant
 from tests.sim.mutants.copying import FROZEN_COPIERS, LARGE, LATEST_PAGES, TIGHT
 from tests.sim.profile import Service
@@ -122,14 +122,19 @@ def life_from_the_answer() -> Iterator[None]:
 def life_from_the_claim() -> Iterator[None]:
     original, save = SegmentCopier._page, SegmentCopier._save
 
+    claimed: set[SegmentCopier] = set()
+
     async def page(self: SegmentCopier, wanted: Any, admission: Any) -> Any:
         await save(self, wanted)
+        claimed.add(self)
         return await original(self, wanted, admission)
 
-    async def saved(self: SegmentCopier, wanted: Any) -> None:
-        """Just now."""
+    async def unless_claimed(self: SegmentCopier, wanted: Any) -> None:
+        if self not in claimed:
+            await save(self, wanted)
+        claimed.discard(self)
 
-    with patch.object(SegmentCopier, "_page", page), patch.object(SegmentCopier, "_save", saved):
+    with patch.object(SegmentCopier, "_page", page), patch.object(SegmentCopier, "_save", unless_claimed):
         yield
 
 
@@ -155,7 +160,7 @@ def skipped_past_the_beginning() -> Iterator[None]:
         yield
 
 
-@mutant("when the copy began, the service's clock says (R-12)", LONG_COPY)
+@mutant("when the copy began, the service's clock says (R-12)", replace(OLD_CHANGES, seeded=0.0, date_off_s=4 * 3600.0))
 def beginning_by_the_local_clock() -> Iterator[None]:
     async def unless_of_the_source(clock: Any, what: object, call: Any) -> Any:
         return None if what == "the first item of source" else await patiently(clock, what, call)
