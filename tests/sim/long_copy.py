@@ -10,8 +10,8 @@ RETENTION_S = 24 * 60.0
 # A page of two items, and no more, every so often.
 PAGE_ITEMS = 2
 PAGE_EVERY_S = 8.0
-# Those of half an hour, and those that may be saved up before.
-PAGES = int(27 * 60 / PAGE_EVERY_S + PAGES_SAVED)
+# Half an hour's, of copiers that slow down when they are throttled.
+PAGES = int(18 * 60 / PAGE_EVERY_S + PAGES_SAVED)
 
 # Just above the least hold; some of what waits is dropped, or nearly all.
 TIGHT = HoldSettings(hold_s=46.1)
@@ -68,7 +68,7 @@ OLD_CHANGES = replace(
 # As it is: a day, and a copy of thirty hours. A page a minute, and a minute a turn.
 DAY_S = 24 * 3600.0
 MINUTE_S = 60.0
-DAY_PAGES = int(28 * 3600 / MINUTE_S + PAGES_SAVED)
+DAY_PAGES = int(18 * 3600 / MINUTE_S + PAGES_SAVED)
 DAY_COPY = replace(
     LONG_COPY,
     turns=3000,

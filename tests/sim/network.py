@@ -30,8 +30,8 @@ LATENCY_S = 0.008
 # T and L of the protocol, as in settings/groups.
 ATTEMPT_S = 5.0
 STRAY_S = 30.0
-# T + L by the fastest clock.
-LANDED_S = (STRAY_S + ATTEMPT_S) * 0.998
+# L by the fastest clock.
+LANDED_S = STRAY_S * 0.998
 
 # Kind of fault -> weight, by side. `late` is the dangerous one: it is applied after its client gave up.
 KINDS: Mapping[Side, Mapping[str, float]] = {
@@ -165,7 +165,7 @@ class Weather:
         """What becomes of the last request of a machine: nobody hears the answer."""
         if self._draw.random() < 0.3:
             return Fault(Unanswered(side, "injected: died"))
-        return Fault(Unanswered(side, "injected: died"), lands_after_s=self._draw.random() * LANDED_S)
+        return Fault(Unanswered(side, "injected: died"), lands_after_s=self._draw.random() * (ATTEMPT_S + LANDED_S))
 
     def _fault(self, kind: str, side: Side) -> Fault:
         draw = self._draw.random
@@ -187,9 +187,9 @@ class Weather:
             case "applied":
                 return Fault(lost, lands_after_s=0.0, delay_s=gives_up_s)
             case "late":
-                # Up to T + L after it was sent.
+                # Up to L after its client gave up.
                 late = self.late_from + (1 - self.late_from) * draw()
-                return Fault(lost, lands_after_s=late * (LANDED_S - gives_up_s), delay_s=gives_up_s)
+                return Fault(lost, lands_after_s=late * LANDED_S, delay_s=gives_up_s)
             case _:
                 return Fault(lost, delay_s=gives_up_s)
 

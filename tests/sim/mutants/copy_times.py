@@ -8,6 +8,7 @@ from unittest.mock import patch
 from dynamirror.copy.page import PageLife, PageSender
 from dynamirror.copy.phases import Phases
 from dynamirror.copy.segment import SegmentCopier
+from dynamirror.engines.attempts import patiently
 from dynamirror.follow.hold import Hold
 from dynamirror.model.change import Page
 from dynamirror.model.copy import Copy, Phase
@@ -121,14 +122,19 @@ def life_from_the_answer() -> Iterator[None]:
 def life_from_the_claim() -> Iterator[None]:
     original, save = SegmentCopier._page, SegmentCopier._save
 
+    claimed: set[SegmentCopier] = set()
+
     async def page(self: SegmentCopier, wanted: Any, admission: Any) -> Any:
         await save(self, wanted)
+        claimed.add(self)
         return await original(self, wanted, admission)
 
-    async def saved(self: SegmentCopier, wanted: Any) -> None:
-        """Just now."""
+    async def unless_claimed(self: SegmentCopier, wanted: Any) -> None:
+        if self not in claimed:
+            await save(self, wanted)
+        claimed.discard(self)
 
-    with patch.object(SegmentCopier, "_page", page), patch.object(SegmentCopier, "_save", saved):
+    with patch.object(SegmentCopier, "_page", page), patch.object(SegmentCopier, "_save", unless_claimed):
         yield
 
 
@@ -151,6 +157,15 @@ def late_page_forgotten() -> Iterator[None]:
 @mutant("what is skipped was made well before the copy began (inequality 7)", OLD_CHANGES)
 def skipped_past_the_beginning() -> Iterator[None]:
     with patch("dynamirror.engines.begin_copy.SLACK_MS", -10 * 60 * 1000):
+        yield
+
+
+@mutant("when the copy began, the service's clock says (R-12)", replace(OLD_CHANGES, seeded=0.0, date_off_s=4 * 3600.0))
+def beginning_by_the_local_clock() -> Iterator[None]:
+    async def unless_of_the_source(clock: Any, what: object, call: Any) -> Any:
+        return None if what == "the first item of source" else await patiently(clock, what, call)
+
+    with patch("dynamirror.engines.begin_copy.patiently", unless_of_the_source):
         yield
 
 
