@@ -9,13 +9,13 @@ from dynamirror.copy.copier import Copier
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
 from dynamirror.engines.destination_life import refuse_made_anew
-from dynamirror.engines.preflight import LEASE_SCHEMA, Ready
+from dynamirror.engines.preflight import LEASE_SCHEMA, Ready, found_table
 from dynamirror.engines.table_checks import check_own, check_stream
-from dynamirror.errors import NotFound, Retry, Stop
+from dynamirror.errors import Retry, Stop
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Phase
-from dynamirror.ports import Clock, TableFacts
+from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
 
 LOOK_EVERY_S = 5.0
@@ -35,16 +35,23 @@ async def make_destination(
     if not settings.clone.wanted:
         return
     if not settings.copy.at_rest:
-        check_stream(await connections.source_control.describe_table(settings.source.table), settings)
-    if ready is not None and await _found(connections.destination_control, settings.destination.table) is None:
-        leases = await _found(connections.state_control, settings.task.lease_table)
-        if leases is not None:
-            check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
-            source = await connections.source_control.describe_table(settings.source.table)
-            life = Incarnation(leases.table_id, source.stream_arn or "")
-            await refuse_made_anew(connections.state, settings, life, None, clock)
-        await ready(leases)
+        source = await connections.source_control.describe_table(settings.source.table)
+        check_stream(source, settings)
+        there = connections.destination_control
+        if ready is not None and await found_table(there, settings.destination.table) is None:
+            await _refuse_making(connections, settings, source.stream_arn or "", clock, ready)
     await ensure_destination(*_what(connections, settings, clock))
+
+
+async def _refuse_making(
+    connections: Connections, settings: ReplicationSettings, stream_arn: str, clock: Clock, ready: Ready
+) -> None:
+    leases = await found_table(connections.state_control, settings.task.lease_table)
+    if leases is not None:
+        check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
+        life = Incarnation(leases.table_id, stream_arn)
+        await refuse_made_anew(connections.state, settings, life, None, clock)
+    await ready(leases)
 
 
 async def finish_when_copied(
@@ -99,13 +106,6 @@ async def finish_at_rest(connections: Connections, settings: ReplicationSettings
             f"the table is copied, but the destination is not finished (later indexes, time to live): {error}; the "
             "same command tries again",
         ) from error
-
-
-async def _found(control: ControlPlane, name: str) -> TableFacts | None:
-    try:
-        return await control.describe_table(name)
-    except NotFound:
-        return None
 
 
 def _what(

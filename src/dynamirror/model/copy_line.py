@@ -4,7 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from dynamirror.model.copy import Phase
-from dynamirror.model.copy_progress import Progress, size_text, time_text
+from dynamirror.model.copy_progress import Progress
+from dynamirror.model.progress_text import size_text, time_text
 
 WINDOW_S = 30.0
 

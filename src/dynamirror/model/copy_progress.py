@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dynamirror.model.copy import Segment
+from dynamirror.model.progress_text import pace_texts, size_text
 
 _NAMED_MAX = 10
 
@@ -29,14 +30,8 @@ class Progress:
     def line(self, before: "Progress | None", items: int) -> str:
         """One line; `before`: an earlier moment, for the rate; `items`: about so many there are (0: not known)."""
         parts = [f"copied {self.written:,} items ({size_text(self.size_bytes)})"]
-        rate = 0.0
-        if before is not None and self.at_s > before.at_s:
-            rate = (self.written - before.written) / (self.at_s - before.at_s)
-            parts.append(f"{rate:,.0f} items/s")
-        if items and self.written < items:
-            parts.append(f"{100 * self.written / items:.0f} % of about {items:,}")
-            if rate > 0:
-                parts.append(f"{time_text((items - self.written) / rate)} left")
+        earlier = (before.at_s, before.written) if before is not None else None
+        parts += pace_texts((self.at_s, self.written), earlier, items)
         parts.append(f"{self.done} of {self.segments} segments done")
         if self.parked:
             parts.append(f"{self.parked:,} parked")
@@ -67,18 +62,3 @@ def named(segments: list[int]) -> str:
     first = ", ".join(map(str, segments[:_NAMED_MAX]))
     more = f" and {len(segments) - _NAMED_MAX} more" if len(segments) > _NAMED_MAX else ""
     return f"segment{'s' if len(segments) > 1 else ''} {first}{more}"
-
-
-def size_text(size_bytes: int) -> str:
-    """A size in the unit that fits."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.1f} {unit}"
-    return f"{size_bytes / 1000:.0f} kB"
-
-
-def time_text(seconds: float) -> str:
-    """A duration in the unit that fits."""
-    if seconds >= 5400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

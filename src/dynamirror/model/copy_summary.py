@@ -7,7 +7,8 @@ from typing import Any
 
 from dynamirror.errors import ExitCode
 from dynamirror.model.copy import Copy, Phase, Segment
-from dynamirror.model.copy_progress import Progress, named, progress, size_text, time_text, uneven
+from dynamirror.model.copy_progress import Progress, named, progress, uneven
+from dynamirror.model.progress_text import size_text, time_text
 
 
 @dataclass(frozen=True, slots=True)

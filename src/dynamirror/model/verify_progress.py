@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dynamirror.model.progress_text import pace_texts
 from dynamirror.model.verify import Tally
 
 
@@ -26,14 +27,8 @@ class VerifyProgress:
         """One line; `before`: an earlier moment, for the rate; `items`: about so many there are (0: not known)."""
         tally = self.tally
         parts = [f"verified {tally.source_items:,} items of the source, {tally.destination_items:,} of the destination"]
-        rate = 0.0
-        if before is not None and self.at_s > before.at_s:
-            rate = (self.items - before.items) / (self.at_s - before.at_s)
-            parts.append(f"{rate:,.0f} items/s")
-        if items and self.items < items:
-            parts.append(f"{100 * self.items / items:.0f} % of about {items:,}")
-            if rate > 0:
-                parts.append(f"{_time((items - self.items) / rate)} left")
+        earlier = (before.at_s, before.items) if before is not None else None
+        parts += pace_texts((self.at_s, self.items), earlier, items)
         parts.append(f"{self.done} of {self.segments} segments done")
         if self.open:
             parts.append(f"{self.open:,} suspects")
@@ -48,9 +43,3 @@ def counts(tally: Tally) -> str:
     parts += [f"{tally.expired:,} expired"] if tally.expired else []
     parts += [f"{tally.unsettled:,} unsettled"] if tally.unsettled else []
     return ", ".join(parts)
-
-
-def _time(seconds: float) -> str:
-    if seconds >= 5400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

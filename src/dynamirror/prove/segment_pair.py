@@ -72,7 +72,6 @@ class SegmentPair:
     async def _page(self, side: Side) -> ScanPage:
         attempt = 0
         while True:
-            await self._tools.pace(side)
             try:
                 page = await self._tools.scans[side].scan(self._number, self._segments, self._after[side], PAGE_ITEMS)
             except Retry as error:

@@ -158,7 +158,6 @@ class Suspects:
         return there, here
 
     async def _read_side(self, side: Side, keys: list[ItemKey]) -> ItemsRead:
-        await self._tools.pace(side)
         try:
             found = await self._tools.items[side].read(keys)
         except Retry as error:

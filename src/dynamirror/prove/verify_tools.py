@@ -1,16 +1,12 @@
 """What a verify is given from outside."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dynamirror.errors import Side
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.verify import Found, Lives
 from dynamirror.ports import Clock, ItemReader, ItemSource
-
-
-async def no_pace(_side: Side) -> None:
-    """Reading as fast as the tables answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +22,3 @@ class VerifyTools:
     patience_s: Callable[[], float]
     lives: Lives
     report: Callable[[Found], None]
-    # Awaited before each page and each reading of a side.
-    pace: Callable[[Side], Awaitable[None]] = no_pace
