@@ -7,6 +7,8 @@ CODE := $(wildcard src tests scripts bench)
 RULES := tests/unit/test_layers.py tests/unit/test_ratchet.py tests/unit/test_tidy.py
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --upgrade pyproject.toml
+# Most of the suite waits for time to pass, so more processes than cores pay.
+SPREAD := -n 4 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 .DEFAULT_GOAL := help
 
@@ -36,7 +38,7 @@ check: lint ## Format, lint, strict types, house rules, help pages: under a minu
 
 .PHONY: test
 test: lint dynamodb-local ## check and the whole suite, without the long tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(SPREAD)
 
 .PHONY: test-long
 test-long: lint dynamodb-local ## Only the tests that take minutes, with what they measured

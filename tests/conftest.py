@@ -18,12 +18,12 @@ if os.environ.get("REAL") != "1":
 settings.register_profile("house", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("house")
 
-UNAVAILABLE = pytest.StashKey[str]()
+UNAVAILABLE = "DynamoDB Local cannot be had: "
 
 
 @pytest.fixture(scope="session")
-def dynamodb_local(pytestconfig: pytest.Config) -> Iterator[DynamoDBLocal]:
-    """One DynamoDB Local for the whole run; see its `url`, `client` and `create_table`.
+def dynamodb_local() -> Iterator[DynamoDBLocal]:
+    """One DynamoDB Local for each process of the run; see its `url`, `client` and `create_table`.
 
     Where it cannot be had its tests are skipped and the run's end says so; with CI=true they fail.
     """
@@ -33,8 +33,7 @@ def dynamodb_local(pytestconfig: pytest.Config) -> Iterator[DynamoDBLocal]:
         except Unavailable as reason:
             if os.environ.get("CI") == "true":
                 raise
-            pytestconfig.stash[UNAVAILABLE] = str(reason)
-            pytest.skip(str(reason))
+            pytest.skip(f"{UNAVAILABLE}{' '.join(str(reason).split())}")
         yield local
 
 
@@ -51,9 +50,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.local)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A suite that did not run is the last thing one reads."""
-    if reason := config.stash.get(UNAVAILABLE, None):
+    told = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
+    if reasons := {text.partition(UNAVAILABLE)[2].rstrip("')") for text in told if UNAVAILABLE in text}:
         terminalreporter.write_line(
-            f"NOT RUN: everything that needs DynamoDB Local. {' '.join(reason.split())}", red=True, bold=True
+            f"NOT RUN: everything that needs DynamoDB Local. {' '.join(sorted(reasons))}", red=True, bold=True
         )

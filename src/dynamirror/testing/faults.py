@@ -92,7 +92,8 @@ class Line:
         await asyncio.sleep(self._latency_s / 2 + fault.delay_s)
         if fault.error is not None:
             self._land(effect, fault)
-            raise fault.error
+            # Without the frames that it passed when it was raised before: one fault may serve many calls.
+            raise fault.error.with_traceback(None)
         answer = effect(fault)
         await asyncio.sleep(self._latency_s / 2)
         return answer
