@@ -4,91 +4,43 @@ import random
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dynamirror.model.task_name import lease_table_name, state_table_name
-from tests.support.command import Command, bare_environ, wait_until
+from dynamirror.model.task_name import state_table_name
+from tests.support.command import Command, wait_until
+from tests.support.copy_pair import LEASES, CopyPair
 from tests.support.copy_writers import Aim, write_until
 from tests.support.dynamodb_local import DynamoDBLocal
-from tests.support.items import random_item
-from tests.support.raw_items import RawTable, different
+from tests.support.raw_items import different
 
-SOURCE, DESTINATION = "us-east-1", "eu-west-1"
-LEASES = lease_table_name(None, (SOURCE, "Orders"), (DESTINATION, "Copy"))
 ITEMS, ITEMS_LONG = 40_000, 200_000
 WRITERS = 4
-# An item looks like one of so many others; making them takes longer than storing them.
-KINDS = 2_000
 
 
-@dataclass
-class Pair:
-    """A source with items from before its stream, and an empty destination."""
-
-    local: DynamoDBLocal
-    access_key: str
-    folder: Path
-    items: int = ITEMS
-
-    def __post_init__(self) -> None:
-        self.source = self.local.client(self.access_key, SOURCE)
-        self.destination = self.local.client(self.access_key, DESTINATION)
-        self.local.create_table(self.access_key, "Orders", SOURCE, stream=None)
-        self.local.create_table(self.access_key, "Copy", DESTINATION, stream=None)
-        rng = random.Random(self.items)
-        kinds = [random_item(rng) for _ in range(KINDS)]
-        self.orders.put([{"pk": {"S": f"item {n}"}} | rng.choice(kinds) for n in range(self.items)])
-
-    @property
-    def orders(self) -> RawTable:
-        """The source."""
-        return RawTable(self.local.url, (self.access_key, SOURCE), "Orders")
-
-    @property
-    def copy(self) -> RawTable:
-        """The destination."""
-        return RawTable(self.local.url, (self.access_key, DESTINATION), "Copy")
+class Pair(CopyPair):
+    """Copied by `replicate --copy`, which switches the stream on."""
 
     def command(self, name: str, *more: str) -> Command:
-        url = self.local.url
-        flags = ["replicate", "--source-region", SOURCE, "--source-table", "Orders", "--source-endpoint", url]
-        flags += ["--destination-region", DESTINATION, "--destination-table", "Copy", "--destination-endpoint", url]
-        flags += ["--enable-stream", "--copy", *more]
-        return Command(flags, self.folder / name, bare_environ(self.access_key))
-
-    def state(self, kind: str) -> list[dict[str, Any]]:
-        try:
-            return list(
-                self.source.query(
-                    TableName=state_table_name(LEASES),
-                    ConsistentRead=True,
-                    KeyConditionExpression="kind = :kind",
-                    ExpressionAttributeValues={":kind": {"S": kind}},
-                )["Items"]
-            )
-        except self.source.exceptions.ResourceNotFoundException:
-            return []
+        return self.started(name, self.flags("replicate", "--enable-stream", "--copy", *more))
 
     def phase(self) -> str:
-        rows = self.state("copy")
+        rows = self.rows("copy")
         return str(rows[0]["phase"]["S"]) if rows else "none"
 
     def copied(self) -> int:
-        return sum(int(row["written"]["N"]) for row in self.state("segment"))
+        return sum(int(row["written"]["N"]) for row in self.rows("segment"))
 
     def copies(self, command: Command) -> bool:
         """Whether this worker is in the midst of a segment."""
-        rows = [row for row in self.state("segment") if "worker" in row and "after" in row and not row["done"]["BOOL"]]
+        rows = [row for row in self.rows("segment") if "worker" in row and "after" in row and not row["done"]["BOOL"]]
         return any(f"-{command.process.pid}-" in row["worker"]["S"] for row in rows)
 
 
 @pytest.fixture
 def pair(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> Pair:
-    return Pair(dynamodb_local, access_key, tmp_path)
+    return Pair(dynamodb_local, access_key, tmp_path, ITEMS)
 
 
 @pytest.fixture
@@ -124,7 +76,7 @@ def copy_in_use(pair: Pair) -> tuple["Counter[str]", int]:
     kills = 0
     with pair.command("first") as first, ThreadPoolExecutor(WRITERS) as pool:
         wait_until(lambda: pair.phase() == "announced", 60, first)
-        aims = [Aim(pair.orders, lambda: pair.state("segment"), random.Random(n)) for n in range(WRITERS)]
+        aims = [Aim(pair.orders, lambda: pair.rows("segment"), random.Random(n)) for n in range(WRITERS)]
         writing = [pool.submit(write_until, stop, pair.source, aim, n, pair.items) for n, aim in enumerate(aims)]
         try:
             with pair.command("second") as second:
@@ -143,7 +95,7 @@ def copy_in_use(pair: Pair) -> tuple["Counter[str]", int]:
         finally:
             stop.set()
         assert first.terminate()[0] == 0
-    segments = pair.state("segment")
+    segments = pair.rows("segment")
     assert all(row["done"]["BOOL"] for row in segments)
     assert sum(int(row["read"]["N"]) for row in segments) == pair.copied()
     assert pair.copied() > pair.items * 0.8
@@ -189,14 +141,14 @@ def test_counts_that_do_not_add_up_are_told_by_the_exit_code_and_following_goes_
     pair = small
     with pair.command("uneven", "--segments", "2") as command:
         wait_until(lambda: pair.phase() == "announced", 60, command)
-        [row] = pair.state("copy")
+        [row] = pair.rows("copy")
         life = {name: row[name] for name in ("leaseTableId", "streamArn", "schema")}
         counts = {name: {"N": count} for name, count in {"claim": "9", "read": "5", "written": "4"}.items()}
         rest = {"parked": {"N": "0"}, "bytes": {"N": "1"}, "done": {"BOOL": True}}
         key = {"kind": {"S": "segment"}, "id": {"S": "000001"}}
         pair.source.put_item(TableName=state_table_name(LEASES), Item=key | life | counts | rest)
         wait_until(lambda: pair.phase() == "done", 120, command)
-        assert pair.state("copy")[0]["needsVerify"] == {"BOOL": True}
+        assert pair.rows("copy")[0]["needsVerify"] == {"BOOL": True}
         command.alive()
         assert command.terminate()[0] == 1
     assert "do not add up in segment 1" in command.output

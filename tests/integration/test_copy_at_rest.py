@@ -1,86 +1,42 @@
 """`dynamirror copy`: a table at rest, without a stream, by two workers; what ends it, and what its rerun says."""
 
 import json
-import random
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dynamirror.model.task_name import lease_table_name, state_table_name
 from tests.support.command import Command, bare_environ, wait_until
+from tests.support.copy_pair import LEASES, CopyPair
 from tests.support.dynamodb_local import DynamoDBLocal
-from tests.support.items import random_item, whole_table
+from tests.support.items import whole_table
 from tests.support.terminal import OnTerminal, screen_of
 
-SOURCE, DESTINATION = "us-east-1", "eu-west-1"
-LEASES = lease_table_name(None, (SOURCE, "Orders"), (DESTINATION, "Copy"))
 ITEMS = 5_000
 
 
-@dataclass
-class Pair:
-    """A source with items and no stream, and an empty destination."""
+class Pair(CopyPair):
+    """Copied by `copy`."""
 
-    local: DynamoDBLocal
-    access_key: str
-    folder: Path
-    items: int
-
-    def __post_init__(self) -> None:
-        self.source = self.local.client(self.access_key, SOURCE)
-        self.destination = self.local.client(self.access_key, DESTINATION)
-        self.local.create_table(self.access_key, "Orders", SOURCE, stream=None)
-        self.local.create_table(self.access_key, "Copy", DESTINATION, stream=None)
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self._fill, range(0, self.items, 25)))
-
-    def _fill(self, first: int) -> None:
-        rng = random.Random(first)
-        items = [{"pk": {"S": f"item {n}"}} | random_item(rng) for n in range(first, min(first + 25, self.items))]
-        self.source.batch_write_item(RequestItems={"Orders": [{"PutRequest": {"Item": item}} for item in items]})
-
-    def flags(self, command: str = "copy") -> list[str]:
-        url = self.local.url
-        flags = [command, "--source-region", SOURCE, "--source-table", "Orders", "--source-endpoint", url]
-        return [
-            *flags,
-            *("--destination-region", DESTINATION, "--destination-table", "Copy", "--destination-endpoint", url),
-            # The shortest that is taken: the end of a copy lasts 10 s longer.
-            *("--stray-life", "5s"),
-        ]
+    def copy_flags(self, command: str = "copy") -> list[str]:
+        # The shortest that is taken: the end of a copy lasts 10 s longer.
+        return self.flags(command, "--stray-life", "5s")
 
     def command(self, name: str, *more: str) -> Command:
-        return Command([*self.flags(), *more], self.folder / name, bare_environ(self.access_key))
+        return self.started(name, [*self.copy_flags(), *more])
 
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
         """To its end."""
         return subprocess.run(
-            [sys.executable, "-m", "dynamirror", *self.flags(), *more],
+            [sys.executable, "-m", "dynamirror", *self.copy_flags(), *more],
             env=bare_environ(self.access_key),
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-
-    def rows(self, kind: str) -> list[dict[str, Any]]:
-        try:
-            return list(
-                self.source.query(
-                    TableName=state_table_name(LEASES),
-                    ConsistentRead=True,
-                    KeyConditionExpression="kind = :kind",
-                    ExpressionAttributeValues={":kind": {"S": kind}},
-                )["Items"]
-            )
-        except self.source.exceptions.ResourceNotFoundException:
-            return []
 
     def copied(self) -> int:
         return sum(int(row["written"]["N"]) for row in self.rows("at-rest-segment"))
@@ -164,7 +120,7 @@ def test_a_copy_that_is_stopped_says_how_it_goes_on(small: Pair) -> None:
 
 def test_beside_a_task_that_is_followed_nothing_is_copied(small: Pair) -> None:
     """And neither the following task's rows nor those of a copy are taken for the other's."""
-    follow = [*small.flags("replicate"), "--enable-stream"]
+    follow = [*small.copy_flags("replicate"), "--enable-stream"]
     with Command(follow, small.folder / "follow", bare_environ(small.access_key)) as following:
         wait_until(lambda: "event=lease_taken" in following.output, 60, following)
         refused = small.run()
@@ -183,7 +139,7 @@ LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z (INFO|WARNING|ERROR) .* even
 
 def test_on_a_terminal_the_copy_has_a_live_line_below_whole_log_lines(small: Pair) -> None:
     # More than are copied between two looks, so that it is seen on the way.
-    with OnTerminal([*small.flags(), "--segments", "200"], bare_environ(small.access_key)) as command:
+    with OnTerminal([*small.copy_flags(), "--segments", "200"], bare_environ(small.access_key)) as command:
         assert command.ended(120) == 0
     assert "of 200 segments" in command.output
     assert "all 300 items are written, waiting until nothing can land any more" in command.output
@@ -198,7 +154,7 @@ def test_on_a_terminal_the_copy_has_a_live_line_below_whole_log_lines(small: Pai
 @pytest.mark.long
 @pytest.mark.timeout(120)
 def test_beside_changes_the_live_line_has_their_lag(small: Pair) -> None:
-    flags = [*small.flags("replicate"), "--copy", "--enable-stream"]
+    flags = [*small.copy_flags("replicate"), "--copy", "--enable-stream"]
     with OnTerminal(flags, bare_environ(small.access_key)) as command:
         wait_until(lambda: "copy announced, it begins in some seconds  lag -" in command.output, 60)
         wait_until(lambda: "all 300 items are written, changes wait a little longer  lag -" in command.output, 60)
@@ -211,7 +167,7 @@ def test_beside_changes_the_live_line_has_their_lag(small: Pair) -> None:
 
 def test_a_terminal_that_is_to_be_plain_gets_plain_lines(small: Pair) -> None:
     environ = bare_environ(small.access_key)
-    with OnTerminal([*small.flags(), "--log-format", "json"], environ) as command:
+    with OnTerminal([*small.copy_flags(), "--log-format", "json"], environ) as command:
         wait_until(lambda: "copy_settling" in command.output, 60)
         assert command.terminate() == 1
         assert command.ended(10) == 1
