@@ -42,7 +42,8 @@ test: lint dynamodb-local ## check and the whole suite, without the long tests
 
 .PHONY: test-long
 test-long: lint dynamodb-local ## Only the tests that take minutes, with what they measured
-	$(BIN)/pytest -m "long and not real" -rP
+	$(BIN)/pytest $(SPREAD) -m "long and not alone and not real" -rP
+	$(BIN)/pytest -m "long and alone" -rP
 
 .PHONY: test-real
 test-real: $(STAMP) ## The contract and replication tests on an AWS account, on small tables of their own: REAL=1

@@ -6,7 +6,7 @@ from bench import throughput
 from bench.load import Load
 from bench.throughput import Void, boto3_loop, dynamirror
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 CHANGES = 8000
 
 

@@ -7,7 +7,7 @@ import pytest
 from bench.beside_copy import beside_copy
 from dynamirror.settings.groups import HoldSettings
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(900)]
 RATE, SECONDS = 20_000, 180
 RSS_MB_MAX = 200
 # Beyond the hold: the time stamps' granularity, reading again, the way to the destination.

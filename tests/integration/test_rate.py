@@ -141,6 +141,7 @@ def keeps_the_rate(bench: Bench, workers: int, for_s: float) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.parametrize("workers, at_rest", [(1, False), (3, False), (2, True)])
 @pytest.mark.timeout(600)
 def test_a_copy_keeps_to_its_rate_in_every_window(make_bench: MakeBench, workers: int, at_rest: bool) -> None:
@@ -192,6 +193,7 @@ def shares_the_table(bench: Bench, for_s: float) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_a_copy_without_a_rate_leaves_others_their_share_of_the_table(make_bench: MakeBench) -> None:
     shares_the_table(make_bench(items=36_000, units_s=int(RATE_S)), 120)
