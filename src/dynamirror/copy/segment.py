@@ -12,6 +12,7 @@ from dynamirror.loops.rate import PageAdmission
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Segment
 from dynamirror.model.item_key import ItemKeys
+from dynamirror.model.reading_size import ReadingSize
 from dynamirror.ports import ScanPage
 
 RETRY = Backoff(first_s=0.1, most_s=5.0)
@@ -32,7 +33,8 @@ class SegmentCopier:
         self._sender = sender
         self._segment = segment
         self._segments = segments
-        self._items_max = tools.settings.copy.page_items_first
+        copy = tools.settings.copy
+        self._size = ReadingSize(copy.page_items_max, copy.page_items_first)
         self._keys = ItemKeys(tools.codec)
         # Its own: a page needs the source and the state table, and one of them alone says nothing about the other.
         self._credentials = CredentialsPatience(tools.clock)
@@ -59,7 +61,7 @@ class SegmentCopier:
         if wanted.done:
             await self._save(wanted)
             return wanted
-        admission = await self._tools.rate.page(self._items_max)
+        admission = await self._tools.rate.page(self._size.present)
         try:
             return await self._page(wanted, admission)
         finally:
@@ -76,7 +78,8 @@ class SegmentCopier:
         life = PageLife(tools.clock.boottime_s, tools.clock.wall_s, copy.page_life_s)
         await self._save(wanted)
         segment = self._segment
-        page = await tools.source.scan(segment.number, self._segments, segment.after, admission.items_max)
+        with self._size.reading(admission.items_max):
+            page = await tools.source.scan(segment.number, self._segments, segment.after, admission.items_max)
         admission.scanned(page)
         outcome = await self._sender.send(page, life)
         admission.sent(outcome.written)
@@ -107,9 +110,9 @@ class SegmentCopier:
     def _pace(self, left: float) -> None:
         """`left`: share of the page's life that was left when it was written (inequality 9)."""
         if left > 0.75:
-            self._items_max = min(self._tools.settings.copy.page_items_max, self._items_max * 2)
+            self._size.succeeded(self._size.present)
         elif left < 0.5:
-            self._items_max = max(1, self._items_max // 2)
+            self._size.shrink(self._size.present)
 
     async def _save(self, wanted: Segment) -> None:
         """Write the row, if nobody else has. Idempotent: an earlier attempt may have been applied unseen."""

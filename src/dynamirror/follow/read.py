@@ -15,6 +15,7 @@ from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
 from dynamirror.model.emptiness import Emptiness
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
+from dynamirror.model.reading_size import ReadingSize
 from dynamirror.model.shard_graph import shard_created_ms
 from dynamirror.ports import ChangeStream, Clock
 from dynamirror.settings.groups import ReadSettings
@@ -78,6 +79,7 @@ class ShardReader:
         self.opened = self.at_latest = False
         self._tools = tools
         self._emptiness = Emptiness()
+        self._size = ReadingSize(tools.settings.batch_size)
         self._since_ms = since_ms
         self._position = checkpoint
         self._iterator: str | None = None
@@ -143,7 +145,10 @@ class ShardReader:
         if self._iterator is None:
             self._iterator = await self._open()
         sent_at_ms = self._now_ms
-        page = await self._tools.stream.read(self._iterator, self._tools.settings.batch_size)
+        asked = self._size.present
+        with self._size.reading(asked):
+            page = await self._tools.stream.read(self._iterator, asked)
+        self._size.succeeded(len(page.records))
         self._emptiness.read(sent_at_ms, empty=not page.records)
         if self.empty_until_ms is not None:
             # From then on later changes only can be trimmed unread.

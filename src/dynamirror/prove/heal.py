@@ -27,10 +27,13 @@ from dynamirror.errors import AccessDenied, ConditionFailed, ItemRefused, Retry,
 from dynamirror.model.as_read import as_read
 from dynamirror.model.diff import Item, first_difference
 from dynamirror.model.key import Key
+from dynamirror.model.reading_size import ReadingSize
 from dynamirror.ports import ItemsRead
 from dynamirror.prove.cases import Case
 from dynamirror.prove.tools import ReconcileTools
 
+# Keys of one look: what BatchGetItem takes.
+CASES_AT_ONCE_MAX = 100
 # Conditional writes under way at the same time.
 WRITES_AT_ONCE_MAX = 16
 LOG_EVERY_S = 10.0
@@ -55,15 +58,21 @@ class Result(Enum):
 
 
 class Healer:
-    """Looks at items; remembers nothing of them."""
+    """Looks at items; remembers nothing of them but how many come through."""
 
     def __init__(self, tools: ReconcileTools) -> None:
         self._tools = tools
+        self._size = ReadingSize(CASES_AT_ONCE_MAX)
         self._writing = asyncio.Semaphore(WRITES_AT_ONCE_MAX)
         self._logged_at_s = float("-inf")
 
+    @property
+    def cases_max(self) -> int:
+        """How many to look at next."""
+        return self._size.present
+
     async def look(self, cases: Sequence[Case]) -> dict[Case, Result]:
-        """One look at each case, at most 100. Raises (in a group) Stop, but not for missing rights."""
+        """One look at each case, at most `cases_max`. Raises (in a group) Stop, but not for missing rights."""
         try:
             there, here = await self._read(cases)
         except Retry as error:
@@ -90,9 +99,11 @@ class Healer:
 
     async def _read(self, cases: Sequence[Case]) -> tuple[ItemsRead, ItemsRead]:
         """Step 3. An answer that is full leaves keys unprocessed on either side; they are read another time."""
-        there = await self._tools.destination.read([case.key for case in cases])
-        left = [case.key for case in cases if case.key.key not in there.unprocessed]
-        here = await self._tools.source.read(left) if left else ItemsRead({})
+        with self._size.reading(len(cases)):
+            there = await self._tools.destination.read([case.key for case in cases])
+            left = [case.key for case in cases if case.key.key not in there.unprocessed]
+            here = await self._tools.source.read(left) if left else ItemsRead({})
+        self._size.succeeded(len(cases))
         return there, here
 
     async def _mend(self, case: Case, seen: Item | None, wanted: Item | None) -> Result:
@@ -166,7 +177,8 @@ class Healer:
         if not mended:
             return {}
         try:
-            now = await self._tools.source.read([case.key for case in mended])
+            with self._size.reading(len(mended)):
+                now = await self._tools.source.read([case.key for case in mended])
         except Retry as error:
             # Steps 3 and 4 find out as well.
             self._report("reading the source again", error, len(mended))

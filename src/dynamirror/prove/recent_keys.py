@@ -7,7 +7,7 @@ has no end: it is read until a record is newer than the reading's beginning, or 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dynamirror.errors import IteratorExpired, Retry, ShardGone, Trimmed
 from dynamirror.loops.patience import CredentialsPatience
@@ -15,6 +15,7 @@ from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
 from dynamirror.model.key import Key, KeyCodec
 from dynamirror.model.lease import TRIM_HORIZON
+from dynamirror.model.reading_size import ReadingSize
 from dynamirror.model.shard_graph import Listing
 from dynamirror.ports import ChangeStream, Clock
 
@@ -40,6 +41,8 @@ class RecentKeys:
     random: Callable[[], float]
     since_s: float
     until_s: float
+    # Of all shards: they come over the same path.
+    size: ReadingSize = field(default_factory=lambda: ReadingSize(RECORDS_MAX))
 
     async def read(self, take: Callable[[Iterable[Key]], Awaitable[None]]) -> None:
         """Hand all keys to `take`, page by page, some of them several times. Raises (in a group) Stop."""
@@ -72,7 +75,7 @@ class RecentKeys:
             try:
                 if iterator is None:
                     iterator = await self.stream.iterator_at(shard_id, place)
-                page = await self.stream.read(iterator, RECORDS_MAX)
+                page = await self._page(iterator)
             except (IteratorExpired, Trimmed) as error:
                 # What is trimmed is older than any moment that may be asked for.
                 place = TRIM_HORIZON if isinstance(error, Trimmed) else place
@@ -96,6 +99,13 @@ class RecentKeys:
                 place = page.records[-1].change.sequence_number
             else:
                 await self.clock.sleep(EMPTY_PAUSE_S)
+
+    async def _page(self, iterator: str) -> Page:
+        asked = self.size.present
+        with self.size.reading(asked):
+            page = await self.stream.read(iterator, asked)
+        self.size.succeeded(len(page.records))
+        return page
 
     def _keys(self, page: Page) -> Iterable[Key]:
         from_s = self.since_s - SLACK_S

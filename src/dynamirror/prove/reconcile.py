@@ -27,8 +27,6 @@ from dynamirror.prove.inherit import Heirs
 from dynamirror.prove.tools import Claims, ReconcileTools
 
 RETRY = Backoff(first_s=0.1, most_s=10.0)
-# Keys of one look: what BatchGetItem takes.
-CASES_AT_ONCE_MAX = 100
 # Rows of duties being written at the same time.
 ROWS_AT_ONCE_MAX = 16
 # The shortest sleep: a clock of another pace than the loop's must not make it spin.
@@ -164,7 +162,7 @@ class Reconciler:
             self._changed.clear()
             self._announce()
             now_s = self._clock.boottime_s()
-            due = self._cases.due(now_s, CASES_AT_ONCE_MAX)
+            due = self._cases.due(now_s, self._healer.cases_max)
             if due:
                 await self._heal(due)
                 continue

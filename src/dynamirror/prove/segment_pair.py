@@ -15,9 +15,8 @@ from dynamirror.model.meeting import Meeting
 from dynamirror.ports import ScanPage
 from dynamirror.prove.ledger import Ledger
 from dynamirror.prove.suspects import Suspects
-from dynamirror.prove.verify_tools import VerifyTools
+from dynamirror.prove.verify_tools import PAGE_ITEMS, VerifyTools
 
-PAGE_ITEMS = 1000
 # One side is read alone while it is so many unmatched items behind the other.
 AHEAD_MAX = 2 * PAGE_ITEMS
 WAITING_BYTES_MAX = 2 * 1024 * 1024
@@ -70,16 +69,19 @@ class SegmentPair:
         await self._suspects.add(found, self._number, self._ledger.suspect)
 
     async def _page(self, side: Side) -> ScanPage:
-        attempt = 0
+        attempt, size = 0, self._tools.page_sizes[side]
         while True:
+            asked = size.present
             try:
-                page = await self._tools.scans[side].scan(self._number, self._segments, self._after[side], PAGE_ITEMS)
+                with size.reading(asked):
+                    page = await self._tools.scans[side].scan(self._number, self._segments, self._after[side], asked)
             except Retry as error:
                 self._credentials[side].failed(error)
                 self._report(attempt, error)
                 await self._tools.clock.sleep(RETRY.delay_s(attempt, self._tools.random))
                 attempt += 1
             else:
+                size.succeeded(len(page.items))
                 self._credentials[side].answered()
                 return page
 

@@ -17,6 +17,7 @@ from dynamirror.model.diff import Item
 from dynamirror.model.item_digest import value_digest
 from dynamirror.model.item_key import ItemKey, ItemKeys
 from dynamirror.model.key import Key
+from dynamirror.model.reading_size import ReadingSize
 from dynamirror.model.suspect import Suspect, Verdict
 from dynamirror.ports import ItemsRead
 from dynamirror.prove.verify_tools import VerifyTools
@@ -50,6 +51,7 @@ class Suspects:
         self._due: list[tuple[float, int, Suspect]] = []
         self._serial = 0
         self._failures = 0
+        self._size = ReadingSize(BATCH_KEYS)
         self._changed = asyncio.Event()
         self._released = asyncio.Event()
         self._credentials = {side: CredentialsPatience(tools.clock) for side in tools.items}
@@ -122,7 +124,7 @@ class Suspects:
     def _take_due(self) -> list[Suspect]:
         now_s = self._tools.clock.boottime_s()
         taken: list[Suspect] = []
-        while self._due and self._due[0][0] <= now_s and len(taken) < BATCH_KEYS:
+        while self._due and self._due[0][0] <= now_s and len(taken) < self._size.present:
             taken.append(heapq.heappop(self._due)[2])
         return taken
 
@@ -152,9 +154,11 @@ class Suspects:
             self._decided(suspect, verdict, here, there)
 
     async def _read(self, keys: list[ItemKey]) -> tuple[ItemsRead, ItemsRead]:
-        there = await self._read_side(Side.DESTINATION, keys)
-        left = [key for key in keys if key.key not in there.unprocessed]
-        here = await self._read_side(Side.SOURCE, left) if left else ItemsRead({})
+        with self._size.reading(len(keys)):
+            there = await self._read_side(Side.DESTINATION, keys)
+            left = [key for key in keys if key.key not in there.unprocessed]
+            here = await self._read_side(Side.SOURCE, left) if left else ItemsRead({})
+        self._size.succeeded(len(keys))
         return there, here
 
     async def _read_side(self, side: Side, keys: list[ItemKey]) -> ItemsRead:

@@ -1,12 +1,20 @@
 """What a verify is given from outside."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dynamirror.errors import Side
 from dynamirror.model.key import KeyCodec
+from dynamirror.model.reading_size import ReadingSize
 from dynamirror.model.verify import Found, Lives
 from dynamirror.ports import Clock, ItemReader, ItemSource
+
+# Items of a page of either table.
+PAGE_ITEMS = 1000
+
+
+def _page_sizes() -> Mapping[Side, ReadingSize]:
+    return {side: ReadingSize(PAGE_ITEMS) for side in (Side.SOURCE, Side.DESTINATION)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +30,5 @@ class VerifyTools:
     patience_s: Callable[[], float]
     lives: Lives
     report: Callable[[Found], None]
+    # What one segment learns of the path to a table holds for the others.
+    page_sizes: Mapping[Side, ReadingSize] = field(default_factory=_page_sizes)

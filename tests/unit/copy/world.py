@@ -33,6 +33,7 @@ from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_table import MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
 from tests.support.memory_caller import MemoryCaller, create_table
+from tests.support.narrow import NarrowPath
 from tests.unit.prove.world import Process, ProcessLine, Switch
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
@@ -108,6 +109,7 @@ class Scans:
         # When, segment, `after`, most items, items read.
         self.pages: list[tuple[float, int, bytes, int, int]] = []
         self.after_read: Callable[[], None] | None = None
+        self.path: NarrowPath | None = None
 
     async def scan(self, segment: int, segments: int, after: bytes, items_max: int) -> ScanPage:
         asked_at_s = now_s()
@@ -115,6 +117,8 @@ class Scans:
         self.pages.append((asked_at_s, segment, after, items_max, len(page.items)))
         if self.after_read is not None:
             self.after_read()
+        if self.path is not None:
+            await self.path.carry(page.size_bytes)
         return page
 
 
