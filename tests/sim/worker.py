@@ -177,11 +177,10 @@ class Worker:
         table: "WatchedWriter",
         draw: Callable[[], float],
     ) -> CopyTools:
-        async def reconcile(writes: Sequence[Write]) -> None:
+        def note_late(writes: Sequence[Write]) -> None:
             self.cloud.counts["late page noticed"] += len(writes)
             self.cloud.checks.reconciling(writes)
             self.reconciler.add_writes(writes, self.clock.boottime_s())
-            await self.reconciler.flush()
 
         return CopyTools(
             CopyRows(self._caller(Side.STATE, "copy"), STATE, INCARNATION),
@@ -199,7 +198,8 @@ class Worker:
             CredentialsPatience(self.clock),
             self.held.knowledge,
             self.held.learned,
-            reconcile,
+            note_late,
+            self.reconciler.flush,
             self.rate,
         )
 
@@ -235,14 +235,17 @@ class Worker:
         self._join(beginning.result())
         assert self.coordinator is not None
         async with asyncio.TaskGroup() as group:
-            sides = [group.create_task(self.applier.run()), group.create_task(self.reconciler.run())]
-            if self.copier is not None:
-                sides.append(group.create_task(self.copier.run()))
-            await self.coordinator.run(self.stopping)
+            reconciling = group.create_task(self.reconciler.run())
+            async with asyncio.TaskGroup() as sending:
+                senders = [sending.create_task(self.applier.run())]
+                if self.copier is not None:
+                    senders.append(sending.create_task(self.copier.run()))
+                await self.coordinator.run(self.stopping)
+                for sender in senders:
+                    sender.cancel()
             with suppress(Exception):
                 await asyncio.wait_for(self.reconciler.flush(), 0.3)
-            for side in sides:
-                side.cancel()
+            reconciling.cancel()
 
     def _died(self) -> None:
         # Not one of its own tasks, though one of them may be calling.

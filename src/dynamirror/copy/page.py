@@ -122,6 +122,8 @@ class PageSender:
             write = tools.settings.write
             if life.left_s + write.attempt_timeout_s + write.clock_drift_s < 0:
                 outcome.late += writes
+                # Not with the outcome, which there will not be when another batch ends the worker meanwhile.
+                tools.note_late(writes)
         self._credentials.answered()
         if left:
             self._throttled(outcome)

@@ -85,7 +85,7 @@ class SegmentCopier:
         admission.sent(outcome.written)
         if outcome.late:
             # The page is read again; what left late may come over a newer image until it is reconciled.
-            await tools.reconcile(outcome.late)
+            await tools.late_noted()
             return self._again()
         self._pace(life.left_s / copy.page_life_s)
         return self._next(page, outcome.prefix)

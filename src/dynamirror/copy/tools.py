@@ -47,6 +47,8 @@ class CopyTools:
     # What this worker knows of the copy, for its appliers; `learned` is notified when it may have changed.
     knowledge: CopyKnowledge
     learned: Signal
-    # Makes the duty durable to reconcile items that may have been written too late.
-    reconcile: Callable[[Sequence[Write]], Awaitable[None]]
+    # Told at once of items that may have been written too late: they are to be reconciled.
+    note_late: Callable[[Sequence[Write]], None]
+    # Makes that duty durable.
+    late_noted: Callable[[], Awaitable[None]]
     rate: Rate

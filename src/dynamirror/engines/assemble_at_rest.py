@@ -27,6 +27,34 @@ from dynamirror.settings.groups import HoldSettings, ReplicationSettings
 log = logging.getLogger("dynamirror.copy")
 
 
+class LateAtRest:
+    """What left after its page's life (the process was frozen) is read, and written, again: at rest it is the same
+    image, so neither order nor a second landing matters, and the copy is not done before.
+
+    One case is left, which only whoever knows the destination can judge: other workers have ended the copy while this
+    one was frozen, and the destination has been written since. So it is said.
+    """
+
+    def __init__(self) -> None:
+        self._items = 0
+
+    def note(self, writes: Sequence[Write]) -> None:
+        """These may have left late."""
+        self._items += len(writes)
+
+    async def say(self) -> None:
+        """One line for what was noted since the last one."""
+        items, self._items = self._items, 0
+        if items:
+            log.warning(
+                "%d items were sent later than allowed (this process was stopped for a while); they are written again. "
+                "If the copy was ended by another worker meanwhile, and the destination has been written since, "
+                "compare the tables",
+                items,
+                extra={"event": "copy_late", "facts": {"items": items}},
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class RestWorker:
     """One worker, put together and not started."""
@@ -35,6 +63,7 @@ class RestWorker:
     heartbeat: Heartbeat
     # Notified after each look at the copy's row.
     looked: Signal
+    late: LateAtRest
     settings: CopySettingsInForce
     # None without a limit.
     shares: Shares | None
@@ -67,6 +96,7 @@ def assemble_at_rest(
     in_force = settings_in_force(settings)
     looked = Signal()
     rate = assemble_rate(facts.source, facts.destination, settings.rate, clock, metrics)
+    late = LateAtRest()
     tools = CopyTools(
         store=copy_rows_at_rest(connections, facts, settings),
         state=facts.state,
@@ -85,25 +115,11 @@ def assemble_at_rest(
         credentials=CredentialsPatience(clock),
         knowledge=CopyKnowledge(in_force.hold.known_s),
         learned=looked,
-        reconcile=_said_late,
+        note_late=late.note,
+        late_noted=late.say,
         rate=rate,
     )
     rows = rate_rows(connections, settings, facts.life)
     shares = Shares(rows, facts.state, clock, rate, me) if rate.limited else None
     heartbeat = Heartbeat(facts.state, clock, me, worker_facts(), settings.lease.heartbeat_s)
-    return RestWorker(Copier(tools, lambda: True), heartbeat, looked, in_force, shares)
-
-
-async def _said_late(writes: Sequence[Write]) -> None:
-    """What left after its page's life (the process was frozen) is read, and written, again: at rest it is the same
-    image, so neither order nor a second landing matters, and the copy is not done before.
-
-    One case is left, which only whoever knows the destination can judge: other workers have ended the copy while this
-    one was frozen, and the destination has been written since.
-    """
-    log.warning(
-        "%d items were sent later than allowed (this process was stopped for a while); they are written again. If the "
-        "copy was ended by another worker meanwhile, and the destination has been written since, compare the tables",
-        len(writes),
-        extra={"event": "copy_late", "facts": {"items": len(writes)}},
-    )
+    return RestWorker(Copier(tools, lambda: True), heartbeat, looked, late, in_force, shares)

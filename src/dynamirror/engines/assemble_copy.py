@@ -50,9 +50,8 @@ def assemble_copier(
     if facts.state is None:
         return None
 
-    async def reconcile(writes: Sequence[Write]) -> None:
+    def note_late(writes: Sequence[Write]) -> None:
         shared.reconciler.add_writes(writes, shared.clock.boottime_s())
-        await shared.reconciler.flush()
 
     codec = KeyCodec(facts.source.schema)
     tools = CopyTools(
@@ -73,7 +72,8 @@ def assemble_copier(
         CredentialsPatience(shared.clock),
         hold.knowledge,
         hold.learned,
-        reconcile,
+        note_late,
+        shared.reconciler.flush,
         shared.rate,
     )
     return Copier(tools, shared.directory.synced.is_set)

@@ -21,9 +21,9 @@ from dynamirror.engines.make_destination import finish_when_copied, make_destina
 from dynamirror.engines.preflight import check
 from dynamirror.engines.start_checks import StartChecks
 from dynamirror.engines.waiting import aloud
+from dynamirror.engines.worker_tasks import run_tasks
 from dynamirror.errors import DynamirrorError, Gap, NotFound, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
-from dynamirror.fleet.stop import within
 from dynamirror.model.copy_line import Standing
 from dynamirror.model.lease import LATEST
 from dynamirror.observe.metrics import Metrics
@@ -31,9 +31,6 @@ from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.settings.parse import settings_from
 from dynamirror.settings.values import Value
-
-# What a stop may take beyond its other steps (fleet/stop).
-DUTIES_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +147,12 @@ class Replication:
                 settings = await begun(connections, facts, self._settings, clock)
                 worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
                 self._copier = worker.copier
-                async with asyncio.TaskGroup() as group:
-                    side_tasks = [
-                        group.create_task(connections.keep_fresh()),
-                        group.create_task(worker.applier.run()),
-                        group.create_task(worker.reconciler.run()),
-                        *([group.create_task(worker.copier.run())] if worker.copier else []),
-                        *([group.create_task(worker.shares.run())] if worker.shares else []),
-                        group.create_task(finish_when_copied(connections, settings, worker.copier, clock)),
-                        group.create_task(self._announce(worker.coordinator, clock)),
-                    ]
-                    try:
-                        await worker.coordinator.run(self._stopping)
-                    finally:
-                        # Also when something else ends it: what the last steps have added is durable then.
-                        last = [worker.reconciler.flush, *([worker.shares.retire] if worker.shares else [])]
-                        await within(DUTIES_S, "duties", last)
-                    for task in side_tasks:
-                        task.cancel()
+                beside = [
+                    connections.keep_fresh(),
+                    finish_when_copied(connections, settings, worker.copier, clock),
+                    self._announce(worker.coordinator, clock),
+                ]
+                await run_tasks(worker, beside, self._stopping)
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise

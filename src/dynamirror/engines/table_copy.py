@@ -113,7 +113,7 @@ class TableCopy:
         except BaseExceptionGroup as errors:
             raise self._explained(root_cause(errors)) from errors
         finally:
-            last = [worker.heartbeat.retire, *([worker.shares.retire] if worker.shares else [])]
+            last = [worker.late.say, worker.heartbeat.retire, *([worker.shares.retire] if worker.shares else [])]
             await within(RETIRE_S, "retire", last)
 
     async def _until_over(self, worker: RestWorker) -> None:

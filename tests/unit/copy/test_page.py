@@ -278,3 +278,23 @@ def test_a_batch_that_is_refused_as_a_whole_is_written_item_by_item_where_it_can
         assert len(worker.world.applied) == 25
 
     run_virtual(steps())
+
+
+@pytest.mark.parametrize("late_at_s", [NOTICED_S + 0.3, NOTICED_S + 0.7], ids=["answered before", "on its way"])
+def test_what_left_late_is_noted_also_when_another_batch_ends_the_worker(late_at_s: float) -> None:
+    async def steps() -> None:
+        worker = Worker(World())
+
+        async def write(writes: Sequence[Write]) -> Sequence[Write]:
+            if writes[0].key == "k0000":
+                await asyncio.sleep(late_at_s)
+                return []
+            await asyncio.sleep(NOTICED_S + 0.5)
+            raise Stop(Side.DESTINATION, "the table is gone")
+
+        worker.destination.write = write  # type: ignore[method-assign]
+        with pytest.raises(ExceptionGroup):
+            await send(worker, small(50))
+        assert worker.noted >= {f"k{place:04}" for place in range(25)}
+
+    run_virtual(steps())

@@ -174,6 +174,8 @@ class Worker:
         line = ProcessLine(self.destination_faults, self.process)
         self.destination = Destination(CODEC, line, self._applied)
         self.destination.items, self.destination.batches = world.destination, []
+        # Items that may have been written too late, of which the duty is not durable.
+        self.noted: set[Key] = set()
         # Keys, and the items counted in the rows once the duty was durable.
         self.reconciled: list[tuple[set[Key], int]] = []
         self.leases_made = True
@@ -201,7 +203,8 @@ class Worker:
             CredentialsPatience(self.clock),
             CopyKnowledge(hold.known_s),
             Signal(),
-            self._reconcile,
+            self._note_late,
+            self._late_noted,
             self.rate,
         )
         self.copier = Copier(self.tools, lambda: self.leases_made)
@@ -209,9 +212,13 @@ class Worker:
     def _applied(self, write: Write) -> None:
         self.world.applied.append((self.name, now_s(), write.key))
 
-    async def _reconcile(self, writes: Sequence[Write]) -> None:
+    def _note_late(self, writes: Sequence[Write]) -> None:
+        self.noted |= {write.key for write in writes}
+
+    async def _late_noted(self) -> None:
         await self.clock.sleep(0.5)
-        self.reconciled.append(({write.key for write in writes}, (await self.world.counts())[0]))
+        self.reconciled.append((self.noted, (await self.world.counts())[0]))
+        self.noted = set()
 
     def holds(self) -> bool:
         """Whether its changes wait now."""

@@ -1,0 +1,114 @@
+"""The end of a worker: what its last requests leave to be reconciled is durable, whoever ends it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from dynamirror.copy.copier import Copier
+from dynamirror.engines.assemble import Worker
+from dynamirror.engines.worker_tasks import run_tasks
+from dynamirror.errors import Side, Stop
+from dynamirror.fleet.coordinator import Coordinator
+from dynamirror.follow.apply import Applier
+from dynamirror.testing.virtual_time import run_virtual
+from tests.unit.prove import world as proving
+
+GONE = Stop(Side.DESTINATION, "the table is gone")
+
+
+class Sender:
+    """Applier or copier with a request on its way, which it notices to be late when it is ended."""
+
+    def __init__(self, note: Callable[[], None], fails_at_s: float | None = None) -> None:
+        self._note = note
+        self._fails_at_s = fails_at_s
+
+    async def run(self) -> None:
+        try:
+            await asyncio.sleep(self._fails_at_s if self._fails_at_s is not None else 1e6)
+            raise GONE
+        finally:
+            self._note()
+
+
+class Fleet:
+    """A coordinator that ends when it is asked to, or by itself."""
+
+    def __init__(self, fails_at_s: float | None = None) -> None:
+        self._fails_at_s = fails_at_s
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        if self._fails_at_s is None:
+            await stopping.wait()
+            return
+        await asyncio.sleep(self._fails_at_s)
+        raise GONE
+
+
+async def beside(fails_at_s: float | None) -> None:
+    """What runs beside, and ends with the worker."""
+    await asyncio.sleep(fails_at_s if fails_at_s is not None else 1e6)
+    raise GONE
+
+
+@pytest.mark.parametrize("ended_by", ["a signal", "the copier", "the applier", "the coordinator", "another task"])
+def test_what_is_noticed_at_the_end_is_noted_in_the_state_table(
+    ended_by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def at_s(who: str) -> float | None:
+        return 5.0 if who == ended_by else None
+
+    async def steps() -> None:
+        place = proving.World()
+        process = proving.Worker(place)
+        copier = Sender(lambda: process.add("copied"), at_s("the copier"))
+        applier = Sender(lambda: process.add("applied"), at_s("the applier"))
+        fleet = Fleet(at_s("the coordinator"))
+        worker = Worker(
+            "w1",
+            cast(Coordinator, fleet),
+            cast(Applier, applier),
+            process.reconciler,
+            cast(Copier, copier),
+            None,
+        )
+        stopping = asyncio.Event()
+        running = asyncio.create_task(run_tasks(worker, [beside(at_s("another task"))], stopping))
+        await asyncio.sleep(4)
+        assert not place.state.rows
+        if ended_by == "a signal":
+            stopping.set()
+            await asyncio.wait_for(running, 1)
+        else:
+            with pytest.raises(ExceptionGroup):
+                await asyncio.wait_for(running, 2)
+        keys = {duty.key["id"]["S"] for duty in await process.state.duties()}
+        assert keys == {"copied", "applied"}
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with caplog.at_level(logging.ERROR, "dynamirror.reconcile"):
+        run_virtual(steps())
+    # Nobody is told to verify what is noted in the end.
+    assert not caplog.records
+
+
+def test_what_cannot_be_noted_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    async def steps() -> None:
+        process = proving.Worker(proving.World())
+        process.state_faults.always = lambda _: proving.lost()
+        sender = Sender(lambda: process.add("k"))
+        fleet = cast(Coordinator, Fleet())
+        worker = Worker("w1", fleet, cast(Applier, sender), process.reconciler, None, None)
+        stopping = asyncio.Event()
+        running = asyncio.create_task(run_tasks(worker, [], stopping))
+        await asyncio.sleep(1)
+        stopping.set()
+        await asyncio.wait_for(running, 1)
+
+    with caplog.at_level(logging.ERROR, "dynamirror.reconcile"):
+        run_virtual(steps())
+    [record] = caplog.records
+    assert "1 items may be out of step and are not noted in the state table" in record.getMessage()
