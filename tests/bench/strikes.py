@@ -79,7 +79,8 @@ async def _after(kind: Kind, carrier: Carrier, wire: Wire, request: tuple[Call, 
             await wire.truncate(got)
         case _:
             assert kind is Kind.CORRUPT
-            await _send(wire, entry, _corrupted(got, carrier.faults))
+            entry.answered(got)
+            await wire.send(_corrupted(got, carrier.faults))
 
 
 async def _late(carrier: Carrier, call: Call, entry: Entry, after_s: float) -> None:

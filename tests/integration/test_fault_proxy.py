@@ -227,6 +227,16 @@ class TestFaults:
         assert sum(one != other for one, other in zip(body, whole, strict=True)) == 1
         struck(bench, Kind.CORRUPT, applied=True)
 
+    def test_errors_are_corrupted_too_and_noted_as_they_were(self, bench: Bench) -> None:
+        # Whichever byte it is: many are needed for the name to be unreadable.
+        bench.faults.add(Kind.CORRUPT, count=200)
+        for _ in range(200):
+            status, _, _ = signed_post(
+                bench.thread.url, bench.access_key, "DynamoDB_20120810.DescribeTable", b'{"TableName":"Missing"}'
+            )
+            assert status == 400
+        assert bench.journal.errors() == {"ResourceNotFoundException": 200}
+
     def test_an_html_page_of_a_middlebox(self, bench: Bench) -> None:
         bench.faults.add(Kind.HTML, count=1)
         target = "DynamoDB_20120810.ListTables"

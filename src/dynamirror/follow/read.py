@@ -20,7 +20,7 @@ from dynamirror.model.shard_graph import shard_created_ms
 from dynamirror.ports import ChangeStream, Clock
 from dynamirror.settings.groups import ReadSettings
 
-# A page at least this full says that more is waiting; it is followed by the next without a pause.
+# A page at least this full, or as full as was asked for, says that more is waiting: the next follows without a pause.
 FULL_PAGE_RECORDS = 200
 FULL_PAGE_BYTES = 500_000
 # Pause after a page with few records: ten calls a second and shard at most while traffic is light.
@@ -38,11 +38,14 @@ class ReadPace:
     idle_max_s: float
     idle_s: float = 0.0
 
-    def after(self, page: Page, closed: bool) -> float:
-        """Seconds to wait after `page`. An empty page of a closed shard proves nothing: ask again at once."""
+    def after(self, page: Page, asked: int, closed: bool) -> float:
+        """Seconds to wait after `page`, for which so many records were asked for.
+
+        An empty page of a closed shard proves nothing: ask again at once.
+        """
         if page.records:
             self.idle_s = 0.0
-            full = len(page.records) >= FULL_PAGE_RECORDS or page.size_bytes >= FULL_PAGE_BYTES
+            full = len(page.records) >= min(FULL_PAGE_RECORDS, asked) or page.size_bytes >= FULL_PAGE_BYTES
             return 0.0 if full or closed else min(LIGHT_PAUSE_S, self.idle_max_s)
         if closed:
             return 0.0
@@ -80,6 +83,7 @@ class ShardReader:
         self._tools = tools
         self._emptiness = Emptiness()
         self._size = ReadingSize(tools.settings.batch_size)
+        self._asked = self._size.present
         self._since_ms = since_ms
         self._position = checkpoint
         self._iterator: str | None = None
@@ -111,7 +115,7 @@ class ShardReader:
             yield page
             if page.next_iterator is None:
                 return
-            pause_s = pace.after(page, self.closed)
+            pause_s = pace.after(page, self._asked, self.closed)
             # An empty page of a closed shard comes back at once; yield to the others all the same.
             await self._tools.clock.sleep(pause_s)
 
@@ -145,9 +149,9 @@ class ShardReader:
         if self._iterator is None:
             self._iterator = await self._open()
         sent_at_ms = self._now_ms
-        asked = self._size.present
-        with self._size.reading(asked):
-            page = await self._tools.stream.read(self._iterator, asked)
+        self._asked = self._size.present
+        with self._size.reading(self._asked):
+            page = await self._tools.stream.read(self._iterator, self._asked)
         self._size.succeeded(len(page.records))
         self._emptiness.read(sent_at_ms, empty=not page.records)
         if self.empty_until_ms is not None:

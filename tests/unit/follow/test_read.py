@@ -88,12 +88,17 @@ def tools(stream: Script, clock: VirtualClock | None = None, reads_max: int = 4,
 
 
 def read_all(
-    stream: Script, shard_id: str = YOUNG, checkpoint: str = TRIM_HORIZON, closed: bool = False, watch_s: float = 1e6
+    stream: Script,
+    shard_id: str = YOUNG,
+    checkpoint: str = TRIM_HORIZON,
+    closed: bool = False,
+    watch_s: float = 1e6,
+    batch_size: int = 1000,
 ) -> list[str]:
     """Sequence numbers of all records read, until the shard's end."""
 
     async def scenario() -> list[str]:
-        reader = ShardReader(tools(stream), shard_id, checkpoint)
+        reader = ShardReader(tools(stream, batch_size=batch_size), shard_id, checkpoint)
         reader.closed = closed
         found = []
         async with asyncio.timeout(watch_s):
@@ -117,6 +122,12 @@ def test_pauses_grow_while_nothing_comes_and_end_with_the_first_record() -> None
 def test_a_full_page_is_followed_by_the_next_without_a_pause(full: Page) -> None:
     stream = Script(full, full, page(1))
     read_all(stream)
+    assert stream.pauses_s == [0.0, 0.0, 0.1]
+
+
+def test_a_page_as_large_as_was_asked_for_is_full() -> None:
+    stream = Script(page(10), page(10, first=11), page(9, first=21))
+    read_all(stream, batch_size=10)
     assert stream.pauses_s == [0.0, 0.0, 0.1]
 
 
