@@ -9,6 +9,7 @@ import pytest
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.errors import ConditionFailed, Side, Stop, Unanswered
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.testing.faults import Fault, Line, Scripted
@@ -178,6 +179,30 @@ async def test_a_worker_of_an_earlier_life_changes_no_row_of_the_present_one(sto
         await old.put_segment(Segment(0).claimed("w1"), Segment(0))
     assert await new.copy() == ANNOUNCED
     assert await new.segments() == [Segment(0)]
+
+
+async def test_the_life_is_that_of_the_pair_row(store_of: StoreOf, tables: Tables) -> None:
+    """Where nobody has written one yet, nobody has begun another life either."""
+    assert await store_of("one").life_is_mine()
+    for life in ("one", "two", "one"):
+        state = StateTable(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
+        assert (await state.remember_pair("arn:source", "arn:destination")).ok
+        for other in ("one", "two"):
+            assert await store_of(other).life_is_mine() is (other == life)
+
+
+async def test_another_stream_is_another_life(store_of: StoreOf, tables: Tables) -> None:
+    state = StateTable(tables.caller(Side.STATE), "state", Incarnation("one", "arn:new stream"))
+    await state.remember_pair("arn:source", "arn:destination")
+    assert not await store_of("one").life_is_mine()
+
+
+@pytest.mark.parametrize("half", [Incarnation("", "arn:stream"), Incarnation("one", "")])
+async def test_a_start_that_has_made_nothing_yet_has_begun_no_life(
+    store_of: StoreOf, tables: Tables, half: Incarnation
+) -> None:
+    await StateTable(tables.caller(Side.STATE), "state", half).remember_pair("arn:source", "arn:destination")
+    assert await store_of("one").life_is_mine()
 
 
 COPY_ROW: dict[str, Any] = {

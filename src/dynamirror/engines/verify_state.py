@@ -46,7 +46,7 @@ async def open_state(
     setup = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     try:
         life = await _life(reach, settings, source)
-        table = await setup.open(life)
+        table = await setup.open(life, follows=False)
     except AccessDenied as error:
         log.warning(
             "going on without the state table, so a verify that is ended begins anew: %s",

@@ -9,6 +9,7 @@ import msgspec
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import Meter
 from dynamirror.copy.copier import Copier
 from dynamirror.copy.page import PageSender
@@ -73,6 +74,10 @@ class World:
         # By whom, when, what: each write at the moment at which it was applied.
         self.applied: list[tuple[str, float, Key]] = []
         self.store = CopyRows(MemoryCaller(Side.STATE, self.database), "state", LIFE)
+
+    def state_of(self, life: Incarnation) -> StateTable:
+        """The other rows of the state table, seen from a life of the task."""
+        return StateTable(MemoryCaller(Side.STATE, self.database), "state", life)
 
     async def announce(self, phase: Phase = Phase.ANNOUNCED) -> Copy:
         """The row of the copy; from COPYING on with its segments."""
