@@ -46,6 +46,8 @@ class CopyRows:
         }
         if copy.done_ms:
             attributes["doneMs"] = n(copy.done_ms)
+        if copy.hold_s:
+            attributes["holdS"] = n(copy.hold_s)
         condition = self._rows.vacant if before is None else self._rows.unmoved("version", before.version)
         await self._rows.put(self._copy, TASK, attributes, condition)
 
@@ -94,8 +96,9 @@ def _copy_of(row: Row) -> Copy:
         row["wasEmpty"]["BOOL"] is True,
         int(row["version"]["N"]),
         row["needsVerify"]["BOOL"] is True,
-        # Rows of before there was one lack it.
+        # Rows of before there was one lack them.
         int(row["doneMs"]["N"]) if "doneMs" in row else 0,
+        float(row["holdS"]["N"]) if "holdS" in row else 0.0,
     )
 
 

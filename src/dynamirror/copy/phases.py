@@ -102,11 +102,14 @@ class Phases:
                     return copy.moved(Phase.COPYING)
             case Phase.COPYING:
                 await self._read_segments(copy)
+                if tools.leases is None and hold.hold_s > copy.held_s:
+                    # Nobody waits by it, but `done` has to last as long as pages of this worker may take.
+                    return copy.held_for(hold.hold_s)
                 if all(segment.done for segment in self.segments):
                     counted_out = _summed_up(self.segments, tools.clock.boottime_s())
                     return copy.finished(int(tools.clock.wall_s() * 1000), counted_out)
             case Phase.DONE:
-                if seen_s > hold.hold_s + tools.settings.write.clock_drift_s:
+                if seen_s > max(hold.hold_s, copy.held_s) + tools.settings.write.clock_drift_s:
                     return copy.moved(Phase.OVER)
             case Phase.OVER:
                 pass

@@ -19,7 +19,7 @@ from dynamirror.engines.preflight_at_rest import check_at_rest
 from dynamirror.engines.waiting import aloud
 from dynamirror.errors import NotFound, Side, Stop
 from dynamirror.fleet.stop import RETIRE_S, within
-from dynamirror.model.copy import Phase
+from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.copy_line import Standing
 from dynamirror.model.copy_summary import Summary, summed
 from dynamirror.model.task_name import state_table_name
@@ -129,11 +129,11 @@ class TableCopy:
                     "again, and the table is copied anew",
                 )
             before, phase = phase, copy.phase if copy is not None else None
-            if phase is Phase.DONE and before is not Phase.DONE:
-                self._say_settling(worker)
+            if copy is not None and phase is Phase.DONE and before is not Phase.DONE:
+                self._say_settling(worker, copy)
 
-    def _say_settling(self, worker: RestWorker) -> None:
-        left_s = worker.settings.hold.hold_s + worker.settings.write.clock_drift_s
+    def _say_settling(self, worker: RestWorker, copy: Copy) -> None:
+        left_s = max(worker.settings.hold.hold_s, copy.held_s) + worker.settings.write.clock_drift_s
         log.info(
             "all items are written; %.0f s more until nothing that was sent can land any more",
             left_s,

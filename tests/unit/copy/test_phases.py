@@ -262,6 +262,20 @@ def test_the_hold_lasts_after_the_last_segment() -> None:
     run_virtual(steps())
 
 
+@pytest.mark.parametrize("own_s,row_s", [(60.0, 90.0), (90.0, 60.0), (90.0, 0.0)])
+def test_the_longest_hold_lasts_after_the_last_segment(own_s: float, row_s: float) -> None:
+    """Of this worker, or of whoever announced the copy: a page of either may still land."""
+
+    async def steps() -> None:
+        world = World()
+        await world.announce(Phase.DONE, row_s)
+        worker = Worker(world, hold=replace(HOLD, hold_s=own_s))
+        took_s = await look_until(Phases(worker.tools), Phase.OVER)
+        assert 90 + DRIFT_S < took_s <= 90 + DRIFT_S + 2 * COPY.watch_s
+
+    run_virtual(steps())
+
+
 def test_what_another_worker_saw_earlier_does_not_count() -> None:
     """Each waits by its own clock, so two that take turns do not add up their waits."""
 
