@@ -105,7 +105,7 @@ def age_by_the_local_clock() -> Iterator[None]:
         yield
 
 
-@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=19)
+@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=50)
 def copying_as_soon_as_announced() -> Iterator[None]:
     original = Phases._next
 
@@ -132,7 +132,7 @@ def life_from_the_answer() -> Iterator[None]:
         yield
 
 
-@mutant("a page's life begins before the claim is proven (A-8b)", FROZEN_CLAIMS)
+@mutant("a page's life begins before the claim is proven (A-8b)", FROZEN_CLAIMS, hint=71)
 def life_from_the_claim() -> Iterator[None]:
     original, save = SegmentCopier._page, SegmentCopier._save
 
