@@ -191,11 +191,12 @@ class StateStore(Protocol):
     async def retire(self, worker: str) -> None:
         """Remove a worker's heartbeat row, after it has released its leases."""
 
-    async def remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
+    async def remember_pair(self, source_arn: str, destination_arn: str, moves: bool = True) -> PairAnswer:
         """Remember which two tables the task name stands for, unless it stands for others already. Idempotent.
 
         The pair outlives the incarnation: deleting the lease table restarts the task for the same two tables,
-        and never turns its name into another task's unnoticed.
+        and never turns its name into another task's unnoticed. What `moves` makes this incarnation the one that is
+        followed (CopyStore.life_is_mine); without it only a missing row is written.
         """
 
     async def put_duty(self, duty: Duty) -> None:
@@ -220,6 +221,9 @@ class CopyStore(Protocol):
 
     async def copy(self) -> Copy | None:
         """The task's copy, read consistently."""
+
+    async def life_is_mine(self) -> bool:
+        """Whether the task has not been begun anew since this incarnation of it, by its pair, read consistently."""
 
     async def put_copy(self, copy: Copy, before: Copy | None) -> None:
         """Raises ConditionFailed, also after an earlier attempt whose answer was lost."""

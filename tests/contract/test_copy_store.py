@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ import pytest
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.errors import ConditionFailed, Side, Stop, Unanswered
-from dynamirror.model.copy import Copy, Phase, Segment
+from dynamirror.model.copy import HOLD_S, Copy, Phase, Segment
 from dynamirror.testing.faults import Fault, Line, Scripted
 from tests.contract.conftest import LOCAL, Memory, Tables, call
 from tests.support.memory_caller import MemoryCaller
@@ -73,6 +75,29 @@ async def test_every_phase_is_kept_whole(store_of: StoreOf) -> None:
     assert before.needs_verify
     assert (before.began_ms, before.was_empty, before.segments) == (1_700_000_000_123, True, 64)
     assert before.done_ms == 1_700_000_000_456
+
+
+@pytest.mark.parametrize("hold_s", [0.0, 46.1, 330.0])
+async def test_how_long_changes_wait_goes_with_the_row(store_of: StoreOf, hold_s: float) -> None:
+    store = store_of("one")
+    before = replace(ANNOUNCED, hold_s=hold_s)
+    await store.put_copy(before, None)
+    assert await store.copy() == before
+    for following in (before.moved(Phase.COPYING), before.moved(Phase.COPYING).held_for(400.5)):
+        await store.put_copy(following, before)
+        assert await store.copy() == following
+        before = following
+
+
+async def test_a_row_of_before_there_was_a_hold_goes_on(store_of: StoreOf, tables: Tables) -> None:
+    await plant(tables, COPY_ROW)
+    store = store_of("one")
+    before = await store.copy()
+    assert before is not None
+    assert (before.hold_s, before.held_s) == (0.0, HOLD_S)
+    done = before.finished(7, counted_out=True)
+    await store.put_copy(done, before)
+    assert await store.copy() == done
 
 
 async def test_of_two_steps_from_one_row_the_second_is_refused(store_of: StoreOf) -> None:
@@ -180,6 +205,30 @@ async def test_a_worker_of_an_earlier_life_changes_no_row_of_the_present_one(sto
     assert await new.segments() == [Segment(0)]
 
 
+async def test_the_life_is_that_of_the_pair_row(store_of: StoreOf, tables: Tables) -> None:
+    """Where nobody has written one yet, nobody has begun another life either."""
+    assert await store_of("one").life_is_mine()
+    for life in ("one", "two", "one"):
+        state = StateTable(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
+        assert (await state.remember_pair("arn:source", "arn:destination")).ok
+        for other in ("one", "two"):
+            assert await store_of(other).life_is_mine() is (other == life)
+
+
+async def test_another_stream_is_another_life(store_of: StoreOf, tables: Tables) -> None:
+    state = StateTable(tables.caller(Side.STATE), "state", Incarnation("one", "arn:new stream"))
+    await state.remember_pair("arn:source", "arn:destination")
+    assert not await store_of("one").life_is_mine()
+
+
+@pytest.mark.parametrize("half", [Incarnation("", "arn:stream"), Incarnation("one", "")])
+async def test_a_start_that_has_made_nothing_yet_has_begun_no_life(
+    store_of: StoreOf, tables: Tables, half: Incarnation
+) -> None:
+    await StateTable(tables.caller(Side.STATE), "state", half).remember_pair("arn:source", "arn:destination")
+    assert await store_of("one").life_is_mine()
+
+
 COPY_ROW: dict[str, Any] = {
     "kind": {"S": "copy"},
     "id": {"S": "task"},
@@ -226,6 +275,7 @@ async def test_rows_as_they_are_documented_are_read(store_of: StoreOf, tables: T
         {"phase": {"N": "1"}},
         {"version": None},
         {"segments": {"N": "1.5"}},
+        {"holdS": {"S": "60"}},
         {"wasEmpty": None},
         {"needsVerify": {"S": "true"}},
     ],

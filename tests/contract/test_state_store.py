@@ -53,6 +53,20 @@ async def test_a_restarted_task_may_go_on_with_its_pair_only(state_of: StateOf) 
     assert await again.remember_pair("arn:other", DESTINATION) == PairAnswer(False, SOURCE, DESTINATION)
 
 
+async def test_who_follows_nothing_leaves_the_pair_in_the_life_of_who_does(state_of: StateOf) -> None:
+    await state_of("one").remember_pair(SOURCE, DESTINATION)
+    beside = state_of("two")
+    assert (await beside.remember_pair(SOURCE, DESTINATION, moves=False)).ok
+    other = PairAnswer(False, SOURCE, DESTINATION, current=False)
+    assert await beside.remember_pair("arn:other", DESTINATION, moves=False) == other
+    assert await state_of("one").remember_pair("arn:other", DESTINATION) == PairAnswer(False, SOURCE, DESTINATION)
+
+
+async def test_who_follows_nothing_may_be_the_first(state_of: StateOf) -> None:
+    assert (await state_of("one").remember_pair(SOURCE, DESTINATION, moves=False)).ok
+    assert not (await state_of("two").remember_pair("arn:other", DESTINATION)).ok
+
+
 async def test_two_that_start_at_once_get_one_pair(state_of: StateOf) -> None:
     answers = await asyncio.gather(
         *(state_of("one").remember_pair(source, DESTINATION) for source in ("arn:1", "arn:2"))

@@ -30,8 +30,6 @@ LATENCY_S = 0.008
 # T and L of the protocol, as in settings/groups.
 ATTEMPT_S = 5.0
 STRAY_S = 30.0
-# L by the fastest clock.
-LANDED_S = STRAY_S * 0.998
 
 # Kind of fault -> weight, by side. `late` is the dangerous one: it is applied after its client gave up.
 KINDS: Mapping[Side, Mapping[str, float]] = {
@@ -129,13 +127,14 @@ class Machine:
 class Weather:
     """Which calls of a machine fail, and how. `share` of 0: none. Counts what struck."""
 
-    def __init__(self, draw: random.Random, counts: Counter[str]) -> None:
+    def __init__(self, draw: random.Random, counts: Counter[str], stray_s: float = STRAY_S) -> None:
         self.share = 0.0
         # Places that cannot be reached; with "writes" behind, those that can only be read.
         self.partitioned: set[str] = set()
         self.places: frozenset[str] | None = None
         self.kinds: Mapping[str, float] | None = None
         self.late_from = 0.0
+        self._landed_s = stray_s * 0.998  # L by the fastest clock.
         self._draw = draw
         self._counts = counts
 
@@ -165,7 +164,9 @@ class Weather:
         """What becomes of the last request of a machine: nobody hears the answer."""
         if self._draw.random() < 0.3:
             return Fault(Unanswered(side, "injected: died"))
-        return Fault(Unanswered(side, "injected: died"), lands_after_s=self._draw.random() * (ATTEMPT_S + LANDED_S))
+        return Fault(
+            Unanswered(side, "injected: died"), lands_after_s=self._draw.random() * (ATTEMPT_S + self._landed_s)
+        )
 
     def _fault(self, kind: str, side: Side) -> Fault:
         draw = self._draw.random
@@ -189,7 +190,7 @@ class Weather:
             case "late":
                 # Up to L after its client gave up.
                 late = self.late_from + (1 - self.late_from) * draw()
-                return Fault(lost, lands_after_s=late * LANDED_S, delay_s=gives_up_s)
+                return Fault(lost, lands_after_s=late * self._landed_s, delay_s=gives_up_s)
             case _:
                 return Fault(lost, delay_s=gives_up_s)
 

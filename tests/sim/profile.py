@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from dynamirror.settings.bounds import least_hold_s
 from dynamirror.settings.groups import CopySettings, HoldSettings, LeaseSettings, ReadSettings, WriteSettings
 
 
@@ -21,6 +22,16 @@ class Fleet:
     # Reads of the lease table that are not consistent lag behind by so much at most.
     stale_s: float = 0.0
     lease: LeaseSettings = field(default_factory=LeaseSettings)
+    # --stray-life, one drawn for each worker, with the least hold that goes with it; none: as `write` and `hold` say.
+    strays_s: tuple[float, ...] = ()
+
+    def of_one(self, draw: Random) -> "Fleet":
+        """How one worker of it is set up."""
+        if not self.strays_s:
+            return self
+        write = replace(self.write, stray_life_s=draw.choice(self.strays_s))
+        least_s = least_hold_s(self.copy or CopySettings(), write)
+        return replace(self, write=write, hold=replace(self.hold, hold_s=least_s + 0.1))
 
 
 @dataclass(frozen=True, slots=True)

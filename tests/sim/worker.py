@@ -86,11 +86,12 @@ class Worker:
         self, cloud: Cloud, name: str, draw: random.Random, fleet: Fleet, state: bool = True, date_off_s: float = 30.0
     ) -> None:
         """`state`: it has the rights to a state table, and sends heartbeats. `date_off_s`: its date may be so wrong."""
+        fleet = fleet.of_one(draw)
         self.name = name
         self.cloud = cloud
         self.machine = Machine(name)
         self.machine.on_death = self._died
-        self.weather = Weather(draw, cloud.counts)
+        self.weather = Weather(draw, cloud.counts, fleet.write.stray_life_s)
         self.clock = MachineClock(self.machine, draw, date_off_s)
         self.metrics = Metrics()
         self.stopping = asyncio.Event()

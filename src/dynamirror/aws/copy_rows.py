@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
-from dynamirror.aws.state_rows import Incarnation, StateRows
+from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows
 from dynamirror.aws.wire import Caller, Row, Value, n, s
 from dynamirror.errors import ConditionFailed, Side, Stop
 from dynamirror.model.copy import Copy, Phase, Segment
 
-_COPY, _SEGMENT, _TASK = "copy", "segment", "task"
+_COPY, _SEGMENT = "copy", "segment"
 # Row ids sort as their numbers do.
 _DIGITS = 6
 
@@ -25,10 +25,14 @@ class CopyRows:
 
     async def copy(self) -> Copy | None:
         """See ports.CopyStore. Raises Stop for a row that cannot be read."""
-        row = await self._rows.row(self._copy, _TASK)
+        row = await self._rows.row(self._copy, TASK)
         if row is None or not self._rows.incarnation.owns(row):
             return None
         return _read(self._rows.name, _copy_of, row)
+
+    async def life_is_mine(self) -> bool:
+        """See ports.CopyStore."""
+        return not self._rows.incarnation.is_over(await self._rows.row(TASK, PAIR))
 
     async def put_copy(self, copy: Copy, before: Copy | None) -> None:
         """See ports.CopyStore."""
@@ -42,8 +46,10 @@ class CopyRows:
         }
         if copy.done_ms:
             attributes["doneMs"] = n(copy.done_ms)
+        if copy.hold_s:
+            attributes["holdS"] = n(copy.hold_s)
         condition = self._rows.vacant if before is None else self._rows.unmoved("version", before.version)
-        await self._rows.put(self._copy, _TASK, attributes, condition)
+        await self._rows.put(self._copy, TASK, attributes, condition)
 
     async def segments(self) -> list[Segment]:
         """See ports.CopyStore. Raises Stop for a row that cannot be read."""
@@ -90,8 +96,9 @@ def _copy_of(row: Row) -> Copy:
         row["wasEmpty"]["BOOL"] is True,
         int(row["version"]["N"]),
         row["needsVerify"]["BOOL"] is True,
-        # Rows of before there was one lack it.
+        # Rows of before there was one lack them.
         int(row["doneMs"]["N"]) if "doneMs" in row else 0,
+        float(row["holdS"]["N"]) if "holdS" in row else 0.0,
     )
 
 

@@ -17,6 +17,8 @@ log = logging.getLogger("dynamirror.leases")
 
 # A newer one may mean something that this version would break.
 SCHEMA = 1
+# Kind and id of the row that says which pair of tables the task's name stands for.
+TASK, PAIR = "task", "pair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,13 @@ class Incarnation:
     def owns(self, row: Row) -> bool:
         """Whether the row belongs to this life of the task."""
         return all(row.get(name) == value for name, value in self.attributes().items() if name != "schema")
+
+    def is_over(self, pair: Row | None) -> bool:
+        """Whether the row of the pair stands in another life that was begun. One without a lease table, or a stream,
+        was not yet: a start has looked, and made nothing."""
+        if pair is None or self.owns(pair):
+            return False
+        return all(pair.get(name) != s("") for name in ("leaseTableId", "streamArn"))
 
 
 def at_rest(source: TableFacts, destination: TableFacts) -> Incarnation:

@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from dynamirror.aws.state_rows import Incarnation, StateRows
+from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows
 from dynamirror.aws.wire import Caller, Row, Value, n, s
 from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.duty import Duty
 from dynamirror.ports import PairAnswer
 
-_WORKER, _TASK, _PAIR, _DUTY = "worker", "task", "pair", "duty"
+_WORKER, _DUTY = "worker", "duty"
 _DESTINATION = "destination"
 _RESERVED = frozenset({"kind", "id", "leaseTableId", "streamArn", "schema", "beat"})
 
@@ -47,7 +47,7 @@ class StateTable:
         """See ports.StateStore. No error when the row is gone already."""
         await self._rows.remove(self._worker, worker)
 
-    async def remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
+    async def remember_pair(self, source_arn: str, destination_arn: str, moves: bool = True) -> PairAnswer:
         """See ports.StateStore.
 
         Deleting the lease table restarts the task ("read everything that the stream still has"). A restart with
@@ -55,33 +55,34 @@ class StateTable:
         moves into the present life of the task. With another pair the name is either a slip of the hand, which
         would mix two tasks, or meant, which only the operator knows: the answer says so (`ok` and `current` are
         False), and who means it deletes the state table too.
+        Workers of the former life end when they see the row in another one, so only whoever follows `moves` it.
         Raises Retry when the row keeps changing under it, Stop when a newer dynamirror has written it.
         """
         wanted = {"source": s(source_arn), "destination": s(destination_arn)}
         for _ in range(3):
-            row = await self._rows.row(_TASK, _PAIR)
+            row = await self._rows.row(TASK, PAIR)
             if row is not None:
                 current = self._rows.incarnation.owns(row)
                 if {name: row.get(name) for name in wanted} != wanted:
                     return PairAnswer(False, _text(row, "source"), _text(row, "destination"), current)
-                if current:
-                    return PairAnswer(True, source_arn, destination_arn)
+                if current or not moves:
+                    return PairAnswer(True, source_arn, destination_arn, current)
             try:
-                await self._rows.put(_TASK, _PAIR, wanted, _unchanged(row))
+                await self._rows.put(TASK, PAIR, wanted, _unchanged(row))
             except ConditionFailed:
                 continue
             return PairAnswer(True, source_arn, destination_arn)
-        raise Retry(Side.STATE, f"the row {_TASK}/{_PAIR} of {self._rows.name} changes all the time")
+        raise Retry(Side.STATE, f"the row {TASK}/{PAIR} of {self._rows.name} changes all the time")
 
     async def destination_id(self) -> str | None:
         """TableId of the destination that this life of the task began with; None: not remembered."""
-        row = await self._rows.row(_TASK, _DESTINATION)
+        row = await self._rows.row(TASK, _DESTINATION)
         return _text(row, "tableId") if row is not None and self._rows.incarnation.owns(row) else None
 
     async def remember_destination(self, table_id: str) -> None:
         """Remember it, unless this life of the task has one already. Idempotent."""
         with suppress(ConditionFailed):
-            await self._rows.put(_TASK, _DESTINATION, {"tableId": s(table_id)}, self._rows.vacant)
+            await self._rows.put(TASK, _DESTINATION, {"tableId": s(table_id)}, self._rows.vacant)
 
     async def put_duty(self, duty: Duty) -> None:
         """See ports.StateStore. The key's attributes stand there verbatim, for operators too."""

@@ -65,7 +65,7 @@ def s(text: str) -> Value:
     return {"S": text}
 
 
-def n(number: int) -> Value:
+def n(number: float) -> Value:
     """A number attribute."""
     return {"N": str(number)}
 

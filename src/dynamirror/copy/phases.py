@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from dynamirror.copy.tools import CopyTools
-from dynamirror.errors import ConditionFailed, Retry, Side, Stop
+from dynamirror.errors import ConditionFailed, NotFound, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.copy_progress import named, progress, uneven
 from dynamirror.model.lease import Lease
@@ -58,7 +58,8 @@ class Phases:
         self.read_at_s = NEVER
 
     async def look(self, leases_made: bool) -> Copy | None:
-        """Read the copy's row, let the appliers know, and move it on if it is time. Raises Retry, Stop.
+        """Read the copy's row, let the appliers know, and move it on if it is time. Raises Retry, Stop (NotFound: this
+        life of the task is over).
 
         `leases_made`: every listed shard has its lease row; before, nothing may be read (design: the copy begins after
         the stream does).
@@ -66,6 +67,8 @@ class Phases:
         tools = self._tools
         asked_at_s, asked_wall_s = tools.clock.boottime_s(), tools.clock.wall_s()
         copy = await tools.store.copy()
+        if tools.leases is not None and not await tools.store.life_is_mine():
+            raise _begun_anew()
         tools.knowledge.learn(copy, asked_at_s, asked_wall_s)
         tools.learned.notify()
         if copy is None:
@@ -99,11 +102,14 @@ class Phases:
                     return copy.moved(Phase.COPYING)
             case Phase.COPYING:
                 await self._read_segments(copy)
+                if tools.leases is None and hold.hold_s > copy.held_s:
+                    # Nobody waits by it, but `done` has to last as long as pages of this worker may take.
+                    return copy.held_for(hold.hold_s)
                 if all(segment.done for segment in self.segments):
                     counted_out = _summed_up(self.segments, tools.clock.boottime_s())
                     return copy.finished(int(tools.clock.wall_s() * 1000), counted_out)
             case Phase.DONE:
-                if seen_s > hold.hold_s + tools.settings.write.clock_drift_s:
+                if seen_s > max(hold.hold_s, copy.held_s) + tools.settings.write.clock_drift_s:
                     return copy.moved(Phase.OVER)
             case Phase.OVER:
                 pass
@@ -117,6 +123,16 @@ class Phases:
         for segment in missing:
             await self._tools.store.make_segment(segment)
         self.segments, self.read_at_s = rows + missing, self._tools.clock.boottime_s()
+
+
+def _begun_anew() -> NotFound:
+    """1 this worker is frozen; 2 the lease table is deleted, the task begun anew, and its copy announced; 3 this worker
+    wakes: among the rows of its own life there is no copy, and it would not wait. The pair's row moves into the new
+    life before that copy is announced, so whoever finds it in its own has missed nothing."""
+    return NotFound(
+        Side.STATE,
+        "the task was begun anew since this worker started (another lease table or stream); start this worker again",
+    )
 
 
 def _strangers(rows: list[Lease]) -> list[Lease]:

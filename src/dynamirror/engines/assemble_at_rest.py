@@ -22,6 +22,7 @@ from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, MetricSink
+from dynamirror.settings.bounds import page_settled_s
 from dynamirror.settings.groups import HoldSettings, ReplicationSettings
 
 log = logging.getLogger("dynamirror.copy")
@@ -74,7 +75,7 @@ def settings_in_force(settings: ReplicationSettings) -> CopySettingsInForce:
     then must not be overtaken. A worker that lost its segment may send a page until D after its reading; T + L later
     nothing of it is on its way."""
     copy, write = settings.copy, settings.write
-    landed = HoldSettings(hold_s=copy.page_life_s + write.settle_s, known_s=0.0)
+    landed = HoldSettings(hold_s=page_settled_s(copy, write), known_s=0.0)
     return CopySettingsInForce(copy, landed, write, settings.lease.duration_s)
 
 

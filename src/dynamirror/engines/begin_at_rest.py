@@ -12,6 +12,7 @@ from dynamirror.engines.begin_copy import began_ms, checked_empty
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.ports import Clock, CopyStore
+from dynamirror.settings.bounds import page_settled_s
 from dynamirror.settings.groups import ReplicationSettings
 
 log = logging.getLogger("dynamirror.copy")
@@ -46,7 +47,8 @@ async def _begin(connections: Connections, store: CopyStore, settings: Replicati
             raise
         return copy
     at_ms = await began_ms(connections, settings, clock)
-    wanted = Copy(Phase.COPYING, settings.copy.segments, at_ms, was_empty)
+    hold_s = page_settled_s(settings.copy, settings.write)
+    wanted = Copy(Phase.COPYING, settings.copy.segments, at_ms, was_empty, hold_s=hold_s)
 
     async def begin() -> Copy:
         with suppress(ConditionFailed):

@@ -62,7 +62,7 @@ async def begun(
         log.info(
             "the table is copied in %d segments; changes wait %.0f s meanwhile",
             copy.segments,
-            settings.hold.hold_s,
+            max(settings.hold.hold_s, copy.held_s),
             extra={"event": "copy_begun", "facts": {"segments": copy.segments, "phase": copy.phase.value}},
         )
     return replace(settings, read=replace(settings.read, start=start))
@@ -71,7 +71,8 @@ async def begun(
 async def _announce(connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock) -> Copy:
     was_empty = await checked_empty(connections, settings, clock)
     leases = LeaseTable(connections.state, settings.task.lease_table)
-    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, await began_ms(connections, settings, clock), was_empty)
+    at_ms = await began_ms(connections, settings, clock)
+    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, at_ms, was_empty, hold_s=settings.hold.hold_s)
     return await patiently(clock, "the announcement of the copy", lambda: announced(store, leases, copy))
 
 

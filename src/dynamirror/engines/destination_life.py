@@ -1,14 +1,21 @@
 """Whether the destination is still the table that the task began with: one made anew under its name has nothing of
 what was copied and applied before, and would be followed as if it had."""
 
+from contextlib import suppress
+
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.wire import Caller
 from dynamirror.engines.attempts import patiently
-from dynamirror.errors import AccessDenied, NotFound, Side, Stop
+from dynamirror.engines.reach import Control
+from dynamirror.errors import AccessDenied, NotFound, Retry, Side, Stop
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
+
+# A worker that runs looks so often whether the destination is still the same.
+LOOK_EVERY_S = 60.0
+GONE, MADE_ANEW = "is gone", "was deleted and made anew"
 
 
 async def refuse_made_anew(
@@ -23,10 +30,39 @@ async def refuse_made_anew(
         return
     if known in (None, table_id):
         return
+    raise not_its_own(settings, GONE if table_id is None else MADE_ANEW)
+
+
+def not_its_own(settings: ReplicationSettings, what: str = MADE_ANEW) -> Stop:
+    """The end of a task whose destination is another table than it began with."""
     name, leases = settings.destination.table, settings.task.lease_table
-    what = "is gone" if table_id is None else "was deleted and made anew"
-    raise Stop(
+    return Stop(
         Side.DESTINATION,
         f"the destination table {name} {what} since the task {leases} began: what was copied and applied before is not "
-        f"in it. To start over, stop all workers of the task, delete its lease table {leases}, and start with --copy",
+        f"in it; to start over, stop all workers of the task, delete its lease table {leases}, and start with --copy",
     )
+
+
+def not_its_own_at_rest(name: str) -> Stop:
+    """The end of a copy at rest whose destination is another table than it began with."""
+    return Stop(
+        Side.DESTINATION,
+        f"the destination table {name} {MADE_ANEW} under this worker, and has nothing of what was copied before; start "
+        "again, and the table is copied anew",
+    )
+
+
+async def watch_destination(control: Control, name: str, table_id: str, clock: Clock, end: Stop) -> None:
+    """Raises `end` once the destination is another table than `table_id`. Goes on until cancelled.
+
+    Writes tell nothing of it: 1 the table is deleted and made anew while nothing is written; 2 the next writes succeed,
+    into a table without all that was written before. One that is gone, or may not be looked at, is for the writes to
+    tell.
+    """
+    while True:
+        await clock.sleep(LOOK_EVERY_S)
+        with suppress(Stop, Retry):
+            now = (await control.describe_table(name)).table_id
+            if now and now != table_id:
+                break
+    raise end

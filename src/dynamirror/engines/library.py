@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from dynamirror.aws.connect import connect
+from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.lambda_mappings import mappings_of
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.begin_copy import begun
+from dynamirror.engines.destination_life import not_its_own, watch_destination
 from dynamirror.engines.make_destination import finish_when_copied, make_destination
-from dynamirror.engines.preflight import check
+from dynamirror.engines.preflight import Facts, check
 from dynamirror.engines.start_checks import StartChecks
 from dynamirror.engines.waiting import aloud
 from dynamirror.engines.worker_tasks import run_tasks
@@ -150,6 +151,7 @@ class Replication:
                 beside = [
                     connections.keep_fresh(),
                     finish_when_copied(connections, settings, worker.copier, clock),
+                    _watch(connections, settings, facts, clock),
                     self._announce(worker.coordinator, clock),
                 ]
                 await run_tasks(worker, beside, self._stopping)
@@ -164,6 +166,11 @@ class Replication:
         while self._settings.read.start.checkpoint == LATEST and not coordinator.reading:
             await clock.sleep(0.02)
         self._started.set()
+
+
+async def _watch(connections: Connections, settings: ReplicationSettings, facts: Facts, clock: Clock) -> None:
+    there, name = connections.destination_control, settings.destination.table
+    await watch_destination(there, name, facts.destination.table_id, clock, not_its_own(settings))
 
 
 def root_cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:

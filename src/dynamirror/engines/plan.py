@@ -10,12 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynamirror.aws.state_rows import Incarnation
-from dynamirror.engines.plan_facts import Mappings, TableSeen, found, read_copy, read_pair
+from dynamirror.engines.plan_facts import (
+    Mappings,
+    TableSeen,
+    found,
+    read_copy,
+    read_destination_id,
+    read_pair,
+)
 from dynamirror.engines.plan_judge import (
     READY,
     WARN,
     Readers,
     judge_copy,
+    judge_destination_life,
     judge_own,
     judge_pair,
     judge_rights,
@@ -183,7 +191,11 @@ class _Look:
             findings += judge_pair(self._settings.task.lease_table, remembered, arns)
         if not isinstance(lease_table, TableFacts) or source.facts.stream_arn is None:
             return False, findings
-        copy = await read_copy(self._look.state, name, Incarnation(lease_table.table_id, source.facts.stream_arn))
+        life = Incarnation(lease_table.table_id, source.facts.stream_arn)
+        if destination is not None or (isinstance(pair.destination, NotFound) and self._options.create_destination):
+            known = await read_destination_id(self._look.state, name, life)
+            findings += judge_destination_life(known, destination, self._settings)
+        copy = await read_copy(self._look.state, name, life)
         if copy is not None:
             what = f"the task's copy was begun before, and is {copy.phase.value}"
             findings.append(Finding(READY, "copy", what))

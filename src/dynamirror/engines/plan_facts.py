@@ -14,6 +14,7 @@ import msgspec
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.faults import NotOffered, not_dynamodb
 from dynamirror.aws.state_rows import Incarnation, StateRows
+from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.aws.table_requests import TableDescription
 from dynamirror.aws.wire import UNREADABLE, encode
@@ -236,6 +237,15 @@ async def read_copy(asked: Asked, state_table: str, life: Incarnation) -> Copy |
     """The task's copy; None: it has none, or it is not to be seen."""
     try:
         return await asked.patient(f"GetItem of {state_table}", CopyRows(asked.endpoint, state_table, life).copy)
+    except (Stop, Retry):
+        return None
+
+
+async def read_destination_id(asked: Asked, state_table: str, life: Incarnation) -> str | None:
+    """TableId of the destination that the task began with; None: it is not remembered, or not to be seen."""
+    state = StateTable(asked.endpoint, state_table, life)
+    try:
+        return await asked.patient(f"GetItem of {state_table}", state.destination_id)
     except (Stop, Retry):
         return None
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from dynamirror.engines.destination_life import GONE, MADE_ANEW, not_its_own
 from dynamirror.engines.plan_facts import Sample, TableSeen, TaskSeen
 from dynamirror.engines.plan_permissions import Answer, Right
 from dynamirror.engines.table_checks import (
@@ -205,6 +206,15 @@ def judge_pair(task: str, remembered: tuple[str, str] | None, pair: tuple[str, s
     if remembered is not None and remembered != pair:
         what = f"the task {task} belongs to another pair: {remembered[0]} to {remembered[1]}"
         yield Finding(STOP, "leases", what, "give another --task-name")
+
+
+def judge_destination_life(
+    known: str | None, now: TableSeen | None, settings: ReplicationSettings
+) -> Iterator[Finding]:
+    """Whether the destination is still the table that the task began with, `known`; `now` None: there is none, and one
+    would be made."""
+    if known is not None and (now is None or now.facts.table_id != known):
+        yield refusal("destination", not_its_own(settings, GONE if now is None else MADE_ANEW))
 
 
 def judge_settings(settings: ReplicationSettings) -> Iterator[Finding]:

@@ -43,7 +43,7 @@ async def check_at_rest(reach: Reach, settings: ReplicationSettings, clock: Cloc
     state = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     await state.refuse_other_pair(life)
     await _refuse_followed(reach, settings, source, clock)
-    table = await state.open(life)
+    table = await state.open(life, follows=False)
     assert table is not None, "only the Java form goes on without a state table"
     return RestFacts(source, destination, life, table)
 

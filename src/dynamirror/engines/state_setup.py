@@ -45,26 +45,29 @@ class StateSetup:
     async def refuse_other_pair(self, incarnation: Incarnation) -> None:
         """Raises Refused when an existing state table has the task name for another pair; creates no table.
 
-        `incarnation` may still lack what is made later; the row is then written once more by `open`.
+        `incarnation` may still lack what is made later: a row that is there stays in its life until `open`.
         """
         try:
             facts = await self._found()
             self.missing = facts is None
             # While another worker creates it, it answers nothing; `open` waits for it.
             if facts is not None and facts.status != "CREATING":
-                await self._remember(incarnation)
+                await self._remember(incarnation, moves=False)
         except AccessDenied as error:
             self._do_without(error)
 
-    async def open(self, incarnation: Incarnation) -> StateTable | None:
-        """The state table, created when missing; None when it may not be used and the Java form was given."""
+    async def open(self, incarnation: Incarnation, *, follows: bool = True) -> StateTable | None:
+        """The state table, created when missing; None when it may not be used and the Java form was given.
+
+        `follows`: this life of the task begins, or goes on, with it; workers of another one end.
+        """
         if self._denied:
             return None
         try:
             facts = await self._found()
             if facts is None or facts.status == "CREATING":
                 await self._create()
-            return await self._remember(incarnation)
+            return await self._remember(incarnation, moves=follows)
         except AccessDenied as error:
             self._do_without(error)
             return None
@@ -88,10 +91,10 @@ class StateSetup:
             "state table %s is ready", self.name, extra={"event": "state_table_created", "facts": {"table": self.name}}
         )
 
-    async def _remember(self, incarnation: Incarnation) -> StateTable:
+    async def _remember(self, incarnation: Incarnation, *, moves: bool) -> StateTable:
         table = StateTable(self.reach.state, self.name, incarnation)
         what = Question(Side.STATE, self.reach.state.url, f"the pair in {self.name}")
-        answer = await patiently(self.clock, what, lambda: table.remember_pair(*self.pair))
+        answer = await patiently(self.clock, what, lambda: table.remember_pair(*self.pair, moves))
         if not answer.ok:
             # Whether that task still lives, its lease table tells: the pair's own stream is not known here.
             ended = not incarnation.lease_table_id

@@ -13,13 +13,14 @@ from dynamirror.engines.assemble import SystemClock, jitter, worker_id
 from dynamirror.engines.assemble_at_rest import RestWorker, assemble_at_rest, copy_rows_at_rest
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.begin_at_rest import begun_at_rest
+from dynamirror.engines.destination_life import not_its_own_at_rest, watch_destination
 from dynamirror.engines.library import root_cause
 from dynamirror.engines.make_destination import finish_at_rest, make_destination
 from dynamirror.engines.preflight_at_rest import check_at_rest
 from dynamirror.engines.waiting import aloud
 from dynamirror.errors import NotFound, Side, Stop
 from dynamirror.fleet.stop import RETIRE_S, within
-from dynamirror.model.copy import Phase
+from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.copy_line import Standing
 from dynamirror.model.copy_summary import Summary, summed
 from dynamirror.model.task_name import state_table_name
@@ -90,21 +91,25 @@ class TableCopy:
             earlier = copy.phase is Phase.OVER
             if not earlier:
                 self._working = assemble_at_rest(connections, facts, settings, self.worker, clock, self.metrics)
-                await self._carry_out(connections, self._working)
+                await self._carry_out(connections, self._working, facts.destination.table_id)
             rows = await patiently(clock, "the rows of the copy", store.segments)
             await finish_at_rest(connections, settings, clock)
             now = await patiently(clock, "the row of the copy", store.copy)
             return summed(now or copy, rows, self._now_ms(), earlier=earlier)
 
-    async def _carry_out(self, connections: Connections, worker: RestWorker) -> None:
+    async def _carry_out(self, connections: Connections, worker: RestWorker, destination_id: str) -> None:
         """First the heartbeat, else others see no life in the segments that are taken."""
         await patiently(self._clock, "the first heartbeat", worker.heartbeat.beat)
+        there, name = connections.destination_control, self._settings.destination.table
         try:
             async with asyncio.TaskGroup() as group:
                 side_tasks = [
                     group.create_task(connections.keep_fresh()),
                     group.create_task(worker.heartbeat.run()),
                     group.create_task(worker.copier.run()),
+                    group.create_task(
+                        watch_destination(there, name, destination_id, self._clock, not_its_own_at_rest(name))
+                    ),
                     *([group.create_task(worker.shares.run())] if worker.shares else []),
                 ]
                 await self._until_over(worker)
@@ -129,11 +134,11 @@ class TableCopy:
                     "again, and the table is copied anew",
                 )
             before, phase = phase, copy.phase if copy is not None else None
-            if phase is Phase.DONE and before is not Phase.DONE:
-                self._say_settling(worker)
+            if copy is not None and phase is Phase.DONE and before is not Phase.DONE:
+                self._say_settling(worker, copy)
 
-    def _say_settling(self, worker: RestWorker) -> None:
-        left_s = worker.settings.hold.hold_s + worker.settings.write.clock_drift_s
+    def _say_settling(self, worker: RestWorker, copy: Copy) -> None:
+        left_s = max(worker.settings.hold.hold_s, copy.held_s) + worker.settings.write.clock_drift_s
         log.info(
             "all items are written; %.0f s more until nothing that was sent can land any more",
             left_s,

@@ -46,7 +46,7 @@ async def open_state(
     setup = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     try:
         life = await _life(reach, settings, source)
-        table = await setup.open(life)
+        table = await setup.open(life, follows=False)
     except AccessDenied as error:
         log.warning(
             "going on without the state table, so a verify that is ended begins anew: %s",
@@ -79,14 +79,16 @@ class Patience:
 
     def __init__(self, patience_s: float, settings: ReplicationSettings, clock: Clock) -> None:
         self._patience_s = patience_s
-        self._held_s = patience_s + settings.hold.hold_s + settings.write.settle_s
+        self._hold_s = settings.hold.hold_s
+        self._settle_s = settings.write.settle_s
         self._clock = clock
         self._copy: Copy | None = None
 
     def now_s(self) -> float:
         """What it is now."""
-        holds = self._copy is not None and self._copy.phase is not Phase.OVER
-        return self._held_s if holds else self._patience_s
+        if self._copy is None or self._copy.phase is Phase.OVER:
+            return self._patience_s
+        return self._patience_s + max(self._hold_s, self._copy.held_s) + self._settle_s
 
     async def look(self, copies: Copies) -> None:
         """See whether there is a copy. Raises Retry, Stop."""

@@ -8,6 +8,9 @@ A page of the copy is sent D after it was read at the latest, and lands T + L la
 H > D + T + L from its receipt. One that is older than H + A by its own stamp and the service's clock, as in a
 backlog, need not wait: it is that old whatever the clocks (R-3).
 
+H is the longer one of this worker's own and the row's: whoever announced the copy may have a longer stray life. While
+the row has not been read, nothing is due; what waits already waits for longer once it is.
+
 What waits costs memory up to a budget. Beyond it a page is dropped, and read again when it is due: the place up to
 which it reached, and when, is kept. There is one place a second of the hold at most, and one for all that is due.
 """
@@ -55,6 +58,8 @@ class Hold:
         self._tools = tools
         self._clock = clock
         self._held: deque[Held] = deque()
+        # The longest H that was heard of: all that waits is due by it.
+        self._longest_s = tools.settings.hold_s
         self._changed = Signal()
 
     def __repr__(self) -> str:
@@ -67,11 +72,12 @@ class Hold:
 
     def passes(self, page: Page) -> bool:
         """Whether a page that was just received may be handed on at once."""
-        return not self._held and (not self.holds or self._wait_s(page) <= 0)
+        return not self._held and (not self.holds or (self._row_was_read() and self._wait_s(page) <= 0))
 
     def keep(self, page: Page, droppable: bool = True) -> None:
         """Let a page with records wait that was just received."""
         now_s = self._clock.boottime_s()
+        self._row_was_read()
         due_at_s = now_s + self._wait_s(page)
         self._unite_due(now_s)
         first, last = page.records[0].change.sequence_number, page.records[-1].change.sequence_number
@@ -85,6 +91,19 @@ class Hold:
         else:
             self._held.append(Held(first, last, due_at_s, None, due_at_s))
         self._changed.notify()
+
+    def _row_was_read(self) -> bool:
+        """Whether H is known; if it has grown, what waits is due that much later."""
+        hold_s = self._tools.knowledge.hold_s(self._tools.settings.hold_s)
+        if hold_s is None:
+            return False
+        more_s = max(0.0, hold_s - self._longest_s)
+        if more_s:
+            self._longest_s = hold_s
+            for held in self._held:
+                held.due_at_s += more_s
+                held.first_due_at_s += more_s
+        return True
 
     def _joins(self, due_at_s: float) -> bool:
         """Whether what is dropped is remembered with the last that was. Never with the first of all: up to where that
@@ -109,10 +128,14 @@ class Hold:
             if not self._held:
                 await self._changed.wait()
                 continue
+            known = self._row_was_read()
             left_s = self._held[0].due_at_s - self._clock.boottime_s()
-            if left_s <= 0 or not self.holds:
+            if (known and left_s <= 0) or not self.holds:
                 return self._held[0]
             learned = self._tools.learned.wait()
+            if not known:
+                await learned
+                continue
             timer = asyncio.ensure_future(self._clock.sleep(left_s))
             try:
                 await asyncio.wait([learned, timer], return_when=asyncio.FIRST_COMPLETED)
@@ -146,10 +169,10 @@ class Hold:
 
     def _wait_s(self, page: Page) -> float:
         """How long from its receipt on the page has to wait."""
-        settings = self._tools.settings
+        hold_s = self._longest_s
         stamps_s = [record.change.created_s for record in page.records]
         if not page.served_s or not all(stamps_s):
             # How old it is, is not known.
-            return settings.hold_s
+            return hold_s
         newest_s = max(stamps_s)
-        return min(settings.hold_s, newest_s + settings.hold_s + settings.age_s - page.served_s)
+        return min(hold_s, newest_s + hold_s + self._tools.settings.age_s - page.served_s)

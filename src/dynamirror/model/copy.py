@@ -8,6 +8,9 @@ from enum import Enum
 
 from dynamirror.model.permit import NEVER
 
+# H, unless somebody needs more: so long a change waits from its receipt on while a copy runs (inequality 1).
+HOLD_S = 60.0
+
 
 class Phase(Enum):
     """How far a copy is. Changes are held from ANNOUNCED to DONE (R-1)."""
@@ -35,6 +38,13 @@ class Copy:
     needs_verify: bool = False
     # When the last segment was seen done, by the wall clock of the worker that saw it; 0: it is not yet, or not known.
     done_ms: int = 0
+    # H of whoever announced it; 0: rows of before there was one lack it.
+    hold_s: float = 0.0
+
+    @property
+    def held_s(self) -> float:
+        """Every worker of the task holds for so long at least."""
+        return self.hold_s or HOLD_S
 
     def moved(self, phase: Phase) -> "Copy":
         """The row in its next phase."""
@@ -44,6 +54,10 @@ class Copy:
         """The row once every segment is done."""
         doubtful = self.needs_verify or not counted_out
         return replace(self.moved(Phase.DONE), needs_verify=doubtful, done_ms=at_ms)
+
+    def held_for(self, hold_s: float) -> "Copy":
+        """The row of a copy at rest, once a worker takes part whose pages may land later."""
+        return replace(self, hold_s=hold_s, version=self.version + 1)
 
     def doubted(self) -> "Copy":
         """The row once somebody was seen who does not hold."""
@@ -106,6 +120,11 @@ class CopyKnowledge:
         self.copy = copy
         absent = copy is None or copy.phase is Phase.OVER
         self._absent_at_s, self._absent_wall_s = (asked_at_s, asked_wall_s) if absent else (NEVER, NEVER)
+
+    def hold_s(self, own_s: float) -> float | None:
+        """H: the longer one of this worker's own and the row's, since pages of others may be longer on their way.
+        None: the row is to be read first."""
+        return None if self.copy is None else max(own_s, self.copy.held_s)
 
     def holds(self, now_s: float, wall_s: float) -> bool:
         """Whether changes are held. The clock counts by which more time has passed: the boot time of a paused virtual

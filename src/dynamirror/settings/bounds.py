@@ -6,7 +6,7 @@ or a later change of a default, could turn one round; the program then refuses t
 
 from dynamirror.errors import Refused
 from dynamirror.model.permit import Fence
-from dynamirror.settings.groups import LeaseSettings, ReplicationSettings, WriteSettings
+from dynamirror.settings.groups import CopySettings, LeaseSettings, ReplicationSettings, WriteSettings
 
 # A dead Java owner's last request: the service refuses a signature that is older (AWS: "Signature expired").
 SIGNATURE_LIFE_S = 300.0
@@ -20,6 +20,16 @@ def fence_of(lease: LeaseSettings, write: WriteSettings, heartbeat: bool) -> Fen
     if heartbeat:
         return Fence(lease.proof_s, lease.java_failover_s - write.margin_s, lease.duration_s - write.margin_s)
     return Fence(lease.proof_s, lease.duration_s - write.margin_s, None)
+
+
+def page_settled_s(copy: CopySettings, write: WriteSettings) -> float:
+    """D + T + L: nothing of a page whose reading was begun so long ago is still on its way."""
+    return copy.page_life_s + write.settle_s
+
+
+def least_hold_s(copy: CopySettings, write: WriteSettings) -> float:
+    """Changes must wait for longer, at every worker, while one with these settings copies (inequality 1)."""
+    return page_settled_s(copy, write) + write.clock_drift_s
 
 
 def refuse_unsound(settings: ReplicationSettings) -> None:
@@ -45,7 +55,7 @@ def refuse_unsound(settings: ReplicationSettings) -> None:
         f"{lease.java_patience_s:g} s",
     )
     hold, copy = settings.hold, settings.copy
-    least_s = copy.page_life_s + write.settle_s + write.clock_drift_s
+    least_s = least_hold_s(copy, write)
     demand(
         hold.hold_s > least_s,
         f"changes must wait longer than {least_s:g} s while a copy runs (life of a page + time-out + stray life + "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dynamirror.model.copy import HOLD_S
 from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 
@@ -94,7 +95,7 @@ class HoldSettings:
     """How changes wait while a copy runs."""
 
     # H: from the receipt of a change to its sending. More than D + T + L + drift.
-    hold_s: float = 60.0
+    hold_s: float = HOLD_S
     # A: a change older than H + A by its own stamp and the service's clock need not wait.
     age_s: float = 300.0
     # X: a worker that has read "no copy" so lately does not hold.

@@ -83,9 +83,9 @@ class MemoryState:
         """See ports.StateStore."""
         await self._line.call("DeleteItem", lambda _: self.rows.pop(("worker", worker), None))
 
-    async def remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
+    async def remember_pair(self, source_arn: str, destination_arn: str, moves: bool = True) -> PairAnswer:
         """See ports.StateStore."""
-        return await self._line.call("PutItem", lambda _: self._remember_pair(source_arn, destination_arn))
+        return await self._line.call("PutItem", lambda _: self._remember_pair(source_arn, destination_arn, moves))
 
     async def put_duty(self, duty: Duty) -> None:
         """See ports.StateStore."""
@@ -132,9 +132,11 @@ class MemoryState:
     def _beats(self) -> dict[str, int]:
         return {row_id: attributes["beat"] for row_id, attributes in self._current("worker").items()}
 
-    def _remember_pair(self, source_arn: str, destination_arn: str) -> PairAnswer:
+    def _remember_pair(self, source_arn: str, destination_arn: str, moves: bool) -> PairAnswer:
         incarnation, pair = self.rows.get(("task", "pair"), (self._incarnation, None))
         if pair is not None and (pair["source"], pair["destination"]) != (source_arn, destination_arn):
             return PairAnswer(False, pair["source"], pair["destination"], incarnation == self._incarnation)
+        if pair is not None and not moves:
+            return PairAnswer(True, source_arn, destination_arn, incarnation == self._incarnation)
         self._put("task", "pair", {"source": source_arn, "destination": destination_arn})
         return PairAnswer(True, source_arn, destination_arn)

@@ -11,12 +11,12 @@ from dynamirror.copy.segment import SegmentCopier
 from dynamirror.engines.attempts import patiently
 from dynamirror.follow.hold import Hold
 from dynamirror.model.change import Page
-from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.copy import Copy, CopyKnowledge, Phase
 from tests.sim.flights import PAGE_SENT
 from tests.sim.long_copy import OLD_CHANGES
 from tests.sim.mutants.base import mutant
-from tests.sim.mutants.copying import FROZEN_COPIERS, LARGE, LATEST_PAGES, TIGHT
-from tests.sim.profile import Service
+from tests.sim.mutants.copying import FROZEN_COPIERS, LARGE, LATEST_PAGES, ONE_ITEM, TIGHT
+from tests.sim.profile import Fleet, Service
 
 BY_THE_MINUTE = replace(LATEST_PAGES, service=Service(rounding_s=60))
 WRONG_DATES = replace(LATEST_PAGES, service=Service(), date_off_s=3600.0)
@@ -24,6 +24,8 @@ WRONG_DATES = replace(LATEST_PAGES, service=Service(), date_off_s=3600.0)
 UNHEARD = replace(
     LATEST_PAGES, service=Service(), partition=0.6, partitions=("copy",), start=0.6, turns=50, items=60, keys=60
 )
+# Workers do not agree for how long a request may be on its way.
+STRAYS = replace(LATEST_PAGES, fleet=Fleet(copy=ONE_ITEM, strays_s=(10.0, 30.0)), start=0.3)
 # Frozen when the claim of the segment is proven, until the copy is over.
 FROZEN_CLAIMS = replace(
     LATEST_PAGES,
@@ -68,6 +70,18 @@ def hold_without_the_time_out() -> Iterator[None]:
         yield
 
 
+@mutant("changes wait for pages of workers with a longer stray life", STRAYS, hint=20)
+def own_hold_only() -> Iterator[None]:
+    with patch.object(CopyKnowledge, "hold_s", lambda _, own_s: own_s):
+        yield
+
+
+@mutant("a worker whose pages land too late for the hold of the others copies nothing", STRAYS)
+def copied_whatever_the_others_wait() -> Iterator[None]:
+    with patch("dynamirror.copy.copier.least_hold_s", lambda *_: 0.0):
+        yield
+
+
 @mutant("a change waits from its receipt, unless it is older than H + A (inequality 7)", BY_THE_MINUTE)
 def age_without_its_margin() -> Iterator[None]:
     def wait_s(self: Hold, page: Page) -> float:
@@ -91,7 +105,7 @@ def age_by_the_local_clock() -> Iterator[None]:
         yield
 
 
-@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=19)
+@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=50)
 def copying_as_soon_as_announced() -> Iterator[None]:
     original = Phases._next
 
@@ -118,7 +132,7 @@ def life_from_the_answer() -> Iterator[None]:
         yield
 
 
-@mutant("a page's life begins before the claim is proven (A-8b)", FROZEN_CLAIMS)
+@mutant("a page's life begins before the claim is proven (A-8b)", FROZEN_CLAIMS, hint=71)
 def life_from_the_claim() -> Iterator[None]:
     original, save = SegmentCopier._page, SegmentCopier._save
 
@@ -171,8 +185,8 @@ def beginning_by_the_local_clock() -> Iterator[None]:
 
 @mutant("into a destination with items everything is written (E-1)", OLD_CHANGES)
 def skipped_over_items() -> Iterator[None]:
-    def announced(phase: Phase, segments: int, began_ms: int, _: bool) -> Copy:
-        return Copy(phase, segments, began_ms, True)
+    def announced(phase: Phase, segments: int, began_ms: int, _: bool, hold_s: float) -> Copy:
+        return Copy(phase, segments, began_ms, True, hold_s=hold_s)
 
     with patch("dynamirror.engines.begin_copy.Copy", announced):
         yield

@@ -437,3 +437,29 @@ def test_a_worker_knows_of_a_doubtful_copy_only_while_it_goes_on(phase: Phase) -
         await worker.kill()
 
     run_virtual(steps())
+
+
+def test_a_worker_whose_pages_land_too_late_for_the_others_copies_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """1 others hold for as long as the row says; 2 a page of this one lands later: an older image, over a newer one."""
+
+    async def steps() -> None:
+        world = World(100)
+        await world.announce(Phase.COPYING, HOLD.hold_s)
+        longer = replace(WRITE, stray_life_s=WRITE.stray_life_s + 14)
+        with caplog.at_level(logging.WARNING, "dynamirror.copy"):
+            slow = Worker(world, "w1", hold=replace(HOLD, hold_s=HOLD.hold_s + 14), write=longer).start()
+            await asyncio.sleep(30)
+        assert (slow.scans.pages, world.destination) == ([], {})
+        [record] = caplog.records
+        assert "waiting 60 s, too short for its --stray-life of 44 s" in record.getMessage()
+        assert record.getMessage().startswith("worker w1 copies nothing")
+        assert "less than 44 s" in record.getMessage()
+        # It holds, and takes the steps of the copy, as the others do.
+        assert slow.holds()
+        other = Worker(world, "w2", write=replace(WRITE, stray_life_s=43.9)).start()
+        await world.reached(Phase.OVER)
+        assert world.destination == world.source
+        for worker in (slow, other):
+            await worker.kill()
+
+    run_virtual(steps())

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from dynamirror.aws.state_rows import Incarnation
 from dynamirror.copy.phases import Phases, announced
-from dynamirror.errors import Retry, Side, Stop, Throttled
+from dynamirror.errors import NotFound, Retry, Side, Stop, Throttled
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Terms
 from dynamirror.testing.faults import Fault
 from dynamirror.testing.virtual_time import run_virtual
-from tests.unit.copy.world import ANNOUNCED, COPY, HOLD, WRITE, Worker, World, lost
+from tests.unit.copy.world import ANNOUNCED, COPY, HOLD, LIFE, WRITE, Worker, World, lost
 
 DRIFT_S = WRITE.clock_drift_s
 JAVA = Lease("shard-1", TRIM_HORIZON, "java-worker", 5)
@@ -122,6 +123,40 @@ def test_what_waits_is_told_whenever_the_row_was_read() -> None:
     run_virtual(steps())
 
 
+@pytest.mark.parametrize("phase", [None, Phase.COPYING, Phase.OVER])
+def test_a_worker_of_an_earlier_life_of_the_task_ends(phase: Phase | None) -> None:
+    """1 it is frozen; 2 the lease table is deleted, the task begun anew, and copied; 3 it wakes: of its own life there
+    is no copy, or an old one."""
+
+    async def steps() -> None:
+        world = World()
+        await world.state_of(LIFE).remember_pair("arn:S", "arn:D")
+        if phase is not None:
+            await world.announce(phase)
+        worker = Worker(world)
+        phases = Phases(worker.tools)
+        await phases.look(True)
+        await asyncio.sleep(HOLD.known_s + 1)
+        await world.state_of(Incarnation("new leases", LIFE.stream_arn)).remember_pair("arn:S", "arn:D")
+        with pytest.raises(NotFound, match=r"begun anew.* start this worker again") as ended:
+            await phases.look(True)
+        assert ended.value.side is Side.STATE
+        # Nothing is sent unheld until it has ended.
+        assert worker.holds()
+
+    run_virtual(steps())
+
+
+def test_at_rest_the_life_of_the_pair_does_not_matter() -> None:
+    async def steps() -> None:
+        world = World()
+        before = await world.announce(Phase.COPYING)
+        await world.state_of(Incarnation("leases", "arn:stream")).remember_pair("arn:S", "arn:D")
+        assert await Phases(replace(Worker(world).tools, leases=None)).look(True) == before
+
+    run_virtual(steps())
+
+
 def test_nothing_is_read_before_every_shard_has_its_lease() -> None:
     async def steps() -> None:
         world = World()
@@ -223,6 +258,20 @@ def test_the_hold_lasts_after_the_last_segment() -> None:
         await phases.look(True)
         assert not worker.holds()
         watching.cancel()
+
+    run_virtual(steps())
+
+
+@pytest.mark.parametrize("own_s,row_s", [(60.0, 90.0), (90.0, 60.0), (90.0, 0.0)])
+def test_the_longest_hold_lasts_after_the_last_segment(own_s: float, row_s: float) -> None:
+    """Of this worker, or of whoever announced the copy: a page of either may still land."""
+
+    async def steps() -> None:
+        world = World()
+        await world.announce(Phase.DONE, row_s)
+        worker = Worker(world, hold=replace(HOLD, hold_s=own_s))
+        took_s = await look_until(Phases(worker.tools), Phase.OVER)
+        assert 90 + DRIFT_S < took_s <= 90 + DRIFT_S + 2 * COPY.watch_s
 
     run_virtual(steps())
 

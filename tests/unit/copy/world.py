@@ -4,11 +4,13 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import Meter
 from dynamirror.copy.copier import Copier
 from dynamirror.copy.page import PageSender
@@ -74,9 +76,14 @@ class World:
         self.applied: list[tuple[str, float, Key]] = []
         self.store = CopyRows(MemoryCaller(Side.STATE, self.database), "state", LIFE)
 
-    async def announce(self, phase: Phase = Phase.ANNOUNCED) -> Copy:
+    def state_of(self, life: Incarnation) -> StateTable:
+        """The other rows of the state table, seen from a life of the task."""
+        return StateTable(MemoryCaller(Side.STATE, self.database), "state", life)
+
+    async def announce(self, phase: Phase = Phase.ANNOUNCED, hold_s: float = 0.0) -> Copy:
         """The row of the copy; from COPYING on with its segments."""
-        copy = ANNOUNCED if phase is Phase.ANNOUNCED else ANNOUNCED.moved(phase)
+        announced = replace(ANNOUNCED, hold_s=hold_s)
+        copy = announced if phase is Phase.ANNOUNCED else announced.moved(phase)
         await self.store.put_copy(copy, None)
         if phase is not Phase.ANNOUNCED:
             for number in range(copy.segments):
@@ -162,6 +169,7 @@ class Worker:
         landing_s: Callable[[], float | None] = lambda: None,
         limits: tuple[float | None, float | None] = (None, None),
         capacities: tuple[float | None, float | None] = (None, None),
+        write: WriteSettings = WRITE,
     ) -> None:
         """`limits`, `capacities`: units a second, read and written."""
         self.world, self.name = world, name
@@ -181,10 +189,10 @@ class Worker:
         self.leases_made = True
         self.beats = True
         self.task: asyncio.Task[None] | None = None
-        read, write = (Lane(limit, at_once, boot_s) for limit, at_once in zip(limits, capacities, strict=True))
-        self.rate = Rate(self.clock, self.metrics, read, write)
+        reads, writes = (Lane(limit, at_once, boot_s) for limit, at_once in zip(limits, capacities, strict=True))
+        self.rate = Rate(self.clock, self.metrics, reads, writes)
         self.destination.meter = self.rate.copy_written
-        for lane in (read, write):
+        for lane in (reads, writes):
             lane.alone(boot_s)
         caller = MemoryCaller(Side.STATE, world.database, ProcessLine(self.state_faults, self.process))
         self.tools = CopyTools(
@@ -197,7 +205,7 @@ class Worker:
             self.clock,
             random.Random(name).random,
             self.metrics,
-            CopySettingsInForce(copy, hold, WRITE, SILENCE_S),
+            CopySettingsInForce(copy, hold, write, SILENCE_S),
             name,
             0,
             CredentialsPatience(self.clock),

@@ -56,6 +56,8 @@ async def test_pages_may_be_read_at_once() -> None:
     world = World(segments=7)
     copy = await world.begin()
     assert (copy.phase, copy.segments, copy.began_ms) == (Phase.COPYING, 7, 1_700_000_000_000)
+    assert copy.held_s == settings_in_force(world.settings).hold.hold_s
+    assert copy.hold_s == settings_in_force(world.settings).hold.hold_s
     world.put()
     assert await world.begin() == copy, "its own items are no hindrance"
 

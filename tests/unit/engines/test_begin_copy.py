@@ -79,6 +79,19 @@ async def test_a_copy_into_an_empty_table_is_announced_and_the_stream_followed_f
     assert settings.copy == world.settings.copy
 
 
+@pytest.mark.parametrize("stray_life,hold_s", [("30s", 60.0), ("300s", 330.0)])
+async def test_the_announcement_says_for_how_long_changes_wait(stray_life: str, hold_s: float) -> None:
+    """Those who announce nothing may have another --stray-life."""
+    world = World(stray_life=stray_life)
+    await world.begin()
+    for _ in range(2):
+        copy = await world.store.copy()
+        assert copy is not None
+        assert copy.hold_s == world.settings.hold.hold_s == hold_s
+        world.settings = settings_from({**FLAGS, "stray_life": stray_life, "segments": 5}, java_form=False, now_ms=0)
+        await world.begin()
+
+
 async def test_a_second_start_goes_on_with_the_first_ones_beginning() -> None:
     """E-2: judged by a later beginning, a delete between the two would be skipped; and the copy has items by now."""
     world = World()

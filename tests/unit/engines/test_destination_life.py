@@ -1,14 +1,18 @@
 """A destination made anew has nothing of what was applied before: it is not followed as if it had."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from dynamirror.aws.connect import Connections
+from dynamirror.engines.destination_life import LOOK_EVERY_S, not_its_own, not_its_own_at_rest, watch_destination
 from dynamirror.engines.make_destination import make_destination
-from dynamirror.errors import ExitCode, Stop
+from dynamirror.errors import ExitCode, Side, Stop
 from dynamirror.ports import TableFacts
+from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 from tests.support.accounts import LEASES, World, settings
 
 
@@ -60,3 +64,54 @@ async def test_none_is_made_for_a_task_that_has_written_to_another() -> None:
     wanted = settings(copy=True, create_destination=True)
     with pytest.raises(Stop, match="the destination table Copy is gone"):
         await make_destination(cast(Connections, world), wanted, world.time, ready)
+
+
+def ended_with(trouble: Callable[[World], None]) -> tuple[float, BaseException | None]:
+    """How a watch ends, and when, that began with the table that was there; `trouble` comes in its third minute."""
+
+    async def steps() -> tuple[float, BaseException | None]:
+        world = World()
+        before = world.destination.tables["Copy"].table_id
+        loop = asyncio.get_running_loop()
+        loop.call_later(2.5 * LOOK_EVERY_S, trouble, world)
+        watch = watch_destination(world.destination, "Copy", before, VirtualClock(), Stop(Side.DESTINATION, "words"))
+        watching = asyncio.create_task(watch)
+        await asyncio.wait([watching], timeout=1000)
+        assert world.destination.asked.count("describe_table Copy") >= 3
+        if watching.done():
+            return loop.time(), watching.exception()
+        watching.cancel()
+        return loop.time(), None
+
+    return run_virtual(steps())
+
+
+def test_one_that_is_made_anew_under_a_worker_stops_it() -> None:
+    """Every write goes into the new table, and succeeds."""
+    at_s, error = ended_with(made_anew)
+    assert isinstance(error, Stop)
+    assert at_s == pytest.approx(3 * LOOK_EVERY_S)
+
+
+def gone(world: World) -> None:
+    """Writes will say so."""
+    del world.destination.tables["Copy"]
+
+
+def denied(world: World) -> None:
+    world.destination.denied.add("describe_table Copy")
+
+
+def without_an_id(world: World) -> None:
+    world.destination.tables["Copy"] = replace(world.destination.tables["Copy"], table_id="")
+
+
+@pytest.mark.parametrize("trouble", [gone, denied, without_an_id, lambda _: None])
+def test_what_is_not_known_stops_nobody(trouble: Callable[[World], None]) -> None:
+    assert ended_with(trouble)[1] is None
+
+
+def test_the_words_of_a_task_and_of_a_copy_at_rest() -> None:
+    said = str(not_its_own(settings(), "was deleted and made anew"))
+    assert f"to start over, stop all workers of the task, delete its lease table {LEASES}" in said
+    assert "start again, and the table is copied anew" in str(not_its_own_at_rest("Copy"))

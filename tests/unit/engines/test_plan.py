@@ -9,6 +9,7 @@ import pytest
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.plan import Plan, PlanOptions, SchemaDiff
 from dynamirror.engines.plan_judge import judge_settings
 from dynamirror.engines.plan_permissions import Answer
@@ -273,6 +274,45 @@ async def test_what_the_tasks_own_copy_has_written_is_no_reason_to_refuse_it(wor
     plan = await world.plan(copy=True)
     assert plan.ready
     assert "begun before, and is" in found(plan, Severity.READY)["copy"].what
+
+
+async def began(world: PlanWorld, destination_id: str) -> None:
+    """A task that is under way, with this destination."""
+    world.leases()
+    life = Incarnation(world.state.database.tables[LEASES].facts["TableId"], STREAM)
+    await StateTable(world.state, STATE, life).remember_destination(destination_id)
+    world.state.written.clear()
+
+
+async def test_a_destination_that_is_not_the_tasks_own_any_more(world: PlanWorld) -> None:
+    await began(world, "another")
+    plan = await world.plan()
+    assert not plan.ready
+    finding = found(plan, STOP)["destination"]
+    assert finding.what.startswith("the destination table Copy was deleted and made anew since the task")
+    assert finding.do.startswith("to start over, stop all workers of the task")
+    assert finding.side is Side.DESTINATION
+
+
+async def test_a_destination_that_is_gone_and_would_be_made_for_a_task_under_way(world: PlanWorld) -> None:
+    await began(world, "another")
+    del world.destination.database.tables["Copy"]
+    finding = found(await world.plan(PlanOptions(create_destination=True), create_destination=True), STOP)[
+        "destination"
+    ]
+    assert finding.what.startswith("the destination table Copy is gone since the task")
+
+
+async def test_the_tasks_own_destination_is_as_it_should_be(world: PlanWorld) -> None:
+    await began(world, world.destination.database.tables["Copy"].facts["TableId"])
+    assert (await world.plan()).ready
+
+
+async def test_a_destination_of_an_earlier_life_of_the_task_says_nothing(world: PlanWorld) -> None:
+    world.leases()
+    await StateTable(world.state, STATE, Incarnation("earlier leases", STREAM)).remember_destination("another")
+    world.state.written.clear()
+    assert (await world.plan()).ready
 
 
 def test_times_that_do_not_go_together(world: PlanWorld) -> None:

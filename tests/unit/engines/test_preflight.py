@@ -231,6 +231,18 @@ async def test_a_deleted_lease_table_starts_the_same_pair_anew(world: World) -> 
     assert world.state.rows[STATE]["task", "pair"]["leaseTableId"] == {"S": facts.lease_table.table_id}
 
 
+async def test_a_start_that_is_refused_leaves_the_pair_in_its_life(world: World) -> None:
+    """1 a start finds no lease table; 2 another worker makes it, and follows; 3 the first one is refused: the other's
+    life is not over."""
+    await world.check()
+    before = dict(world.state.rows[STATE]["task", "pair"])
+    del world.state.tables[LEASES]
+    world.stream.denied.add("DescribeStream")
+    with pytest.raises(AccessDenied):
+        await world.check()
+    assert world.state.rows[STATE]["task", "pair"] == before
+
+
 async def test_passing_failures_of_the_state_table_are_repeated(world: World) -> None:
     await world.check()
     world.state.throttles = 3

@@ -64,6 +64,17 @@ async def test_the_name_of_another_pair_is_refused_whichever_command_had_it(worl
     assert "belongs to another pair: it copies arn:other to" in await refused(world, ExitCode.USAGE)
 
 
+async def test_the_pair_of_a_task_that_was_followed_stays_in_its_life(world: World) -> None:
+    """Its workers take another life of that row for the end of theirs."""
+    world.state.add(STATE, STATE_KEY)
+    life = Incarnation("leases", "stream")
+    arns = world.source.tables["Orders"].arn, world.destination.tables["Copy"].arn
+    await StateTable(world.state, STATE, life).remember_pair(*arns)
+    before = dict(world.state.rows[STATE]["task", "pair"])
+    await check(world)
+    assert world.state.rows[STATE]["task", "pair"] == before
+
+
 async def test_a_task_that_is_followed_is_not_copied_at_rest(world: World) -> None:
     world.state.add(LEASES, LEASE_KEY)
 

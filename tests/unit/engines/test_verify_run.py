@@ -142,3 +142,13 @@ def test_the_patience_is_longer_while_a_copy_holds_changes_back() -> None:
 
     longer_s = 60.0 + SETTINGS.hold.hold_s + SETTINGS.write.settle_s
     assert run_virtual(body()) == [60.0, longer_s, longer_s, longer_s, 60.0]
+
+
+@pytest.mark.parametrize("row_s,longer_s", [(SETTINGS.hold.hold_s + 30, 30.0), (SETTINGS.hold.hold_s - 10, 0.0)])
+def test_it_follows_the_longest_hold_of_the_task(row_s: float, longer_s: float) -> None:
+    async def body() -> float:
+        patience = Patience(60.0, SETTINGS, VirtualClock())
+        await patience.look(Copies(Copy(Phase.COPYING, 4, 0, True, hold_s=row_s)))
+        return patience.now_s()
+
+    assert run_virtual(body()) == 60.0 + SETTINGS.hold.hold_s + longer_s + SETTINGS.write.settle_s

@@ -1,6 +1,7 @@
 """What a verify uses of the state table: the task's life, one of its own, or nothing."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,16 @@ async def test_a_task_that_begins_later_goes_through(world: World) -> None:
     await opened(world)
     assert (await world.check()).state is not None
     assert await opened(world) is not None
+
+
+async def test_the_pair_stays_in_the_life_of_the_task(world: World) -> None:
+    """Its workers take another life of that row for the end of theirs; they may read on what a stream has left."""
+    await world.check()
+    before = dict(world.state.rows[STATE]["task", "pair"])
+    orders = world.source.tables["Orders"]
+    world.source.tables["Orders"] = replace(orders, stream_arn=None, stream_view_type=None)
+    assert await opened(world) is not None
+    assert world.state.rows[STATE]["task", "pair"] == before
 
 
 async def test_the_name_of_another_pairs_task_is_refused(world: World) -> None:

@@ -1,6 +1,7 @@
 """While a copy runs a change is sent H after it was received, not earlier and not much later (R-1, R-3)."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -16,9 +17,9 @@ HOLD_S = 60.0
 COPYING = Copy(Phase.COPYING, 4, 0, True)
 
 
-def copying(hold_bytes_max: int = 1_000_000) -> World:
+def copying(hold_bytes_max: int = 1_000_000, row_s: float = 0.0) -> World:
     world = World(hold_bytes_max=hold_bytes_max, known_s=10.0)
-    world.knowledge.learn(COPYING, world.clock.boottime_s(), world.clock.wall_s())
+    world.knowledge.learn(replace(COPYING, hold_s=row_s), world.clock.boottime_s(), world.clock.wall_s())
     return world
 
 
@@ -38,6 +39,71 @@ def test_a_change_waits_for_the_hold_from_its_receipt() -> None:
             await asyncio.sleep(3)
             assert world.destination.items == world.source.items
             assert world.tools.hold.budget.used == 0
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("row_s,least_s", [(90.0, 90.0), (30.0, HOLD_S), (0.0, HOLD_S)])
+@pytest.mark.parametrize("hold_bytes_max", [0, 1_000_000])
+def test_a_change_waits_for_the_longer_hold(row_s: float, least_s: float, hold_bytes_max: int) -> None:
+    """Of this worker, or of whoever announced the copy: pages may come from either."""
+
+    async def scenario() -> None:
+        world = copying(hold_bytes_max, row_s)
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(least_s - 1)
+            assert world.destination.items == {}
+            await asyncio.sleep(3)
+            assert world.destination.items == world.source.items
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("learned_after_s", [20.0, 75.0, 120.0])
+@pytest.mark.parametrize("hold_bytes_max", [0, 1_000_000])
+def test_what_waits_already_waits_for_the_hold_that_is_heard_of_later(
+    learned_after_s: float, hold_bytes_max: int
+) -> None:
+    """1 a worker cannot read the row of the copy; 2 it receives a change; 3 it reads the row: H is longer than its own.
+    Until then it does not know for how long others' pages may be on their way."""
+
+    async def scenario() -> None:
+        world = World(hold_bytes_max=hold_bytes_max, known_s=10.0)
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(learned_after_s)
+            world.knowledge.learn(replace(COPYING, hold_s=90.0), world.clock.boottime_s(), world.clock.wall_s())
+            world.tools.hold.learned.notify()
+            await asyncio.sleep(max(0.0, 89 - learned_after_s))
+            if learned_after_s < 89:
+                assert world.destination.items == {}
+            await asyncio.sleep(3)
+            assert world.destination.items == world.source.items
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("hold_bytes_max", [0, 1_000_000])
+def test_nothing_is_due_before_the_row_was_read(hold_bytes_max: int) -> None:
+    async def scenario() -> None:
+        world = World(hold_bytes_max=hold_bytes_max, known_s=10.0)
+        world.put("old")
+        await asyncio.sleep(500)
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("young")
+            await asyncio.sleep(500)
+            assert world.destination.items == {}
+            world.knowledge.learn(None, world.clock.boottime_s(), world.clock.wall_s())
+            world.tools.hold.learned.notify()
+            await asyncio.sleep(1)
+            assert world.destination.items == world.source.items
             await cancelled(task)
 
     run_virtual(scenario())
