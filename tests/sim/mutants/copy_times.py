@@ -8,6 +8,7 @@ from unittest.mock import patch
 from dynamirror.copy.page import PageLife, PageSender
 from dynamirror.copy.phases import Phases
 from dynamirror.copy.segment import SegmentCopier
+from dynamirror.copy.tools import CopyTools
 from dynamirror.engines.attempts import patiently
 from dynamirror.follow.hold import Hold
 from dynamirror.model.change import Page
@@ -154,14 +155,17 @@ def life_from_the_claim() -> Iterator[None]:
 
 @mutant("what of a page left late is reconciled (A-8)", FROZEN_PAGES, hint=2)
 def late_page_forgotten() -> Iterator[None]:
-    original = PageSender.send
+    made, original = PageSender.__init__, PageSender.send
+
+    def deaf(self: PageSender, tools: CopyTools) -> None:
+        made(self, replace(tools, note_late=lambda writes: None))
 
     async def send(self: PageSender, page: Any, life: PageLife) -> Any:
         outcome = await original(self, page, life)
         outcome.late = []
         return outcome
 
-    with patch.object(PageSender, "send", send):
+    with patch.object(PageSender, "__init__", deaf), patch.object(PageSender, "send", send):
         yield
 
 
