@@ -62,6 +62,9 @@ class Wire:
 
     def reset(self) -> None:
         """Answer with a TCP reset. Raises Gone."""
+        if self._writer.is_closing():
+            # The client was faster.
+            raise Gone
         sock = self._writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._writer.transport.abort()

@@ -4,7 +4,6 @@ import pytest
 
 from tests.sim.long_copy import DAY_COPY, LONG_COPY, OLD_CHANGES, RETENTION_S
 from tests.sim.many import many
-from tests.sim.play import run
 
 # What has to have happened in such copies, some time.
 HAPPENED = (
@@ -47,6 +46,6 @@ def test_200_seeds() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_a_day_and_a_copy_of_thirty_hours() -> None:
-    outcome = run(1, DAY_COPY)
-    assert outcome.failure is None
-    print(f"{outcome.counts['seconds of copying'] / 3600:.1f} h of copying: {dict(outcome.counts)}")
+    failed, counts = many(range(1, 2), profile=DAY_COPY)
+    assert failed == []
+    print(f"{counts['seconds of copying'] / 3600:.1f} h of copying: {dict(counts)}")
