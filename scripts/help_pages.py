@@ -65,8 +65,9 @@ Python, `Replication.figures()` has the counts, and `Replication.metrics` everyt
 prometheus client (`Replication.metrics.registry`). `demo` shows rate and lag."""
 
 SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0, from the first moment on: before
-the start there is nothing to bring to an end, during it nothing is left running. A second signal does not wait for the
-order: the process ends as after a crash, which loses nothing, and by that signal (143 or 130 in a shell).
+the start there is nothing to bring to an end, during it nothing is left running. Another signal,
+a second later or more, does not wait for the order: the process ends as after a crash, which loses nothing, and by that
+signal (143 or 130 in a shell).
 They stop `copy` in order too; that is 1 unless the copy was over, and the same command goes on with it.
 `verify` keeps how far it is at a signal, and ends with 130; the same command goes on there.
 `demo` ends its traffic at the first Ctrl-C, and compares; a second one, or SIGTERM, ends it at once. With `--keep`,

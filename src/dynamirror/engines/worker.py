@@ -18,8 +18,8 @@ async def run_worker(
 ) -> int:
     """Replicate until SIGTERM or SIGINT, then stop in order within 5 s. Raises DynamirrorError.
 
-    A second signal does not wait: the process ends as after a crash, which loses nothing either. On `line` the progress
-    of a copy that was asked for is told.
+    Another signal, a second later or more, does not wait: the process ends as after a crash, which loses nothing
+    either. On `line` the progress of a copy that was asked for is told.
     """
     replication = Replication(settings, environ, worker)
     stop_by_signals(replication.stop)

@@ -44,7 +44,7 @@ def _of_text(flag: Flag, text: str, label: str) -> Value:
     if flag.kind == "duration":
         match = _DURATION.fullmatch(text)
         if match is None:
-            raise Refused(f"{label} {text}: not a duration; give a number and its unit, as 500ms, 1s or 2m")
+            raise Refused(f"{label} {text}: not a duration; give a number and its unit, as 500ms, 30s, 2m or 1h")
         return float(match[1]) * _SECONDS_OF_UNIT[match[2]]
     if flag.kind == "switch":
         if text.lower() not in _YES | _NO:

@@ -7,7 +7,6 @@ from unittest.mock import patch
 
 from dynamirror.copy.page import PageLife, PageSender
 from dynamirror.copy.phases import Phases
-from dynamirror.copy.segment import SegmentCopier
 from dynamirror.copy.tools import CopyTools
 from dynamirror.engines.attempts import patiently
 from dynamirror.follow.hold import Hold
@@ -27,18 +26,6 @@ UNHEARD = replace(
 )
 # Workers do not agree for how long a request may be on its way.
 STRAYS = replace(LATEST_PAGES, fleet=Fleet(copy=ONE_ITEM, strays_s=(10.0, 30.0)), start=0.3)
-# Frozen when the claim of the segment is proven, until the copy is over.
-FROZEN_CLAIMS = replace(
-    LATEST_PAGES,
-    turns=260,
-    items=24,
-    service=Service(),
-    freeze=0.2,
-    freezes_s=(100.0, 130.0),
-    at_send=1.0,
-    sends=("PutItem of copy done",),
-    start=0.5,
-)
 # Frozen when a page leaves, until what was changed since is written.
 FROZEN_PAGES = replace(
     FROZEN_COPIERS,
@@ -130,26 +117,6 @@ def life_from_the_answer() -> Iterator[None]:
         return await original(self, page, fresh)
 
     with patch.object(PageSender, "send", send):
-        yield
-
-
-@mutant("a page's life begins before the claim is proven (A-8b)", FROZEN_CLAIMS, hint=71)
-def life_from_the_claim() -> Iterator[None]:
-    original, save = SegmentCopier._page, SegmentCopier._save
-
-    claimed: set[SegmentCopier] = set()
-
-    async def page(self: SegmentCopier, wanted: Any, admission: Any) -> Any:
-        await save(self, wanted)
-        claimed.add(self)
-        return await original(self, wanted, admission)
-
-    async def unless_claimed(self: SegmentCopier, wanted: Any) -> None:
-        if self not in claimed:
-            await save(self, wanted)
-        claimed.discard(self)
-
-    with patch.object(SegmentCopier, "_page", page), patch.object(SegmentCopier, "_save", unless_claimed):
         yield
 
 

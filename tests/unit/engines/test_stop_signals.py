@@ -1,0 +1,28 @@
+"""What signals do to a command."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from dynamirror.engines import stop_signals
+from dynamirror.engines.stop_signals import stop_by_signals
+
+
+async def test_one_request_that_comes_as_two_signals_is_one() -> None:
+    stops: list[str] = []
+    stop_by_signals(lambda: stops.append("stop"))
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0.01)
+    assert stops == ["stop"]
+
+
+async def test_later_ones_end_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop_signals, "ONE_REQUEST_S", 0.01)
+    stop_by_signals(lambda: None)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.1)
+    # asyncio has put back what the process had: for SIGTERM its end.
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
