@@ -11,6 +11,7 @@ from typing import Any
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
+from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
@@ -24,6 +25,7 @@ from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.hold import HoldTools
+from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
@@ -147,7 +149,12 @@ class Worker:
         table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
         copied = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC, self.rate.copy_written))
         read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX), cloud.clock.wall_s)
-        self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile, self.rate))
+        rows = ParkedRows(self._caller(Side.STATE, "parked"), STATE, INCARNATION) if has_state else None
+        most = self.write.parked_max
+        self.parking = Parking(ParkTools(rows, CODEC, clock, draw, self.metrics, self.name, most))
+        self.applier = Applier(
+            ApplyTools(table, clock, draw, self.metrics, self.write, reconcile, self.parking, self.rate)
+        )
         if state is None:
             self.held = replace(self.held, knowledge=CopyKnowledge(float("inf")))
         limit = LogLimit(clock, 10)
@@ -201,6 +208,7 @@ class Worker:
             self.held.learned,
             reconcile,
             self.rate,
+            self.parking.park,
         )
 
     async def _begin(self) -> Start:
@@ -235,12 +243,12 @@ class Worker:
         self._join(beginning.result())
         assert self.coordinator is not None
         async with asyncio.TaskGroup() as group:
-            sides = [group.create_task(self.applier.run()), group.create_task(self.reconciler.run())]
+            sides = [group.create_task(side.run()) for side in (self.applier, self.reconciler, self.parking)]
             if self.copier is not None:
                 sides.append(group.create_task(self.copier.run()))
             await self.coordinator.run(self.stopping)
             with suppress(Exception):
-                await asyncio.wait_for(self.reconciler.flush(), 0.3)
+                await asyncio.wait_for(asyncio.gather(self.reconciler.flush(), self.parking.flush()), 0.3)
             for side in sides:
                 side.cancel()
 

@@ -44,7 +44,7 @@ Examples:
 """
 
 EPILOG = """Exit codes: 0 as asked, 1 differs or not ready, 2 arguments or configuration, 3 source, 4 destination,
-5 lease or state table, 6 changes lost before they were read, 70 internal error."""
+5 lease or state table, 6 changes lost before they were read, 7 too many parked items, 70 internal error."""
 
 
 class Commands(click.Group):

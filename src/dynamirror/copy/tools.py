@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from dynamirror.errors import ItemRefused
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
@@ -50,3 +51,6 @@ class CopyTools:
     # Makes the duty durable to reconcile items that may have been written too late.
     reconcile: Callable[[Sequence[Write]], Awaitable[None]]
     rate: Rate
+    # Makes a row durable for an item that the destination refuses; until then the page is not done. Raises Stop where
+    # it may not be parked (follow/parking).
+    park: Callable[[Write, ItemRefused], Awaitable[object]]

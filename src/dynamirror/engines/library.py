@@ -155,6 +155,7 @@ class Replication:
                         group.create_task(connections.keep_fresh()),
                         group.create_task(worker.applier.run()),
                         group.create_task(worker.reconciler.run()),
+                        group.create_task(worker.parking.run()),
                         *([group.create_task(worker.copier.run())] if worker.copier else []),
                         *([group.create_task(worker.shares.run())] if worker.shares else []),
                         group.create_task(finish_when_copied(connections, settings, worker.copier, clock)),
@@ -164,7 +165,8 @@ class Replication:
                         await worker.coordinator.run(self._stopping)
                     finally:
                         # Also when something else ends it: what the last steps have added is durable then.
-                        last = [worker.reconciler.flush, *([worker.shares.retire] if worker.shares else [])]
+                        last = [worker.reconciler.flush, worker.parking.flush]
+                        last += [worker.shares.retire] if worker.shares else []
                         await within(DUTIES_S, "duties", last)
                     for task in side_tasks:
                         task.cancel()

@@ -4,10 +4,12 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 
 from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.tables import Meter
 from dynamirror.copy.copier import Copier
@@ -15,6 +17,7 @@ from dynamirror.copy.page import PageSender
 from dynamirror.copy.segment import SegmentCopier
 from dynamirror.copy.tools import CopySettingsInForce, CopyTools
 from dynamirror.errors import Side, Throttled, Unanswered
+from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
@@ -33,6 +36,7 @@ from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_table import MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
 from tests.support.memory_caller import MemoryCaller, create_table
+from tests.support.parking import nowhere
 from tests.unit.prove.world import Process, ProcessLine, Switch
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
@@ -181,6 +185,10 @@ class Worker:
         for lane in (read, write):
             lane.alone(boot_s)
         caller = MemoryCaller(Side.STATE, world.database, ProcessLine(self.state_faults, self.process))
+        self.rows = ParkedRows(caller, "state", LIFE)
+        self.parking = Parking(
+            ParkTools(self.rows, CODEC, self.clock, random.Random(name).random, self.metrics, name, WRITE.parked_max)
+        )
         self.tools = CopyTools(
             CopyRows(caller, "state", LIFE),
             self.state,
@@ -199,6 +207,7 @@ class Worker:
             Signal(),
             self._reconcile,
             self.rate,
+            self.parking.park,
         )
         self.copier = Copier(self.tools, lambda: self.leases_made)
 
@@ -212,6 +221,12 @@ class Worker:
     def holds(self) -> bool:
         """Whether its changes wait now."""
         return self.tools.knowledge.holds(self.clock.boottime_s(), self.clock.wall_s())
+
+    def parks_nothing(self) -> "Worker":
+        """The first item that is refused stops it."""
+        self.tools = replace(self.tools, park=nowhere(self.clock, self.metrics).park)
+        self.copier = Copier(self.tools, lambda: self.leases_made)
+        return self
 
     def segment(self, segment: Segment) -> SegmentCopier:
         """What copies one segment of those of the settings."""
