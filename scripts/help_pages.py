@@ -57,7 +57,7 @@ EXIT_CODES = {
         "the copy may differ: `verify --repair`",
     ),
     ExitCode.PARKED: (
-        "the destination refuses more items than may be parked (`--max-parked`)",
+        "the destination refuses more items than may be parked (`--max-parked`); some are left (`parked retry`)",
         "mend the destination table, `dynamirror parked retry`, start again",
     ),
     ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
@@ -100,6 +100,10 @@ def _cli_page() -> Iterator[str]:
             command = cli.get_command(click.Context(cli), name)
             assert command is not None
             yield from (f"## dynamirror {name}", "", "```", _help(command, f"dynamirror {name}"), "```", "")
+            if isinstance(command, click.Group):
+                for part, inner in command.commands.items():
+                    path = f"dynamirror {name} {part}"
+                    yield from (f"### {path}", "", "```", _help(inner, path), "```", "")
 
 
 def _row(flag: Flag) -> str:

@@ -45,7 +45,7 @@ async def open_state(
     source, destination = pair
     setup = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     try:
-        life = await _life(reach, settings, source)
+        life = await task_life(reach, settings, source)
         table = await setup.open(life)
     except AccessDenied as error:
         log.warning(
@@ -59,7 +59,8 @@ async def open_state(
     return VerifyState(table, VerifyRows(reach.state, name, life), CopyRows(reach.state, name, life))
 
 
-async def _life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:
+async def task_life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:
+    """The present life of the task; of the source table alone where there is no task."""
     try:
         leases = await reach.state_control.describe_table(settings.task.lease_table)
     except NotFound:

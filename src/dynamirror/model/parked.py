@@ -1,8 +1,9 @@
 """Parked items: what the destination refuses, as it stands in the state table (docs/decisions/0012)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from dynamirror.errors import Refused
 from dynamirror.model.diff import Item
 
 # DynamoDB Streams API, StreamRecord.SequenceNumber: at most 40 characters.
@@ -10,6 +11,8 @@ _VERSION_DIGITS = 40
 # A row may have 400 KB (Developer Guide, "Quotas"), and so may the item that it is to hold.
 CHUNK_BYTES = 300 * 1024
 ERROR_LENGTH_MAX = 1000
+# Shorter beginnings of an id are slips of the hand.
+_NAMED_BY_MIN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +54,14 @@ def chunks_of(image: bytes) -> Sequence[str]:
         chunks.append(image[start:end].decode())
         start = end
     return chunks
+
+
+def named(word: str, ids: Collection[str]) -> str:
+    """The id that is meant: it, or the beginning of it. Raises Refused."""
+    if word in ids:
+        return word
+    found = [row_id for row_id in ids if row_id.startswith(word)] if len(word) >= _NAMED_BY_MIN else []
+    if len(found) != 1:
+        what = f"{len(found)} parked items begin" if found else "no parked item has an id that begins"
+        raise Refused(f"{what} with {word}: see dynamirror parked list")
+    return found[0]
