@@ -37,8 +37,9 @@ class Case:
         self.ready_at_s = max(self.ready_at_s, at_s)
 
     def again(self, ready_at_s: float) -> None:
-        """It starts over."""
-        self.not_before(ready_at_s)
+        """It starts over. Of one that was refused nothing is on its way: it need not wait any longer for that."""
+        self.ready_at_s = ready_at_s if self.refused else max(self.ready_at_s, ready_at_s)
+        self.refused = False
         self.version += 1
 
 
