@@ -204,10 +204,13 @@ def test_what_is_dropped_is_found_by_verify_and_one_too_many_stops_the_worker(pa
     code, _, errors = pair.run("parked", "show", "0000")
     assert (code, "no parked item has an id that begins with 0000" in errors) == (2, True)
     assert len(errors.strip().splitlines()) == 1
+    code, found = pair.json("verify", "--patience", "1s")
+    assert (code, found["missing"], found["parked"]) == (1, 2, 1)
     code, dropped = pair.json("parked", "drop", "--all", "--yes")
     assert (code, [one["key"]["pk"]["S"] for one in dropped["dropped"]]) == (0, ["first"])
     assert pair.parked() == set()
-    # Nothing is parked, so the second item is, and the third, one too many, stops it again.
+    code, found = pair.json("verify", "--patience", "1s")
+    assert (code, found["missing"], found["parked"]) == (1, 2, 0)
     with pair.replicate("--max-parked", "0", name="nothing parked") as command:
         assert command.process.wait(60) == 4
     assert "--max-parked 0" in command.output

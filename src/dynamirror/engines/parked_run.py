@@ -9,14 +9,13 @@ from typing import TypeVar
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.items import Items
 from dynamirror.aws.parked_rows import ParkedRows
-from dynamirror.aws.state_rows import at_rest
 from dynamirror.engines.assemble import SystemClock, jitter
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.launch import fastest_loop
 from dynamirror.engines.mending import assemble_mending, mending_beside
 from dynamirror.engines.preflight import both_tables
 from dynamirror.engines.until_signal import until_signal
-from dynamirror.engines.verify_state import open_state, task_life
+from dynamirror.engines.verify_state import open_state, parked_stores, task_life
 from dynamirror.engines.waiting import aloud, reach_aloud
 from dynamirror.errors import NotFound, Refused, Side
 from dynamirror.model.key import KeyCodec
@@ -131,7 +130,5 @@ async def _opened(connections: Connections, settings: ReplicationSettings, clock
             f"there is no state table {name}, so nothing is parked: no worker of this task has run, or --task-name or "
             "--kcl-region are not those of its workers"
         ) from error
-    lives = [await task_life(reach, settings, tables[0]), at_rest(*tables)]
-    return ParkedItems(
-        connections, settings, clock, tables, [ParkedRows(connections.state, name, life) for life in lives]
-    )
+    life = await task_life(reach, settings, tables[0])
+    return ParkedItems(connections, settings, clock, tables, parked_stores(reach, settings, life, tables))

@@ -143,7 +143,12 @@ class Passes:
             run.seed,
             keeper.spent_s if keeper is not None and self._resumed else self._clock.boottime_s() - begun_at_s,
             self._resumed,
+            await self._parked(),
         )
+
+    async def _parked(self) -> int:
+        stores = self._parts.state.parked if self._parts.state is not None else ()
+        return sum([len(await patiently(self._clock, "the parked items", store.rows)) for store in stores])
 
     async def _pass(self) -> VerifyRun:
         keeper = self._parts.keeper
