@@ -209,7 +209,9 @@ class Applier:
         for pending in batch:
             if id(pending) not in missed:
                 self._durable(pending)
-                if pending.unparks is not None:
+        if self.parking.known:
+            for pending in batch:
+                if pending.unparks is not None and id(pending) not in missed:
                     self.parking.unpark(pending.write, pending.unparks)
         self._tools.metrics.count("changes_applied", len(batch) - len(missed))
         self._progress.notify()

@@ -8,9 +8,10 @@ the row goes, if it still has the version that was read before all this: what is
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from dynamirror.errors import Retry
 from dynamirror.model.backoff import Backoff
@@ -135,8 +136,7 @@ class Retrier:
 
     async def _fate(self, item: ParkedAt, key: ItemKey, equal: set[Key]) -> Tried:
         if key.key in equal:
-            removed = await item.store.unpark(item.parked)
-            gone = removed or all(row.id != item.parked.id for row in await item.store.rows())
+            gone = await self._patiently(partial(self._removed, item))
             return Tried(item.parked, Fate.SETTLED if gone else Fate.PARKED_ANEW)
         why = self._tools.reconciler.refusal(key)
         if why is None:
@@ -144,3 +144,17 @@ class Retrier:
         # Its row remembers it; a duty would be tried, and told of, every ten minutes by the task's workers.
         self._tools.reconciler.give_up(key)
         return Tried(item.parked, Fate.REFUSED, why)
+
+    async def _removed(self, item: ParkedAt) -> bool:
+        """Whether no row of the item is left; one may be there again, of a newer version."""
+        return await item.store.unpark(item.parked) or all(row.id != item.parked.id for row in await item.store.rows())
+
+    async def _patiently(self, call: Callable[[], Awaitable[bool]]) -> bool:
+        """Raises the last Retry."""
+        for attempt in range(LOOKS_MAX):
+            try:
+                return await call()
+            except Retry as error:
+                log.warning("removing a row: %s", error, extra={"event": "parked_look", "facts": {}})
+                await self._tools.clock.sleep(LOOK.delay_s(attempt, lambda: 1.0))
+        return await call()

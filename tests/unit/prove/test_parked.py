@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from dynamirror.errors import AccessDenied, Side
+from dynamirror.errors import AccessDenied, Side, Throttled
 from dynamirror.model.key import key_digest
 from dynamirror.model.parked import Parked, version_of
 from dynamirror.prove.parked import Fate, ParkedAt, Retrier, RetryTools, Tried
 from dynamirror.prove.repair import Repairer
-from dynamirror.testing.faults import Fault
+from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
 from tests.support.parking import Lot
 from tests.unit.prove.world import CODEC, SETTINGS, Worker, World, lost
@@ -158,6 +158,21 @@ def test_one_whose_write_gets_no_answer_holds_up_no_other_and_is_settled_in_the_
             tried = await bench.retry(await bench.park("a", 7), await bench.park("b", 8))
         assert [one.fate for one in tried] == [Fate.SETTLED, Fate.SETTLED]
         assert bench.world.differences() == []
+
+    run_virtual(steps())
+
+
+def test_a_state_table_that_throttles_for_a_while_is_borne_with() -> None:
+    async def steps() -> None:
+        bench = Bench()
+        bench.world.set_source("a", "B")
+        throttled = Fault(Throttled(Side.STATE, "injected"))
+        item = await bench.park("a", 7)
+        slow = bench.lot.store(Scripted("DeleteItem", [throttled, throttled]))
+        async with bench.running():
+            [tried] = await bench.retry(ParkedAt(slow, item.parked))
+        assert tried.fate is Fate.SETTLED
+        assert await bench.lot.parked() == {}
 
     run_virtual(steps())
 
