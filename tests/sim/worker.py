@@ -92,7 +92,9 @@ class Worker:
         self.cloud = cloud
         self.machine = Machine(name)
         self.machine.on_death = self._died
-        self.weather = Weather(draw, cloud.counts)
+        # Of its own: what is parked must not change what else goes wrong in a run.
+        self._draw_parked = random.Random(f"parked {draw.getstate()[1][:9]}")
+        self.weather = Weather(draw, cloud.counts, {"parked": self._draw_parked})
         self.clock = MachineClock(self.machine, draw, date_off_s)
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
@@ -151,7 +153,8 @@ class Worker:
         read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX), cloud.clock.wall_s)
         rows = ParkedRows(self._caller(Side.STATE, "parked"), STATE, INCARNATION) if has_state else None
         most = self.write.parked_max
-        self.parking = Parking(ParkTools(rows, CODEC, clock, draw, self.metrics, self.name, most))
+        wait = self._draw_parked.random
+        self.parking = Parking(ParkTools(rows, CODEC, clock, wait, self.metrics, self.name, most))
         self.applier = Applier(
             ApplyTools(table, clock, draw, self.metrics, self.write, reconcile, self.parking, self.rate)
         )
