@@ -28,8 +28,9 @@ state table, one warning is given and replication goes on without it."""
 
 MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
 DIFFERS = (
-    "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, or its counts do not add up "
-    "(`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole (`replicate`)"
+    "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, its counts do not add up, "
+    "or items are parked (`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole "
+    "(`replicate`)"
 )
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
@@ -55,7 +56,10 @@ EXIT_CODES = {
         "changes were trimmed from the stream before they were read",
         "the copy may differ: `verify --repair`",
     ),
-    ExitCode.PARKED: ("reserved: more parked changes than allowed", "look at the parked changes"),
+    ExitCode.PARKED: (
+        "the destination refuses more items than may be parked (`--max-parked`); some are left (`parked retry`)",
+        "mend the destination table, `dynamirror parked retry`, start again",
+    ),
     ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
 }
 
@@ -97,6 +101,10 @@ def _cli_page() -> Iterator[str]:
             command = cli.get_command(click.Context(cli), name)
             assert command is not None
             yield from (f"## dynamirror {name}", "", "```", _help(command, f"dynamirror {name}"), "```", "")
+            if isinstance(command, click.Group):
+                for part, inner in command.commands.items():
+                    path = f"dynamirror {name} {part}"
+                    yield from (f"### {path}", "", "```", _help(inner, path), "```", "")
 
 
 def _row(flag: Flag) -> str:

@@ -78,6 +78,14 @@ class Gap(Stop):
         self.exit_code = ExitCode.GAP
 
 
+class TooManyParked(Stop):
+    """More items are refused than may be parked: something is wrong with the table, not with items."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Side.DESTINATION, message)
+        self.exit_code = ExitCode.PARKED
+
+
 class Retry(DynamirrorError):
     """Passing by nature: the same request may succeed later. `side` tells whom to blame when it never does."""
 

@@ -18,6 +18,7 @@ from dynamirror.model.duty import Duty
 from dynamirror.model.item_key import ItemKey
 from dynamirror.model.key import Key, KeySchema
 from dynamirror.model.lease import Lease, Update
+from dynamirror.model.parked import Parked
 from dynamirror.model.shard_graph import Listing, Shard
 from dynamirror.model.shares import RateRow
 from dynamirror.model.table_definition import Throughput
@@ -236,6 +237,25 @@ class CopyStore(Protocol):
 
     async def put_segment(self, segment: Segment, before: Segment) -> None:
         """Raises ConditionFailed as `put_copy`."""
+
+
+class ParkStore(Protocol):
+    """Items that the destination refuses, in the state table; each row changed only as its version allows."""
+
+    async def park(self, parked: Parked, image: bytes) -> bool:
+        """Make image and row durable, in this order. False: a newer version of the item is parked, which stays.
+
+        May be repeated, and may land late: it never replaces a newer version.
+        """
+
+    async def unpark(self, parked: Parked) -> bool:
+        """Remove the row if it still has that version, and the image. False: it has not, or is gone."""
+
+    async def rows(self) -> list[Parked]:
+        """All rows, read consistently."""
+
+    async def image(self, parked: Parked) -> bytes | None:
+        """The item as it was refused, as JSON, read consistently; None: it is not there, or was a deletion."""
 
 
 class RateStore(Protocol):

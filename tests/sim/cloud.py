@@ -13,11 +13,11 @@ from dynamirror.model.copy import Phase
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
 from dynamirror.testing.dynamodb.table import EventualReads
-from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource
 from dynamirror.testing.virtual_time import VirtualClock
 from tests.sim.checks import Checks
+from tests.sim.parked import BAD, ParkedKept, PickyDynamoDB
 from tests.sim.profile import Fleet, Service
 from tests.support.memory_caller import create_table
 
@@ -49,7 +49,7 @@ class Cloud:
             self.stream.retention_ms = int(self.service.retention_s * 1000)
         self.stream.rounding_s = self.service.rounding_s
         self.source = MemorySource(CODEC, self.stream)
-        self.checks = Checks(self.stream, self.counts, fleet.lease.duration_s)
+        self.checks = Checks(self.stream, self.counts, ParkedKept(CODEC), fleet.lease.duration_s)
         # Shards that others read too, one call in two of ours is one too many; set by the trouble.
         self.crowded: set[str] = set()
         # Writes a second that a partition of the destination takes; None: any number.
@@ -60,7 +60,8 @@ class Cloud:
         self.copied_s: list[float] = []
         self._draw = draw or random.Random(0)
         eventual = EventualReads(_now_s, lambda: self._draw.random() * stale_s, stale_s) if stale_s else None
-        self.database = MemoryDynamoDB(self._written, eventual)
+        self.database = PickyDynamoDB(self._written, eventual)
+        self.database.picky = TARGET
         create_table(self.database, TARGET, {"id": "S"})
         create_table(self.database, LEASES, {"leaseKey": "S"})
         create_table(self.database, STATE, {"kind": "S", "id": "S"})
@@ -70,6 +71,10 @@ class Cloud:
             self.checks.applied(key, item)
         elif table == LEASES:
             self.checks.lease_row(str(key), item)
+        elif key[0] == "parked":
+            if item is not None:
+                self.counts["parked"] += 1
+            self.checks.parked.written(key[1], item)
         elif item is not None and "beat" in item:
             self.checks.life.beat(str(item["id"]["S"]), _now_s())
         elif item is not None and item.get("phase", {}).get("S") in PHASES:
@@ -88,26 +93,26 @@ class Cloud:
         for item in self.source.items.values():
             self.database.answer("PutItem", msgspec.json.encode({"TableName": TARGET, "Item": item}))
 
-    def had(self, key: str, value: str) -> None:
+    def had(self, key: str, value: str, bad: bool = False) -> None:
         """There is an item of which the stream knows nothing."""
-        item: Item = {"id": {"S": key}, "v": {"S": value}}
+        item = _item(key, value, bad)
         self.source.items[key] = item
         self.checks.had(key, item)
 
-    def put(self, key: str, value: str) -> None:
-        item: Item = {"id": {"S": key}, "v": {"S": value}}
+    def put(self, key: str, value: str, bad: bool = False) -> None:
+        item = _item(key, value, bad)
         self.checks.changed(key, item, self.source.put(item))
 
     def delete(self, key: str) -> None:
         self.checks.changed(key, None, self.source.delete({"id": {"S": key}}))
 
-    def change_something(self, draw: random.Random, repeats: bool, keys: int) -> None:
-        """Hot keys, deletes; values that repeat (toggles) or never do."""
+    def change_something(self, draw: random.Random, repeats: bool, keys: int, bad: bool = False) -> None:
+        """Hot keys, deletes; values that repeat (toggles) or never do. `bad`: an item that the destination refuses."""
         key = f"k{draw.randint(0, 3) if draw.random() < 0.5 else draw.randint(0, keys)}"
         if draw.random() < 0.2:
             self.delete(key)
         else:
-            self.put(key, str(draw.randint(0, 1)) if repeats else f"{draw.getrandbits(60):x}")
+            self.put(key, str(draw.randint(0, 1)) if repeats else f"{draw.getrandbits(60):x}", bad)
 
     # --- what the service does
 
@@ -151,6 +156,10 @@ class Cloud:
         allowed = tokens >= 1
         self._tokens[part] = (tokens - allowed, _now_s())
         return allowed
+
+
+def _item(key: str, value: str, bad: bool) -> Item:
+    return {"id": {"S": key}, "v": {"S": value}, **({BAD: {"S": "x"}} if bad else {})}
 
 
 def _now_s() -> float:

@@ -127,7 +127,15 @@ class Machine:
 class Weather:
     """Which calls of a machine fail, and how. `share` of 0: none. Counts what struck."""
 
-    def __init__(self, draw: random.Random, counts: Counter[str], stray_s: float = STRAY_S) -> None:
+    def __init__(
+        self,
+        draw: random.Random,
+        counts: Counter[str],
+        apart: Mapping[str, random.Random],
+        stray_s: float = STRAY_S,
+    ) -> None:
+        # Places with random numbers of their own.
+        self._apart = apart
         self.share = 0.0
         # Places that cannot be reached; with "writes" behind, those that can only be read.
         self.partitioned: set[str] = set()
@@ -140,21 +148,21 @@ class Weather:
 
     def strike(self, side: Side, place: str, operation: str) -> tuple[str, Fault]:
         """The kind of fault and what it does; most often nothing."""
+        draw = self._apart.get(place, self._draw)
         if place in self.partitioned or (f"{place} writes" in self.partitioned and operation not in READS):
             self._counts[f"partition {place}"] += 1
-            return "partition", Fault(Unreachable(side, "injected: no route"), delay_s=self._draw.random())
-        if self._draw.random() >= self.share or (self.places is not None and place not in self.places):
+            return "partition", Fault(Unreachable(side, "injected: no route"), delay_s=draw.random())
+        if draw.random() >= self.share or (self.places is not None and place not in self.places):
             return "", Fault()
         kinds = self.kinds or KINDS[side]
-        [kind] = self._draw.choices(list(kinds), list(kinds.values()))
+        [kind] = draw.choices(list(kinds), list(kinds.values()))
         if kind == "iterator" and operation != "GetRecords":
             kind = "throttle"
         if kind == "partial" and operation not in ("BatchWriteItem", "BatchGetItem"):
             kind = "throttle"
-        if kind in ("applied", "late") and operation in READS:
-            kind = "lost"
+        kind = "lost" if kind in ("applied", "late") and operation in READS else kind
         self._counts[kind] += 1
-        return kind, self._fault(kind, side)
+        return kind, self._fault(kind, side, draw.random)
 
     def count(self, what: str) -> None:
         """Something else happened."""
@@ -168,8 +176,7 @@ class Weather:
             Unanswered(side, "injected: died"), lands_after_s=self._draw.random() * (ATTEMPT_S + self._landed_s)
         )
 
-    def _fault(self, kind: str, side: Side) -> Fault:
-        draw = self._draw.random
+    def _fault(self, kind: str, side: Side, draw: Callable[[], float]) -> Fault:
         gives_up_s = ATTEMPT_S * (1 if draw() < 0.5 else draw())
         lost = Unanswered(side, f"injected: {kind}")
         match kind:

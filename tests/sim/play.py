@@ -10,12 +10,14 @@ from dynamirror.engines.assemble import READS_AT_ONCE_MAX
 from dynamirror.errors import DynamirrorError
 from dynamirror.model.copy import Phase
 from dynamirror.model.diff import first_difference
+from dynamirror.model.key import Key
 from dynamirror.testing.virtual_time import Standstill, run_virtual
 from tests.sim.checks import Checks, Violated
 from tests.sim.cloud import Cloud
 from tests.sim.copied import check_copy, check_held
 from tests.sim.network import ATTEMPT_S, STRAY_S
-from tests.sim.profile import Profile, drawn_fleet, with_copy
+from tests.sim.profile import Profile, drawn_fleet, drawn_profile, with_copy
+from tests.sim.retried import retried
 from tests.sim.trouble import Trouble
 from tests.sim.worker import Worker, of_its_process
 
@@ -46,6 +48,7 @@ class Play:
 
     def __init__(self, seed: int, profile: Profile, say: Callable[[str], None] | None = None) -> None:
         self._draw = random.Random(seed)
+        self._draw_bad = random.Random(f"bad items {seed}")
         self._profile = profile
         self._say = say
         self._fleet = profile.fleet or with_copy(drawn_fleet(self._draw), random.Random(f"copy {seed}"))
@@ -61,7 +64,7 @@ class Play:
 
     async def run(self) -> None:
         for number in range(self._profile.items or (ITEMS_COPIED if self._fleet.copy else 0)):
-            self.cloud.had(f"k{number}", f"{self._draw.getrandbits(60):x}")
+            self.cloud.had(f"k{number}", f"{self._draw.getrandbits(60):x}", self._bad())
         self._tell(f"{self._fleet}, {len(self.cloud.stream.open_shards())} shards, share of faults {self._share}")
         await self._before()
         self._start()
@@ -94,7 +97,11 @@ class Play:
 
     def _change(self) -> None:
         for _ in range(self._draw.choice(self._profile.load)):
-            self.cloud.change_something(self._draw, self._repeats, self._profile.keys)
+            self.cloud.change_something(self._draw, self._repeats, self._profile.keys, self._bad())
+
+    def _bad(self) -> bool:
+        # A worker without a state table stops at the first item that is refused.
+        return not self._fleet.without_state and self._draw_bad.random() < self._profile.bad
 
     def _start(self) -> None:
         name = f"w{len(self.workers) + 1}"
@@ -130,11 +137,26 @@ class Play:
         if not self._equal():
             raise Violated(f"not equal at rest: {self._difference()}")
         await self._until(self._all_followed, OWNED_MAX_S, "every shard followed by a living worker")
+        await self._mended()
         self._count_metrics()
         for worker in self.workers:
             worker.stopping.set()
         await self._until(lambda: not any(worker.alive for worker in self.workers), STOPPED_MAX_S, "stopped")
         self._check_nothing_left()
+
+    async def _mended(self) -> None:
+        """The destination takes everything: what is parked is tried again, and nothing differs any more."""
+        kept = self.cloud.checks.parked
+        left_over = [key for key in kept.keys if self._differs(key) is None]
+        self.cloud.counts["parked at rest"] += len(kept.keys)
+        self.cloud.counts["rows left over"] += len(left_over)
+        if self._profile.rows_exact and left_over:
+            raise Violated(f"rows are left over of {left_over}")
+        self.cloud.database.picky = None
+        await retried(self.cloud)
+        wrong = [self._differs(key) for key in self.cloud.source.items.keys() | self.cloud.target.keys()]
+        if kept.keys or any(wrong):
+            raise Violated(f"after a retry {kept.keys} are parked, and different: {[one for one in wrong if one]}")
 
     async def _until(self, holds: Callable[[], bool], limit_s: float, what: str) -> None:
         waited_s = 0.0
@@ -181,12 +203,18 @@ class Play:
     def _difference(self) -> str | None:
         here, there = self.cloud.source.items, self.cloud.target
         for key in here.keys() | there.keys():
-            if key not in here or key not in there:
-                return f"{key} is only at the {'source' if key in here else 'destination'}"
-            difference = first_difference(here[key], there[key])
-            if difference is not None:
-                return f"{key}: {here[key]} != {there[key]}"
+            difference = self._differs(key)
+            if difference is not None and not self.cloud.checks.is_parked(key):
+                return difference
         return None
+
+    def _differs(self, key: Key) -> str | None:
+        here, there = self.cloud.source.items, self.cloud.target
+        if key not in here and key not in there:
+            return None
+        if key not in here or key not in there:
+            return f"{key} is only at the {'source' if key in here else 'destination'}"
+        return f"{key}: {here[key]} != {there[key]}" if first_difference(here[key], there[key]) else None
 
     def _all_followed(self) -> bool:
         """Every shard has an owner that lives, and that knows it."""
@@ -232,7 +260,7 @@ def run(seed: int, profile: Profile | None = None, say: Callable[[str], None] | 
     plays: list[Play] = []
 
     async def main() -> None:
-        play = Play(seed, profile or Profile(), say)
+        play = Play(seed, profile or drawn_profile(seed), say)
         plays.append(play)
         asyncio.get_running_loop().set_task_factory(of_its_process)
         try:

@@ -100,6 +100,10 @@ class Profile:
     workers_max: int = 3
     # There before the stream was switched on.
     items: int = 0
+    # So many of the items are refused by the destination, each until its next change.
+    bad: float = 0.0
+    # No row of a parked item may be left over: nothing that parks or un-parks is lost, or late.
+    rows_exact: bool = False
     # The destination has already what the source had long before the first worker, once the application had begun.
     seeded: float = 0.0
     # None: drawn; values repeat (toggles) or are all different.
@@ -127,6 +131,11 @@ def drawn_fleet(draw: Random) -> Fleet:
     if sort < 0.37:
         return Fleet(without_state=draw.choice([0.5, 1.0]), stale_s=stale_s)
     return Fleet(stale_s=stale_s)
+
+
+def drawn_profile(seed: int) -> Profile:
+    """Some applications write items that the destination refuses."""
+    return Profile(bad=Random(f"bad {seed}").choice([0.0, 0.0, 0.0, 0.02, 0.2]))
 
 
 def with_copy(fleet: Fleet, draw: Random) -> Fleet:

@@ -9,7 +9,6 @@ import pytest
 
 LATER = [
     ("B-5, B-6, inequality 8: reconcile before the gap is drained", "dynamirror.prove.gaps"),
-    ("F-1, F-2: un-park without its version, retry by image", "dynamirror.prove.parked"),
     ("inequality 5, P-24: hand-off shorter than T + L + drain", "dynamirror.fleet.handoff"),
     ("P-11: no wait after a steal", "dynamirror.fleet.steal"),
 ]

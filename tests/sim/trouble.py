@@ -9,7 +9,7 @@ from tests.sim.profile import Profile
 from tests.sim.worker import Worker
 
 # What a partition cuts off.
-PLACES = {"state": ("leases", "heartbeats", "copy")}
+PLACES = {"state": ("leases", "heartbeats", "copy", "parked")}
 # A process that was frozen past its lease, sends, and dies at once, is what nobody can mend.
 RESTED_S = 20.0
 FROZEN_LONG_S = 10.0

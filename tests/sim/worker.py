@@ -11,6 +11,7 @@ from typing import Any
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
+from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
@@ -24,6 +25,7 @@ from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.hold import HoldTools
+from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
@@ -91,7 +93,9 @@ class Worker:
         self.cloud = cloud
         self.machine = Machine(name)
         self.machine.on_death = self._died
-        self.weather = Weather(draw, cloud.counts, fleet.write.stray_life_s)
+        # Of its own: what is parked must not change what else goes wrong in a run.
+        self._draw_parked = random.Random(f"parked {draw.getstate()[1][:9]}")
+        self.weather = Weather(draw, cloud.counts, {"parked": self._draw_parked}, fleet.write.stray_life_s)
         self.clock = MachineClock(self.machine, draw, date_off_s)
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
@@ -148,7 +152,13 @@ class Worker:
         table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
         copied = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC, self.rate.copy_written))
         read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX), cloud.clock.wall_s)
-        self.applier = Applier(ApplyTools(table, clock, draw, self.metrics, self.write, reconcile, self.rate))
+        rows = ParkedRows(self._caller(Side.STATE, "parked"), STATE, INCARNATION) if has_state else None
+        most = self.write.parked_max
+        wait = self._draw_parked.random
+        self.parking = Parking(ParkTools(rows, CODEC, clock, wait, self.metrics, self.name, most))
+        self.applier = Applier(
+            ApplyTools(table, clock, draw, self.metrics, self.write, reconcile, self.parking, self.rate)
+        )
         if state is None:
             self.held = replace(self.held, knowledge=CopyKnowledge(float("inf")))
         limit = LogLimit(clock, 10)
@@ -202,6 +212,7 @@ class Worker:
             note_late,
             self.reconciler.flush,
             self.rate,
+            self.parking.park,
         )
 
     async def _begin(self) -> Start:
@@ -236,7 +247,7 @@ class Worker:
         self._join(beginning.result())
         assert self.coordinator is not None
         async with asyncio.TaskGroup() as group:
-            reconciling = group.create_task(self.reconciler.run())
+            beside = [group.create_task(side.run()) for side in (self.reconciler, self.parking)]
             async with asyncio.TaskGroup() as sending:
                 senders = [sending.create_task(self.applier.run())]
                 if self.copier is not None:
@@ -245,8 +256,9 @@ class Worker:
                 for sender in senders:
                     sender.cancel()
             with suppress(Exception):
-                await asyncio.wait_for(self.reconciler.flush(), 0.3)
-            reconciling.cancel()
+                await asyncio.wait_for(asyncio.gather(self.reconciler.flush(), self.parking.flush()), 0.3)
+            for side in beside:
+                side.cancel()
 
     def _died(self) -> None:
         # Not one of its own tasks, though one of them may be calling.

@@ -33,6 +33,9 @@ _ITEM_WRITES = frozenset({"BatchWriteItem", "PutItem", "DeleteItem"})
 _SHARD_OPERATIONS = frozenset({"GetShardIterator", "GetRecords"})
 # What a refusal says whose cause is a clock ("Signature expired: ... is now earlier than ...").
 _CLOCK_PHRASES = ("signature expired", "signature not yet current")
+# What a refusal says of an item's primary key: the table has another one than at the start, so all items are refused.
+# Of an index's key it says "Type mismatch for Index Key".
+_KEY_PHRASES = ("key element does not match the schema", "Missing the key ", "Type mismatch for key ")
 # UpdateTable for a stream that is on ("Table already has an enabled stream: TableName: ...").
 _STREAM_IS_ON = "already has an enabled stream"
 
@@ -184,6 +187,8 @@ def _missing(fault: Fault) -> DynamirrorError:
 
 
 def _invalid(fault: Fault) -> DynamirrorError:
+    if _writes_an_item(fault) and any(phrase in fault.said for phrase in _KEY_PHRASES):
+        return Stop(fault.side, f"{fault}; the table no longer has the key schema that it had at the start")
     if _writes_an_item(fault):
         return ItemRefused(str(fault))
     if fault.operation == "UpdateTable" and _STREAM_IS_ON in fault.said:

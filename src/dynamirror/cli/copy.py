@@ -17,7 +17,8 @@ HELP = """Copy a DynamoDB table at rest to another table, and end.
 For a table that nobody changes meanwhile: its stream may be off, and changes made during the copy are not followed
 (`replicate --copy` does that). Start it on several machines with the same flags, and they share the segments. Whatever
 ends it, the same command goes on where the copy was; once it is over, the same command says so and writes nothing.
-Exit code 0: all is copied, and the counts add up; 1: stopped before the end, or the counts do not add up.
+Exit code 0: all is copied, and the counts add up; 1: stopped before the end, the counts do not add up, or items are
+parked: the destination refuses them (dynamirror parked).
 """
 
 EPILOG = """\b

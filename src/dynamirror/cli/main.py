@@ -20,6 +20,7 @@ COMMANDS = {
     "replicate": ("dynamirror.cli.replicate:command", "Apply a table's changes to another table, until stopped."),
     "copy": ("dynamirror.cli.copy:command", "Copy a table that nobody changes to another table, and end."),
     "verify": ("dynamirror.cli.verify:command", "Compare two tables in use, item by item; mend what differs."),
+    "parked": ("dynamirror.cli.parked:command", "Items that the destination refuses: list, show, retry, drop."),
     "plan": ("dynamirror.cli.plan:command", "Say whether all is ready, how long a copy takes, what it costs."),
     "demo": ("dynamirror.cli.demo:command", "Replicate live traffic on this machine; no account needed."),
     "completion": ("dynamirror.cli.completion:command", "Print the completion script of bash, zsh or fish."),
@@ -44,7 +45,7 @@ Examples:
 """
 
 EPILOG = """Exit codes: 0 as asked, 1 differs or not ready, 2 arguments or configuration, 3 source, 4 destination,
-5 lease or state table, 6 changes lost before they were read, 70 internal error."""
+5 lease or state table, 6 changes lost before they were read, 7 too many parked items, 70 internal error."""
 
 
 class Commands(click.Group):

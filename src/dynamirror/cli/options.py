@@ -59,6 +59,9 @@ class GroupedHelp(OneLine):
         """Table order, one section a heading, then what click adds itself (--help)."""
         records: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
+            # What an argument is stands in the command's own help.
+            if isinstance(param, click.Argument):
+                continue
             record = param.get_help_record(ctx)
             if record is not None:
                 heading = param.flag.heading if isinstance(param, FlagOption) else "Other"

@@ -21,6 +21,9 @@ def as_text(settings: ReplicationSettings, options: VerifyOptions, result: Verif
     if tally.found + tally.expired + tally.unsettled > len(result.first):
         more = f"all are in {options.report}" if options.report else "--report FILE has them all"
         lines.append(f"  ... {more}")
+    if result.parked:
+        items = "1 item is" if result.parked == 1 else f"{result.parked:,} items are"
+        lines.append(f"  {items} parked, the destination refuses them: dynamirror parked list")
     lines.append(_verdict(options, result))
     return "\n".join(lines)
 
@@ -32,6 +35,7 @@ def as_json(settings: ReplicationSettings, options: VerifyOptions, result: Verif
         "destination": {"region": settings.destination.region, "table": settings.destination.table},
         "equal": not result.remaining,
         "remaining": result.remaining,
+        "parked": result.parked,
         "passes": result.passes,
         "resumed": result.resumed,
         "seconds": round(result.spent_s, 1),

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dynamirror.copy.tools import CopyTools
-from dynamirror.errors import ItemRefused, Retry, Side, Stop, Throttled
+from dynamirror.errors import ItemRefused, Retry, Throttled
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write, put_of
+from dynamirror.model.key import Key
 from dynamirror.ports import ScanPage
 
 BATCH_WRITES_MAX = 25
@@ -41,7 +42,9 @@ class PageLife:
 class PageOutcome:
     """What became of the items of a page, by their place in it."""
 
+    # Written or parked.
     durable: list[bool] = field(default_factory=list)
+    parked: set[Key] = field(default_factory=set)
     # May have left after the page's life: their items are to be reconciled, and read again.
     late: list[Write] = field(default_factory=list)
     writes: Sequence[Write] = ()
@@ -49,8 +52,13 @@ class PageOutcome:
 
     @property
     def written(self) -> list[Write]:
-        """What is durable."""
-        return [write for write, there in zip(self.writes, self.durable, strict=True) if there]
+        """What stands at the destination."""
+        done = zip(self.writes, self.durable, strict=True)
+        return [write for write, there in done if there and write.key not in self.parked]
+
+    def parked_of(self, prefix: int) -> int:
+        """How many of the first items are parked."""
+        return sum(write.key in self.parked for write in self.writes[:prefix]) if self.parked else 0
 
     @property
     def prefix(self) -> int:
@@ -68,7 +76,7 @@ class PageSender:
         self._credentials = CredentialsPatience(tools.clock)
 
     async def send(self, page: ScanPage, life: PageLife) -> PageOutcome:
-        """Send until all is durable, or the page's life is over. Raises Stop."""
+        """Send until all is durable, or the page's life is over; what is refused is parked. Raises Stop."""
         writes = [put_of(item, self._tools.codec.of(item)) for item in page.items]
         outcome = PageOutcome([False] * len(writes), writes=writes)
         async with asyncio.TaskGroup() as group:
@@ -101,16 +109,12 @@ class PageSender:
         if life.left_s <= 0:
             # The first part of a refused batch took its time.
             return writes
+        refused: ItemRefused | None = None
+        left: Sequence[Write] = ()
         try:
             left = await tools.destination.write(writes)
         except ItemRefused as error:
-            if len(writes) == 1:
-                raise _cannot_write(writes[0], error) from error
-            half = len(writes) // 2
-            return [
-                *await self._attempt(writes[:half], life, outcome),
-                *await self._attempt(writes[half:], life, outcome),
-            ]
+            refused = error
         except Retry as error:
             self._credentials.failed(error)
             if isinstance(error, Throttled):
@@ -124,10 +128,26 @@ class PageSender:
                 outcome.late += writes
                 # Not with the outcome, which there will not be when another batch ends the worker meanwhile.
                 tools.note_late(writes)
+        if refused is not None:
+            return await self._refused(writes, refused, life, outcome)
         self._credentials.answered()
         if left:
             self._throttled(outcome)
         return left
+
+    async def _refused(
+        self, writes: Sequence[Write], error: ItemRefused, life: PageLife, outcome: PageOutcome
+    ) -> Sequence[Write]:
+        """Halved until it is one item, which is parked, however long that takes: a row brings nothing over anything."""
+        if len(writes) == 1:
+            await self._tools.park(writes[0], error)
+            outcome.parked.add(writes[0].key)
+            return ()
+        half = len(writes) // 2
+        return [
+            *await self._attempt(writes[:half], life, outcome),
+            *await self._attempt(writes[half:], life, outcome),
+        ]
 
     def _throttled(self, outcome: PageOutcome) -> None:
         """A page slows the copy once: its further attempts may be for one item, in a partition that others use."""
@@ -147,11 +167,3 @@ def _batches(writes: Sequence[Write]) -> Iterator[tuple[int, Sequence[Write]]]:
         size += len(write.request)
     if writes:
         yield first, writes[first:]
-
-
-def _cannot_write(write: Write, error: ItemRefused) -> Stop:
-    return Stop(
-        Side.DESTINATION,
-        f"the destination refuses the item with key {write.key!r}: {error}. The copy stays before it: mend the "
-        "destination table (or the item) and start again",
-    )

@@ -4,7 +4,7 @@ import logging
 
 import msgspec
 
-from dynamirror.copy.page import PageLife, PageSender
+from dynamirror.copy.page import PageLife, PageOutcome, PageSender
 from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import ConditionFailed, Retry, Side, Throttled
 from dynamirror.loops.patience import CredentialsPatience
@@ -88,21 +88,22 @@ class SegmentCopier:
             await tools.late_noted()
             return self._again()
         self._pace(life.left_s / copy.page_life_s)
-        return self._next(page, outcome.prefix)
+        return self._next(page, outcome)
 
-    def _next(self, page: ScanPage, prefix: int) -> Segment:
-        """The row once the first `prefix` items of the page are durable."""
-        tools = self._tools
-        tools.metrics.count("items_copied", prefix)
+    def _next(self, page: ScanPage, outcome: PageOutcome) -> Segment:
+        """The row once the first items of the page, up to one that is not durable, are passed."""
+        tools, prefix = self._tools, outcome.prefix
+        parked = outcome.parked_of(prefix)
+        tools.metrics.count("items_copied", prefix - parked)
         if prefix == len(page.items):
             tools.metrics.count("copy_bytes", page.size_bytes)
-            return self._segment.advanced(page.last_key, prefix, prefix, page.size_bytes)
+            return self._segment.advanced(page.last_key, prefix, prefix - parked, page.size_bytes, parked)
         if not prefix:
             return self._again()
         after = msgspec.json.encode(self._keys.of(page.items[prefix - 1]).attributes)
         size_bytes = page.size_bytes * prefix // len(page.items)
         tools.metrics.count("copy_bytes", size_bytes)
-        return self._segment.advanced(after, prefix, prefix, size_bytes)
+        return self._segment.advanced(after, prefix, prefix - parked, size_bytes, parked)
 
     def _again(self) -> Segment:
         return self._segment.claimed(self._tools.worker)

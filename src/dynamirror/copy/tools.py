@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from dynamirror.errors import ItemRefused
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
@@ -52,3 +53,6 @@ class CopyTools:
     # Makes that duty durable.
     late_noted: Callable[[], Awaitable[None]]
     rate: Rate
+    # Makes a row durable for an item that the destination refuses; until then the page is not done. Raises Stop where
+    # it may not be parked (follow/parking).
+    park: Callable[[Write, ItemRefused], Awaitable[object]]

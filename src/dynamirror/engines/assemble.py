@@ -13,6 +13,8 @@ from dynamirror import __version__
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
+from dynamirror.aws.parked_rows import ParkedRows
+from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
@@ -27,6 +29,7 @@ from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.fleet.shares import Shares
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
@@ -37,6 +40,7 @@ from dynamirror.model.change import Write
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
+from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, MetricSink
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.tools import Claims, ReconcileTools
@@ -75,6 +79,7 @@ class Worker:
     coordinator: Coordinator
     applier: Applier
     reconciler: Reconciler
+    parking: Parking
     # None without a state table.
     copier: Copier | None
     # None without a limit, or anybody to share it with.
@@ -118,7 +123,8 @@ def assemble_worker(
         reconciler.add_writes(writes, clock.boottime_s())
 
     read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX), served_s)
-    applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile, rate))
+    parking = _parking(connections, facts, settings, me, clock, metrics)
+    applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile, parking, rate))
     log_limit = LogLimit(clock, PROOF_LOG_EVERY_S)
     budget = Budget(settings.write.resend_bytes_max)
     hold = assemble_hold(facts, settings)
@@ -128,10 +134,10 @@ def assemble_worker(
     directory = ShardDirectory(stream, leases, clock, draw, settings.read.start, read.now_s)
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
-    shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate)
+    shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate, parking)
     copier = assemble_copier(connections, facts, settings, me, hold, shared)
     shares = assemble_shares(connections, facts, settings, me, rate, clock)
-    return Worker(me, coordinator, applier, reconciler, copier, shares)
+    return Worker(me, coordinator, applier, reconciler, parking, copier, shares)
 
 
 def _beaten_at(beating: Heartbeat | None) -> Callable[[], float]:
@@ -151,6 +157,22 @@ def _stream(
 
     drop = settings.destination.drop_aws_rep
     return DynamoDBStream(connections.streams, facts.stream_arn, served_s, drop_marks=drop), served_s
+
+
+def _parking(
+    connections: Connections,
+    facts: Facts,
+    settings: ReplicationSettings,
+    me: str,
+    clock: Clock,
+    metrics: MetricSink,
+) -> Parking:
+    store = None
+    if facts.state is not None:
+        life = Incarnation(facts.lease_table.table_id, facts.stream_arn)
+        store = ParkedRows(connections.state, state_table_name(settings.task.lease_table), life)
+    codec = KeyCodec(facts.source.schema)
+    return Parking(ParkTools(store, codec, clock, jitter(), metrics, me, settings.write.parked_max))
 
 
 def _reconciler(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.scan import TableScan
 from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
@@ -15,6 +16,7 @@ from dynamirror.engines.assemble_rate import assemble_rate, rate_rows
 from dynamirror.engines.preflight_at_rest import RestFacts
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.shares import Shares
+from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
@@ -62,6 +64,7 @@ class RestWorker:
 
     copier: Copier
     heartbeat: Heartbeat
+    parking: Parking
     # Notified after each look at the copy's row.
     looked: Signal
     late: LateAtRest
@@ -84,6 +87,11 @@ def copy_rows_at_rest(connections: Connections, facts: RestFacts, settings: Repl
     return CopyRows(connections.state, state_table_name(settings.task.lease_table), facts.life)
 
 
+def parked_rows_at_rest(connections: Connections, facts: RestFacts, settings: ReplicationSettings) -> ParkedRows:
+    """The items that the task's copy at rest has parked."""
+    return ParkedRows(connections.state, state_table_name(settings.task.lease_table), facts.life)
+
+
 def assemble_at_rest(
     connections: Connections,
     facts: RestFacts,
@@ -95,16 +103,15 @@ def assemble_at_rest(
     """Put a worker together from open connections and the facts that the checks found."""
     codec = KeyCodec(facts.source.schema)
     in_force = settings_in_force(settings)
-    looked = Signal()
     rate = assemble_rate(facts.source, facts.destination, settings.rate, clock, metrics)
     late = LateAtRest()
+    parking = _parking(connections, facts, settings, me, clock, metrics)
+    drop = settings.destination.drop_aws_rep
     tools = CopyTools(
         store=copy_rows_at_rest(connections, facts, settings),
         state=facts.state,
         leases=None,
-        source=TableScan(
-            connections.source, settings.source.table, drop_marks=settings.destination.drop_aws_rep, metered=True
-        ),
+        source=TableScan(connections.source, settings.source.table, drop_marks=drop, metered=True),
         destination=BatchWriter(connections.destination, settings.destination.table, codec, rate.copy_written),
         codec=codec,
         clock=clock,
@@ -115,12 +122,25 @@ def assemble_at_rest(
         items=facts.source.items,
         credentials=CredentialsPatience(clock),
         knowledge=CopyKnowledge(in_force.hold.known_s),
-        learned=looked,
+        learned=Signal(),
         note_late=late.note,
         late_noted=late.say,
         rate=rate,
+        park=parking.park,
     )
-    rows = rate_rows(connections, settings, facts.life)
-    shares = Shares(rows, facts.state, clock, rate, me) if rate.limited else None
+    rates = rate_rows(connections, settings, facts.life)
+    shares = Shares(rates, facts.state, clock, rate, me) if rate.limited else None
     heartbeat = Heartbeat(facts.state, clock, me, worker_facts(), settings.lease.heartbeat_s)
-    return RestWorker(Copier(tools, lambda: True), heartbeat, looked, late, in_force, shares)
+    return RestWorker(Copier(tools, lambda: True), heartbeat, parking, tools.learned, late, in_force, shares)
+
+
+def _parking(
+    connections: Connections,
+    facts: RestFacts,
+    settings: ReplicationSettings,
+    me: str,
+    clock: Clock,
+    metrics: MetricSink,
+) -> Parking:
+    store, codec = parked_rows_at_rest(connections, facts, settings), KeyCodec(facts.source.schema)
+    return Parking(ParkTools(store, codec, clock, jitter(), metrics, me, settings.write.parked_max))

@@ -12,6 +12,7 @@ from dynamirror.engines.begin_copy import copy_rows
 from dynamirror.engines.preflight import Facts
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.follow.hold import HoldTools
+from dynamirror.follow.parking import Parking
 from dynamirror.follow.settling import Budget
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
@@ -35,6 +36,7 @@ class Shared:
     directory: ShardDirectory
     reconciler: Reconciler
     rate: Rate
+    parking: Parking
 
 
 def assemble_hold(facts: Facts, settings: ReplicationSettings) -> HoldTools:
@@ -75,5 +77,6 @@ def assemble_copier(
         note_late,
         shared.reconciler.flush,
         shared.rate,
+        shared.parking.park,
     )
     return Copier(tools, shared.directory.synced.is_set)

@@ -7,31 +7,18 @@ from dynamirror.aws.connect import Connections
 from dynamirror.aws.items import Items
 from dynamirror.aws.scan import TableScan
 from dynamirror.aws.streams import DynamoDBStream
-from dynamirror.engines.assemble import SystemClock, jitter, worker_facts, worker_id
+from dynamirror.engines.assemble import SystemClock, jitter
+from dynamirror.engines.mending import Mending, assemble_mending
 from dynamirror.engines.verify_options import VerifyOptions
 from dynamirror.engines.verify_state import Patience, VerifyState
 from dynamirror.errors import Side
-from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.verify import Found, Lives
-from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock, TableFacts
 from dynamirror.prove.recent_keys import RecentKeys
-from dynamirror.prove.reconcile import Reconciler
-from dynamirror.prove.repair import Repairer
 from dynamirror.prove.run_keeper import RunKeeper
-from dynamirror.prove.tools import Claims, ReconcileTools
 from dynamirror.prove.verify_tools import VerifyTools
 from dynamirror.settings.groups import ReplicationSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Mending:
-    """What --repair needs beside the looks. `heartbeat`: None without a state table."""
-
-    repairer: Repairer
-    reconciler: Reconciler
-    heartbeat: Heartbeat | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +76,6 @@ def assemble_verify(
         now_s = connections.source.served_s or clock.wall_s()
         return RecentKeys(stream, codec, clock, draw, now_s - since_s, now_s)
 
-    mending = _mending(tools, items, settings, state) if options.repair else None
+    sides = items[Side.SOURCE], items[Side.DESTINATION]
+    mending = assemble_mending(sides, codec, clock, settings, state) if options.repair else None
     return VerifyParts(clock, draw, tools, patience, state, keeper, mending, recent)
-
-
-def _mending(
-    tools: VerifyTools, items: dict[Side, Items], settings: ReplicationSettings, state: VerifyState | None
-) -> Mending:
-    """Duties are rows of the state table, so that a worker of the task, or the next verify, finishes them."""
-    clock, beating, claims = tools.clock, None, None
-    if state is not None:
-        me = worker_id()
-        heart = beating = Heartbeat(state.table, clock, me, worker_facts(), settings.lease.heartbeat_s)
-        claims = Claims(state.table, me, lambda: heart.beaten_at_s, settings.lease.duration_s)
-    here, there = items[Side.SOURCE], items[Side.DESTINATION]
-    kit = ReconcileTools(here, there, tools.codec, clock, tools.random, Metrics(), settings.write, claims)
-    reconciler = Reconciler(kit)
-    return Mending(Repairer(reconciler, tools.codec, clock, settings.write.settle_s), reconciler, beating)

@@ -7,10 +7,16 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.engines.assemble import SystemClock, jitter, worker_id
-from dynamirror.engines.assemble_at_rest import RestWorker, assemble_at_rest, copy_rows_at_rest
+from dynamirror.engines.assemble_at_rest import (
+    RestWorker,
+    assemble_at_rest,
+    copy_rows_at_rest,
+    parked_rows_at_rest,
+)
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.begin_at_rest import begun_at_rest
 from dynamirror.engines.destination_life import not_its_own_at_rest, watch_destination
@@ -95,7 +101,9 @@ class TableCopy:
             rows = await patiently(clock, "the rows of the copy", store.segments)
             await finish_at_rest(connections, settings, clock)
             now = await patiently(clock, "the row of the copy", store.copy)
-            return summed(now or copy, rows, self._now_ms(), earlier=earlier)
+            left = parked_rows_at_rest(connections, facts, settings)
+            parked = len(await patiently(clock, "which items are parked", left.rows))
+            return replace(summed(now or copy, rows, self._now_ms(), earlier=earlier), parked=parked)
 
     async def _carry_out(self, connections: Connections, worker: RestWorker, destination_id: str) -> None:
         """First the heartbeat, else others see no life in the segments that are taken."""
@@ -110,6 +118,7 @@ class TableCopy:
                     group.create_task(
                         watch_destination(there, name, destination_id, self._clock, not_its_own_at_rest(name))
                     ),
+                    group.create_task(worker.parking.run()),
                     *([group.create_task(worker.shares.run())] if worker.shares else []),
                 ]
                 await self._until_over(worker)
@@ -149,8 +158,9 @@ class TableCopy:
         """As this worker has seen it last."""
         if self._working is None:
             return summed(None, [], self._now_ms())
-        copier = self._working.copier
-        return summed(copier.copy, copier.segments, self._now_ms(), finished=not self._settings.clone.wanted)
+        copier, parked = self._working.copier, len(self._working.parking.known)
+        finished = not self._settings.clone.wanted
+        return replace(summed(copier.copy, copier.segments, self._now_ms(), finished=finished), parked=parked)
 
     def _now_ms(self) -> int:
         return int(self._clock.wall_s() * 1000)

@@ -38,6 +38,8 @@ class VerifyResult:
     seed: int
     spent_s: float
     resumed: bool
+    # Items of the task that are parked now.
+    parked: int = 0
 
     @property
     def exit_code(self) -> ExitCode:

@@ -2,19 +2,19 @@
 
 import asyncio
 import logging
-import signal
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
-from typing import Any
 
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.table_definition import TableDefinitions
 from dynamirror.engines.assemble import SystemClock, jitter
-from dynamirror.engines.assemble_verify import Mending, Verified, VerifyParts, assemble_verify
+from dynamirror.engines.assemble_verify import Verified, VerifyParts, assemble_verify
 from dynamirror.engines.attempts import patiently
-from dynamirror.engines.launch import DeserterPool, fastest_loop
+from dynamirror.engines.launch import fastest_loop
+from dynamirror.engines.mending import ENDING_S, mending_beside
 from dynamirror.engines.preflight import both_tables
+from dynamirror.engines.until_signal import until_signal
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
 from dynamirror.engines.verify_report import Report
 from dynamirror.engines.verify_state import open_state
@@ -31,9 +31,6 @@ from dynamirror.settings.groups import ReplicationSettings
 SAY_EVERY_S = 30.0
 # Of a small table, pass would follow pass without a pause.
 PASS_EVERY_S = 60.0
-# What the end of a verify may take beyond its last look.
-ENDING_S = 2.0
-ROWS_WITHIN_S = 60.0
 
 log = logging.getLogger("dynamirror.verify")
 
@@ -46,17 +43,7 @@ def run_verify(
     Raises DynamirrorError, in a group perhaps.
     """
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        return runner.run(_until_signal(_verify(settings, environ, options)))
-
-
-async def _until_signal(work: Coroutine[Any, Any, VerifyResult]) -> VerifyResult | None:
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(DeserterPool())
-    task = asyncio.ensure_future(work)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    await asyncio.wait({task})
-    return None if task.cancelled() else task.result()
+        return runner.run(until_signal(_verify(settings, environ, options)))
 
 
 async def _verify(settings: ReplicationSettings, environ: Mapping[str, str], options: VerifyOptions) -> VerifyResult:
@@ -106,36 +93,16 @@ async def _checked(
 @asynccontextmanager
 async def _beside(parts: VerifyParts) -> AsyncIterator[None]:
     """What runs through all passes: the look-out for a copy, reconcile with its heartbeat."""
-    state, mending = parts.state, parts.mending
-    tasks = []
-    async with asyncio.TaskGroup() as group:
-        try:
-            if state is not None:
-                copies = state.copies
-                await patiently(parts.clock, "the row of the copy", lambda: parts.patience.look(copies))
-                tasks.append(group.create_task(parts.patience.run(copies)))
-            if mending is not None:
-                if mending.heartbeat is not None:
-                    await patiently(parts.clock, "the heartbeat", mending.heartbeat.beat)
-                    tasks.append(group.create_task(mending.heartbeat.run()))
-                tasks.append(group.create_task(mending.reconciler.run()))
-            yield
-            if mending is not None:
-                await _until_removed(mending, parts.clock)
-        finally:
-            if mending is not None:
-                await within(ENDING_S, "duties", [mending.reconciler.flush])
-            for task in tasks:
-                task.cancel()
-    if mending is not None and mending.heartbeat is not None:
-        await within(ENDING_S, "heartbeat", [mending.heartbeat.retire])
-
-
-async def _until_removed(mending: Mending, clock: Clock) -> None:
-    """Rows of what is mended go away; one that stays is only looked at once more, by whoever finds it."""
-    until_s = clock.boottime_s() + ROWS_WITHIN_S
-    while mending.reconciler.closing and clock.boottime_s() < until_s:
-        await clock.sleep(0.1)
+    state = parts.state
+    async with AsyncExitStack() as stack:
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        if state is not None:
+            copies = state.copies
+            await patiently(parts.clock, "the row of the copy", lambda: parts.patience.look(copies))
+            stack.callback(group.create_task(parts.patience.run(copies)).cancel)
+        if parts.mending is not None:
+            await stack.enter_async_context(mending_beside(parts.mending, parts.clock))
+        yield
 
 
 class Passes:
@@ -176,7 +143,12 @@ class Passes:
             run.seed,
             keeper.spent_s if keeper is not None and self._resumed else self._clock.boottime_s() - begun_at_s,
             self._resumed,
+            await self._parked(),
         )
+
+    async def _parked(self) -> int:
+        stores = self._parts.state.parked if self._parts.state is not None else ()
+        return sum([len(await patiently(self._clock, "the parked items", store.rows)) for store in stores])
 
     async def _pass(self) -> VerifyRun:
         keeper = self._parts.keeper

@@ -1,11 +1,13 @@
 """What a verify may use of the state table: its row, duties, and what it says of a copy under way."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from dynamirror.aws.copy_rows import CopyRows
-from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.parked_rows import ParkedRows
+from dynamirror.aws.state_rows import Incarnation, at_rest
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.verify_rows import VerifyRows
 from dynamirror.engines.reach import Reach
@@ -30,6 +32,8 @@ class VerifyState:
     table: StateTable
     rows: VerifyRows
     copies: CopyRows
+    # Items that the destination refuses.
+    parked: Sequence[ParkedRows]
 
 
 async def open_state(
@@ -45,7 +49,7 @@ async def open_state(
     source, destination = pair
     setup = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     try:
-        life = await _life(reach, settings, source)
+        life = await task_life(reach, settings, source)
         table = await setup.open(life, follows=False)
     except AccessDenied as error:
         log.warning(
@@ -56,10 +60,20 @@ async def open_state(
         return None
     assert table is not None, "only the Java form goes on without"
     name = state_table_name(settings.task.lease_table)
-    return VerifyState(table, VerifyRows(reach.state, name, life), CopyRows(reach.state, name, life))
+    rows = VerifyRows(reach.state, name, life)
+    return VerifyState(table, rows, CopyRows(reach.state, name, life), parked_stores(reach, settings, life, pair))
 
 
-async def _life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:
+def parked_stores(
+    reach: Reach, settings: ReplicationSettings, life: Incarnation, pair: tuple[TableFacts, TableFacts]
+) -> Sequence[ParkedRows]:
+    """Where parked items are: those of the task's workers, and those of a copy at rest between the same tables."""
+    name = state_table_name(settings.task.lease_table)
+    return [ParkedRows(reach.state, name, of) for of in (life, at_rest(*pair))]
+
+
+async def task_life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:
+    """The present life of the task; of the source table alone where there is no task."""
     try:
         leases = await reach.state_control.describe_table(settings.task.lease_table)
     except NotFound:

@@ -1,7 +1,7 @@
 """The tasks of a worker, and the order in which they end, whatever ends them.
 
-What sends is over before duties are noted for the last time: a request that was on its way may be noticed to have left
-late just when it is ended.
+What sends is over before duties are noted, and items un-parked, for the last time: a request that was on its way may be
+noticed to have left late, or be answered, just when it is ended.
 """
 
 import asyncio
@@ -18,18 +18,19 @@ DUTIES_S = 0.3
 async def run_tasks(worker: Worker, beside: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
     """Until `stopping`, or until one of them fails. Raises (in a group) what it failed with."""
     async with asyncio.TaskGroup() as group:
-        reconciling = group.create_task(worker.reconciler.run())
+        keepers = [group.create_task(keeper.run()) for keeper in (worker.reconciler, worker.parking)]
         try:
-            await _all_but_reconcile(worker, beside, stopping)
+            await _senders(worker, beside, stopping)
         finally:
-            last = [worker.reconciler.flush, *([worker.shares.retire] if worker.shares else [])]
+            last = [worker.reconciler.flush, worker.parking.flush]
+            last += [worker.shares.retire] if worker.shares else []
             await within(DUTIES_S, "duties", last)
-        reconciling.cancel()
+        for keeper in keepers:
+            keeper.cancel()
 
 
-async def _all_but_reconcile(
-    worker: Worker, beside: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event
-) -> None:
+async def _senders(worker: Worker, beside: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
+    """And what runs beside them."""
     parts = [part for part in (worker.copier, worker.shares) if part is not None]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in (*beside, worker.applier.run(), *(part.run() for part in parts))]

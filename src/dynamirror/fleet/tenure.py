@@ -139,6 +139,9 @@ class Tenure:
         if lease.finished:
             return
         skip_allowed = await self._parents_finished(lease)
+        follow = self._tools.follow
+        # What the owner before has parked: changes of it un-park it from the first one on.
+        await follow.applier.parking.known_since(follow.clock.boottime_s())
         # Created here and never owned before: nothing has come since LATEST was written but what is read now.
         at_latest = lease.shard_id in self._tools.directory.created_at_latest and lease.counter == 1
         skip = Skip(lease.start_at_ms if skip_allowed else None)

@@ -18,14 +18,13 @@ before that change, or a newer image of its item, is durable.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 
-from dynamirror.errors import ItemRefused, Retry, Side, Stop, Throttled
+from dynamirror.errors import ItemRefused, Retry
 from dynamirror.follow.send import ApplyTools, Outcome, Pending, Sender
 from dynamirror.follow.window import Window
-from dynamirror.loops.log_limit import LogLimit
+from dynamirror.follow.write_log import WriteLog
 from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
@@ -37,9 +36,6 @@ from dynamirror.model.watermark import PageMark, Watermark
 BATCH_WRITES_MAX = 25
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 RETRY = Backoff(first_s=0.05, most_s=5.0)
-RETRY_LOG_EVERY_S = 10.0
-
-log = logging.getLogger("dynamirror.apply")
 
 
 class Applier:
@@ -59,7 +55,8 @@ class Applier:
         self._group: asyncio.TaskGroup | None = None
         self._progress = Signal()
         self._sender = Sender(tools)
-        self._log_limit = LogLimit(tools.clock, RETRY_LOG_EVERY_S)
+        self._log = WriteLog(tools)
+        self.parking = tools.parking
 
     def __repr__(self) -> str:
         return (
@@ -169,6 +166,10 @@ class Applier:
                 continue
             self._flying[key] = pending
             batch.append(pending)
+        if known := self.parking.known:
+            # Before they are sent: what is parked later is none of theirs (F-1).
+            for pending in batch:
+                pending.unparks = known.get(pending.write.key)
         return batch
 
     async def _carry(self, batch: list[Pending], size: int) -> None:
@@ -186,8 +187,9 @@ class Applier:
             else:
                 self._window.answered(size)
             self._answered(batch, outcome)
-            if outcome.failed or outcome.doubtful:
-                await asyncio.gather(self._again(outcome.failed, outcome.error), self._settle(outcome))
+            if outcome.failed or outcome.doubtful or outcome.refused:
+                parked = [self._park(pending, error) for pending, error in outcome.refused]
+                await asyncio.gather(self._again(outcome.failed, outcome.error), self._settle(outcome), *parked)
         except BaseException:
             # The group is ending. A shard task that has just read a page may submit it before its own end comes:
             # a task started then would hide the error that ends everything behind another one.
@@ -202,14 +204,17 @@ class Applier:
                 outcome.failed.append(pending)
             else:
                 refused.append((pending, error))
+        outcome.refused = refused
         missed = {id(pending) for pending in [*outcome.failed, *outcome.doubtful, *(item for item, _ in refused)]}
         for pending in batch:
             if id(pending) not in missed:
                 self._durable(pending)
+        if self.parking.known:
+            for pending in batch:
+                if pending.unparks is not None and id(pending) not in missed:
+                    self.parking.unpark(pending.write, pending.unparks)
         self._tools.metrics.count("changes_applied", len(batch) - len(missed))
         self._progress.notify()
-        if refused:
-            raise _cannot_write(refused)
         self._pump()
 
     def _durable(self, pending: Pending) -> None:
@@ -225,13 +230,22 @@ class Applier:
         if key in self._waiting:
             self._ready.append(key)
 
+    async def _park(self, pending: Pending, error: ItemRefused) -> None:
+        """Never to be written as it is: durable once it is parked. Until then it flies. Raises Stop."""
+        if await self.parking.park(pending.write, error, lambda: not pending.abandoned):
+            self._durable(pending)
+            self._progress.notify()
+            self._pump()
+        else:
+            self._land([pending])
+
     async def _again(self, failed: list[Pending], error: Retry | None) -> None:
         """Not applied: soon once more."""
         if not failed:
             return
         attempt = max(pending.attempts for pending in failed)
         delay_s = RETRY.delay_s(attempt, self._tools.random)
-        self._report(failed, attempt, error, delay_s)
+        self._log.retried(failed, attempt, error, delay_s)
         await self._tools.clock.sleep(delay_s)
         self._land(failed)
 
@@ -239,16 +253,8 @@ class Applier:
         """Not answered: not before the first attempt can no longer land."""
         if not outcome.doubtful:
             return
-        self._tools.metrics.count("changes_doubtful", len(outcome.doubtful))
         wait_s = outcome.settled_at_s - self._tools.clock.boottime_s()
-        if self._log_limit.allows():
-            log.warning(
-                "%d changes may have been written or not: %s; their items wait %.0f s for the request to land or not",
-                len(outcome.doubtful),
-                outcome.error,
-                wait_s,
-                extra={"event": "write_doubt", "facts": {"changes": len(outcome.doubtful), "wait_s": round(wait_s, 1)}},
-            )
+        self._log.doubtful(outcome, wait_s)
         await self._tools.clock.sleep(wait_s)
         self._land(outcome.doubtful)
 
@@ -268,32 +274,3 @@ class Applier:
                 self._waiting[key] = pending
             self._ready.append(key)
         self._pump()
-
-    def _report(self, failed: list[Pending], attempt: int, error: Retry | None, delay_s: float) -> None:
-        self._tools.metrics.count("write_retries", len(failed))
-        if error is None or isinstance(error, Throttled):
-            self._tools.metrics.count("throttles")
-            # Further attempts may be for one item, in a partition that others use.
-            if self._tools.rate is not None and not all(pending.attempts for pending in failed):
-                self._tools.rate.throttled_writing()
-        if not self._log_limit.allows():
-            return
-        log.warning(
-            "%d changes not written yet: %s; trying again",
-            len(failed),
-            error or "the destination left them unprocessed (throttled)",
-            extra={
-                "event": "write_retry",
-                "facts": {"changes": len(failed), "attempt": attempt, "delay_s": round(delay_s, 3)},
-            },
-        )
-
-
-def _cannot_write(refused: list[tuple[Pending, ItemRefused]]) -> Stop:
-    pending, error = refused[0]
-    more = f" (and {len(refused) - 1} more of its batch)" if len(refused) > 1 else ""
-    return Stop(
-        Side.DESTINATION,
-        f"the destination refuses the item with key {pending.write.key!r} (change {pending.write.sequence_number}): "
-        f"{error}{more}. The checkpoint stays before it: mend the destination table (or the item) and start again",
-    )

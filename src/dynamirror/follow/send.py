@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dynamirror.errors import ItemRefused, Retry, Side, Unanswered
+from dynamirror.follow.parking import Parking
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate, units_of
 from dynamirror.model.change import Write
+from dynamirror.model.parked import Parked
 from dynamirror.model.permit import NEVER
 from dynamirror.model.watermark import PageMark, Watermark
 from dynamirror.ports import Clock, DestinationTable, MetricSink
@@ -29,6 +31,8 @@ class ApplyTools:
     settings: WriteSettings
     # Takes over writes of a lost lease that may have left too late: their items are to be reconciled (R-10).
     reconcile: Callable[[Sequence[Write]], None]
+    # Takes what the destination refuses.
+    parking: Parking
     # None: nothing is limited, and nobody is told of throttles.
     rate: Rate | None = None
 
@@ -36,7 +40,7 @@ class ApplyTools:
 class Pending:
     """A write that was accepted and is not durable yet, with the pages that wait for it."""
 
-    __slots__ = ("attempts", "lands_until_s", "marks", "write")
+    __slots__ = ("attempts", "lands_until_s", "marks", "unparks", "write")
 
     def __init__(self, write: Write, marks: list[PageMark]) -> None:
         self.write = write
@@ -44,6 +48,8 @@ class Pending:
         self.attempts = 0
         # Boot time until which a request with it may still land; -inf: none is under way.
         self.lands_until_s = NEVER
+        # What was known to be parked of its item when it was last sent.
+        self.unparks: Parked | None = None
 
     @property
     def tenure(self) -> Watermark:

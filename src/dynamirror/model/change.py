@@ -78,6 +78,11 @@ def put_of(item: bytes | Raw, key: Key) -> Write:
     return Write(key, b"".join((_PUT_HEAD, item, _PUT_TAIL)))
 
 
+def image_of(write: Write) -> bytes:
+    """The item that a write puts, as JSON; empty: it deletes one."""
+    return write.request[len(_PUT_HEAD) : -len(_PUT_TAIL)] if write.request.startswith(_PUT_HEAD) else b""
+
+
 def write_of(record: Record, key: Key) -> Write:
     """The write that brings the destination to the state after `record`.
 

@@ -85,8 +85,8 @@ class Segment:
         """The row once this worker has it."""
         return replace(self, owner=worker, claim=self.claim + 1)
 
-    def advanced(self, after: bytes, read: int, written: int, size_bytes: int) -> "Segment":
-        """The row once everything up to `after` is durable; no `after`: the segment is done."""
+    def advanced(self, after: bytes, read: int, written: int, size_bytes: int, parked: int = 0) -> "Segment":
+        """The row once everything up to `after` is written, or parked; no `after`: the segment is done."""
         return replace(
             self,
             claim=self.claim + 1,
@@ -94,6 +94,7 @@ class Segment:
             done=not after,
             read=self.read + read,
             written=self.written + written,
+            parked=self.parked + parked,
             size_bytes=self.size_bytes + size_bytes,
         )
 

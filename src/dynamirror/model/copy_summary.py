@@ -26,6 +26,8 @@ class Summary:
     earlier: bool = False
     # The destination has all that was left for later: indexes, time to live.
     finished: bool = True
+    # Items that are parked now: the destination refused them, and nobody has tried again with success.
+    parked: int = 0
 
     @property
     def over(self) -> bool:
@@ -34,8 +36,8 @@ class Summary:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0: the table is copied, and its counts add up."""
-        doubtful = bool(self.uneven) or (self.copy is not None and self.copy.needs_verify)
+        """0: the table is copied, its counts add up, and nothing is parked."""
+        doubtful = bool(self.uneven) or bool(self.parked) or (self.copy is not None and self.copy.needs_verify)
         return ExitCode.OK if self.over and self.finished and not doubtful else ExitCode.DIFFERS
 
     @property
@@ -54,6 +56,8 @@ class Summary:
             said += f"; but the counts of {named(list(self.uneven))} do not add up: compare the tables"
         elif self.copy.needs_verify:
             said += "; but its row says needsVerify: compare the tables"
+        if self.parked:
+            said += f"; {self.parked:,} items are parked, the destination refuses them: see `dynamirror parked list`"
         if not self.finished:
             said += "; the destination's indexes and time to live are not finished: the same command goes on with them"
         return said
@@ -72,6 +76,7 @@ class Summary:
             "read": counts.read,
             "written": counts.written,
             "parked": counts.parked,
+            "parked_now": self.parked,
             "bytes": counts.size_bytes,
             "seconds": round(self.seconds, 1),
             "items_per_second": round(self.items_per_second, 1),

@@ -13,12 +13,9 @@ margin before others may take the claim from it, which they judge by W's heartbe
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-
-import msgspec
 
 from dynamirror.model.diff import Item
-from dynamirror.model.key import Key
+from dynamirror.model.key import Key, key_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +32,8 @@ class Duty:
 
 
 def duty_id(key: Key, worker: str, number: int) -> str:
-    """The row's id: of one item, one worker, one occasion; so no late request for a row can concern another one.
-
-    A key may have 3 KB, a row's id 1 KB, hence the hash.
-    """
-    return f"{sha256(msgspec.json.encode(key)).hexdigest()[:32]}/{worker}/{number}"
+    """The row's id: of one item, one worker, one occasion; so no late request for a row can concern another one."""
+    return f"{key_digest(key)}/{worker}/{number}"
 
 
 @dataclass(slots=True)

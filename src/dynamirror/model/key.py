@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from hashlib import sha256
 from typing import Any, TypeAlias
 
 import msgspec
@@ -59,6 +60,11 @@ def canonical_number(text: str) -> str:
 def short_number(text: str) -> str:
     """The number as short as it can be spelled, with an exponent where that helps; the service takes it."""
     return str(Decimal(text).normalize(_NUMBER))
+
+
+def key_digest(key: Key) -> str:
+    """A name of bounded length for an item: a key may have 3 KB, the id of a row 1 KB."""
+    return sha256(msgspec.json.encode(key)).hexdigest()[:32]
 
 
 def _decoder(attributes: Sequence[KeyAttribute]) -> Callable[[Any], Any]:

@@ -51,6 +51,8 @@ METRICS: tuple[Metric, ...] = (
         "Write units charged for at the destination: of the copy, and with --max-write-rate also of changes.",
     ),
     Metric("throttles", "counter", "Requests that the destination answered with: not now."),
+    Metric("items_parked", "counter", "Items that the destination refused and this worker parked."),
+    Metric("parked", "gauge", "Items of the task that are parked, as this worker last read the state table."),
     Metric("leases_held", "gauge", "Shards that this worker has now."),
     Metric("lag_s", "distribution", "Age of a change, by the stream's time stamp, when it became durable."),
 )

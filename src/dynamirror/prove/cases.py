@@ -11,7 +11,7 @@ from dynamirror.model.key import Key
 class Case:
     """One item. Looked at from `ready_at_s` on, by the worker's boot-time clock, once its reasons are durable."""
 
-    __slots__ = ("attempts", "duties", "key", "note", "ready_at_s", "refused", "version")
+    __slots__ = ("attempts", "duties", "key", "note", "ready_at_s", "refused", "version", "why")
 
     def __init__(self, key: ItemKey, ready_at_s: float, note: Duty | None = None) -> None:
         self.key = key
@@ -24,6 +24,8 @@ class Case:
         self.attempts = 0
         # By one of the tables, at the last look: it is tried again only after a long time.
         self.refused = False
+        # What the table said then.
+        self.why = ""
         # Moves whenever it starts over: what was begun before does not settle it.
         self.version = 0
 
@@ -35,8 +37,9 @@ class Case:
         self.ready_at_s = max(self.ready_at_s, at_s)
 
     def again(self, ready_at_s: float) -> None:
-        """It starts over."""
-        self.not_before(ready_at_s)
+        """It starts over. Of one that was refused nothing is on its way: it need not wait any longer for that."""
+        self.ready_at_s = ready_at_s if self.refused else max(self.ready_at_s, ready_at_s)
+        self.refused = False
         self.version += 1
 
 

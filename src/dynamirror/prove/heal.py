@@ -79,7 +79,7 @@ class Healer:
             self._report("reading items on both sides", error, len(cases))
             return dict.fromkeys(cases, Result.AGAIN)
         except AccessDenied as error:
-            return dict.fromkeys(cases, _denied(error, len(cases)))
+            return dict.fromkeys(cases, _denied(error, cases))
         unread = {*there.unprocessed, *here.unprocessed}
         results = {}
         mending: dict[Case, asyncio.Task[Result]] = {}
@@ -117,7 +117,7 @@ class Healer:
             try:
                 return hindrance or await self._replace(case, seen, wanted)
             except AccessDenied as error:
-                return _denied(error, 1)
+                return _denied(error, [case])
 
     async def _replace(self, case: Case, seen: Item | None, wanted: Item | None) -> Result:
         tools, settings = self._tools, self._tools.settings
@@ -135,6 +135,7 @@ class Healer:
             self._report("mending an item", error, 1)
             return Result.AGAIN
         except ItemRefused as error:
+            case.why = str(error)
             log.error(
                 "the destination refuses the source's state of the item %r: %s. It stays different and is tried again "
                 "every %.0f s: mend the destination table, or the item at the source",
@@ -184,7 +185,7 @@ class Healer:
             self._report("reading the source again", error, len(mended))
             return dict.fromkeys(mended, Result.AGAIN)
         except AccessDenied as error:
-            return dict.fromkeys(mended, _denied(error, len(mended)))
+            return dict.fromkeys(mended, _denied(error, mended))
         results = {}
         for case in mended:
             key = case.key.key
@@ -205,14 +206,16 @@ class Healer:
         )
 
 
-def _denied(error: AccessDenied, items: int) -> Result:
+def _denied(error: AccessDenied, cases: Sequence[Case]) -> Result:
     """Replication itself needs none of these rights, so it goes on; the duties stay."""
+    for case in cases:
+        case.why = str(error)
     log.error(
         "%d items may be out of step and cannot be compared or mended: %s. Tried again every %.0f s",
-        items,
+        len(cases),
         error,
         REFUSED_AGAIN_S,
-        extra={"event": "reconcile_denied", "facts": {"items": items}},
+        extra={"event": "reconcile_denied", "facts": {"items": len(cases)}},
     )
     return Result.REFUSED
 

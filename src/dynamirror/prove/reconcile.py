@@ -69,6 +69,18 @@ class Reconciler:
         case = self._cases.find(key)
         return case is not None and not case.refused
 
+    def refusal(self, key: ItemKey) -> str | None:
+        """What a table said that refused an item at the last look; None: none did, or it is settled."""
+        case = self._cases.find(key)
+        return case.why if case is not None and case.refused else None
+
+    def give_up(self, key: ItemKey) -> None:
+        """An item that was refused, which something else remembers. Nothing of it is on its way: it was answered."""
+        case = self._cases.find(key)
+        if case is not None and case.refused and case.note is None:
+            self._cases.close(case)
+            self._settled.set()
+
     def add(self, keys: Iterable[bytes | Raw], since_s: float) -> None:
         """Reconcile these items, given as JSON maps with the key attributes in them (`Keys`, or whole images).
 

@@ -25,6 +25,7 @@ FIELDS = (
     "kcl_region",
     "kcl_endpoint",
     "stray_life",
+    "max_parked",
     "segments",
     "allow_non_empty",
     "create_destination",

@@ -170,6 +170,18 @@ FLAGS: tuple[Flag, ...] = (
         kind="switch",
     ),
     Flag(
+        "max_parked",
+        ORDER,
+        "So many items that the destination refuses (too large, an index key of the wrong type) are parked in the "
+        "state table while the others go on (dynamirror parked); one more stops the worker, exit code 7. 0 parks "
+        "nothing: the first refused item stops it.",
+        kind="int",
+        metavar="COUNT",
+        default="100",
+        least=0,
+        most=100_000,
+    ),
+    Flag(
         "copy",
         COPY,
         "Copy the table first, and follow its stream at the same time; a task that has begun its copy goes on with it. "
@@ -231,12 +243,7 @@ FLAGS: tuple[Flag, ...] = (
         metavar="RATE",
         derived="what the table bears: the copy goes slower when it is throttled",
     ),
-    Flag(
-        "enable_stream",
-        CHECKS,
-        "Switch the source table's stream on (new and old images) when it is off.",
-        kind="switch",
-    ),
+    Flag("enable_stream", CHECKS, "Switch the source table's stream on (both images) when it is off.", kind="switch"),
     Flag(
         "allow_loop",
         CHECKS,

@@ -78,6 +78,8 @@ class WriteSettings:
     resend_bytes_max: int = 32 * 1024 * 1024
     # --cautious-takeover: after an unclean start write nothing until the predecessor's writes have settled.
     cautious: bool = False
+    # Items that the destination refuses and the task may go on without; 0: the first one stops it (--max-parked).
+    parked_max: int = 100
 
     @property
     def settle_s(self) -> float:

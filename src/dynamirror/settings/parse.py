@@ -70,7 +70,11 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         ("source_role_arn", _ROLE_ARN, "not a role's ARN; it must look like arn:aws:iam::111122223333:role/name"),
     ):
         _check_form(given, field, java_form, form, otherwise)
-    write = WriteSettings(stray_life_s=given.number("stray_life"), cautious=given.on("cautious_takeover"))
+    write = WriteSettings(
+        stray_life_s=given.number("stray_life"),
+        cautious=given.on("cautious_takeover"),
+        parked_max=int(given.number("max_parked")),
+    )
     return ReplicationSettings(
         source=_source(given),
         destination=_destination(given),

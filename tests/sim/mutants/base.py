@@ -12,6 +12,7 @@ ONE = (1.0,)
 THERE = frozenset({"destination"})
 HERE = frozenset({"source"})
 ROWS = frozenset({"leases", "heartbeats", "copy"})
+LOT = frozenset({"parked"})
 QUIET = Profile(turns=40, share_factors=ONE, roll=0.02, split=0.0, kill=0.0, stop=0.0, freeze=0.0, partition=0.0)
 BUSY = Profile(turns=40, share=0.25, share_factors=ONE, partition=0.02)
 LATE = replace(QUIET, share=0.3, places=THERE, kinds={"late": 1}, keys=5)
@@ -31,6 +32,7 @@ COPY = Profile(
     partition=0.02,
     fleet=Fleet(copy=CopySettings(segments=5, segments_at_once=2, page_items_first=3, page_items_max=6)),
 )
+PARKED = replace(QUIET, bad=0.3, keys=5, share=0.4, places=LOT, kinds={"late": 2, "applied": 1, "throttle": 1})
 STATE = replace(QUIET, share=0.3, places=ROWS, roll=0.2, kill=0.05, stop=0.05)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from dynamirror.copy.page import PageOutcome
 from dynamirror.copy.segment import SegmentCopier
 from dynamirror.follow.hold import Held, Hold
 from dynamirror.follow.shard_task import ShardTask
@@ -72,9 +73,9 @@ def budget_used_up() -> Iterator[None]:
 def counted_with_each_reading() -> Iterator[None]:
     original = SegmentCopier._next
 
-    def following(self: SegmentCopier, page: Any, prefix: int) -> Segment:
-        wanted = original(self, page, prefix)
-        return replace(wanted, read=wanted.read + len(page.items) - prefix)
+    def following(self: SegmentCopier, page: Any, outcome: PageOutcome) -> Segment:
+        wanted = original(self, page, outcome)
+        return replace(wanted, read=wanted.read + len(page.items) - outcome.prefix)
 
     with patch.object(SegmentCopier, "_next", following):
         yield

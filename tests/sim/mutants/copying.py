@@ -136,10 +136,10 @@ def page_passed_unwritten() -> Iterator[None]:
 def segment_row_believed_without_a_look() -> Iterator[None]:
     original = SegmentCopier._next
 
-    def following(self: SegmentCopier, page: Any, prefix: int) -> Any:
-        wanted = original(self, page, prefix)
+    def following(self: SegmentCopier, page: Any, outcome: PageOutcome) -> Any:
+        wanted = original(self, page, outcome)
         # As if one more page had been copied.
-        return replace(wanted, after=b"", done=True) if prefix and wanted.claim % 3 == 0 else wanted
+        return replace(wanted, after=b"", done=True) if outcome.prefix and wanted.claim % 3 == 0 else wanted
 
     with patch.object(SegmentCopier, "_next", following):
         yield

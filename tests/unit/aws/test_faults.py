@@ -75,12 +75,28 @@ def test_each_name_has_its_consequence(name: str, kind: type[DynamirrorError], p
 
 def test_the_operation_decides_where_the_name_does_not() -> None:
     assert isinstance(fault("ValidationException", "BatchWriteItem"), ItemRefused)
+    index = "One or more parameter values were invalid: Type mismatch for Index Key a Expected: S Actual: N"
+    assert isinstance(fault("ValidationException", "BatchWriteItem", index), ItemRefused)
     assert isinstance(fault("ResourceNotFoundException", "GetRecords"), ShardGone)
     assert isinstance(fault("ResourceNotFoundException", "GetShardIterator"), ShardGone)
     assert isinstance(fault("ResourceNotFoundException", "DescribeStream"), NotFound)
     on_already = "Table already has an enabled stream: TableName: T"
     assert isinstance(fault("ValidationException", "UpdateTable", on_already), InUse)
     assert not isinstance(fault("ValidationException", "UpdateTable"), InUse)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The provided key element does not match the schema",
+        "One or more parameter values were invalid: Missing the key pk in the item",
+        "One or more parameter values were invalid: Type mismatch for key pk expected: S actual: N",
+    ],
+)
+def test_another_key_schema_is_no_matter_of_one_item(said: str) -> None:
+    error = fault("ValidationException", "BatchWriteItem", said)
+    assert type(error) is Stop
+    assert "key schema" in str(error)
 
 
 def test_a_signature_out_of_its_time_is_the_clock_not_the_keys() -> None:

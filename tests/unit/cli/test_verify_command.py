@@ -1,6 +1,7 @@
 """The command line of `verify`: what it refuses before it asks anything, and what it prints."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,15 @@ def test_the_page_of_tables_that_differ() -> None:
         "  ... --report FILE has them all",
         "The tables differ: 12 keys.",
     ]
+
+
+def test_items_that_are_parked_are_named_beside_the_verdict() -> None:
+    tally = Tally(missing=3)
+    for parked, line in ((1, "  1 item is parked"), (12, "  12 items are parked")):
+        some = replace(result(tally, 3), parked=parked)
+        lines = verify_page.as_text(SETTINGS, VerifyOptions(), some).splitlines()
+        assert lines[-2] == f"{line}, the destination refuses them: dynamirror parked list"
+        assert json.loads(verify_page.as_json(SETTINGS, VerifyOptions(), some))["parked"] == parked
 
 
 @pytest.mark.parametrize(

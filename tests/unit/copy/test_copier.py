@@ -314,7 +314,7 @@ def test_nothing_is_left_running_when_it_is_cancelled() -> None:
 def test_an_item_that_can_never_be_written_ends_it() -> None:
     async def steps() -> None:
         world = World(ITEMS)
-        worker = Worker(world)
+        worker = Worker(world).parks_nothing()
         worker.destination.refused = {"k00300"}
         await world.announce(Phase.COPYING)
         worker.start()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from dynamirror.copy.page import BATCH_BYTES_MAX, BATCH_WRITES_MAX, PageLife, Pa
 from dynamirror.errors import ItemRefused, Side, Stop
 from dynamirror.model.change import Write
 from dynamirror.model.diff import Item
+from dynamirror.model.parked import version_of
 from dynamirror.ports import ScanPage
 from dynamirror.testing.faults import Fault
 from dynamirror.testing.virtual_time import run_virtual
@@ -243,19 +245,52 @@ def test_what_left_late_and_failed_is_noticed_too() -> None:
 @pytest.mark.parametrize("place", [0, 13, 24, 40])
 def test_an_item_that_can_never_be_written_stops_with_its_key(place: int) -> None:
     async def steps() -> None:
-        worker = Worker(World())
+        worker = Worker(World()).parks_nothing()
         worker.destination.refused = {f"k{place:04}"}
         with pytest.raises(ExceptionGroup) as caught:
             await send(worker, small(60))
         error = end_of(caught.value)
         assert isinstance(error, Stop)
         assert error.side is Side.DESTINATION
-        assert isinstance(error.__cause__, ItemRefused)
         assert f"the destination refuses the item with key 'k{place:04}'" in str(error)
         assert "start again" in str(error)
         assert f"k{place:04}" not in worker.world.destination
         # Its value may be anybody's business.
         assert '"A"' not in str(error)
+
+    run_virtual(steps())
+
+
+def test_what_is_refused_is_parked_and_the_others_are_written() -> None:
+    async def steps() -> None:
+        worker = Worker(World())
+        worker.destination.refused = {f"k{place:04}" for place in (0, 13, 24, 40, 59)}
+        outcome = await send(worker, small(60))
+        assert outcome.durable == [True] * 60
+        assert outcome.parked == worker.destination.refused
+        assert [outcome.parked_of(prefix) for prefix in (0, 1, 13, 14, 60)] == [0, 1, 1, 2, 5]
+        assert {write.key for write in outcome.written} == set(worker.world.destination)
+        assert len(outcome.written) == 55
+        assert {parked.version for parked in await worker.rows.rows()} == {version_of("")}
+
+    run_virtual(steps())
+
+
+def test_parking_may_take_longer_than_the_page_lives_and_is_no_late_sending() -> None:
+    async def steps() -> None:
+        worker = Worker(World())
+        worker.destination.refused = {"k0003"}
+
+        async def park(write: Write, error: ItemRefused) -> None:
+            await asyncio.sleep(LIFE_S + WRITE.margin_s + 10)
+
+        worker.tools = replace(worker.tools, park=park)
+        outcome = await send(worker, small(60))
+        assert not outcome.late
+        assert outcome.durable[3]
+        # What was to be sent after it in its batch is read again.
+        assert outcome.prefix < 25
+        assert outcome.durable[25:] == [True] * 35
 
     run_virtual(steps())
 

@@ -8,7 +8,8 @@ import pytest
 
 from dynamirror.copy.page import PageLife, PageOutcome, PageSender
 from dynamirror.copy.segment import SegmentLost
-from dynamirror.errors import CredentialsExpired, Side, Stop, Throttled
+from dynamirror.errors import CredentialsExpired, ItemRefused, Side, Stop, Throttled
+from dynamirror.model.change import Write
 from dynamirror.model.copy import Phase, Segment
 from dynamirror.ports import ScanPage
 from dynamirror.testing.faults import Fault
@@ -184,7 +185,7 @@ def test_a_write_that_was_not_answered_is_no_loss_and_counted_once(fault: Fault)
 def test_the_row_stands_before_an_item_that_can_never_be_written() -> None:
     async def steps() -> None:
         world, worker = await begun(200)
-        worker.destination.refused = {"k00100"}
+        worker.parks_nothing().destination.refused = {"k00100"}
         with pytest.raises(ExceptionGroup) as caught:
             await worker.segment(Segment(0)).run()
         error = end_of(caught.value)
@@ -200,6 +201,47 @@ def test_the_row_stands_before_an_item_that_can_never_be_written() -> None:
         row = await row_of(world)
         assert (row.done, row.read) == (True, 200)
         assert world.destination == world.source
+
+    run_virtual(steps())
+
+
+def test_an_item_that_can_never_be_written_is_parked_and_passed() -> None:
+    async def steps() -> None:
+        world, worker = await begun(200)
+        refused = {"k00007", "k00100", "k00199"}
+        worker.destination.refused = set(refused)
+        await worker.segment(Segment(0)).run()
+        row = await row_of(world)
+        assert (row.done, row.read, row.written, row.parked) == (True, 200, 197, 3)
+        assert world.destination.keys() == world.source.keys() - refused
+        assert {parked.key["id"]["S"] for parked in await worker.rows.rows()} == refused
+        assert worker.metrics.value("items_copied") == 197
+        assert worker.metrics.value("items_parked") == 3
+
+    run_virtual(steps())
+
+
+def test_the_row_does_not_pass_an_item_before_it_is_parked() -> None:
+    async def steps() -> None:
+        world, worker = await begun(200)
+        worker.destination.refused = {"k00100"}
+
+        async def park(write: Write, error: ItemRefused) -> None:
+            await asyncio.sleep(1000)
+
+        worker.tools = replace(worker.tools, park=park)
+        copying = asyncio.create_task(worker.segment(Segment(0)).run())
+        await asyncio.sleep(900)
+        row = await row_of(world)
+        assert not row.done
+        assert row.read == row.written < 200
+        assert row.parked == 0
+        await asyncio.sleep(200)
+        await copying
+        row = await row_of(world)
+        # The page was read again once its life was over.
+        assert (row.read, row.written, row.parked) == (200, 199, 1)
+        assert worker.reconciled == []
 
     run_virtual(steps())
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.tables import Meter
@@ -17,6 +18,7 @@ from dynamirror.copy.page import PageSender
 from dynamirror.copy.segment import SegmentCopier
 from dynamirror.copy.tools import CopySettingsInForce, CopyTools
 from dynamirror.errors import Side, Throttled, Unanswered
+from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
@@ -36,6 +38,7 @@ from dynamirror.testing.memory_table import MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
 from tests.support.memory_caller import MemoryCaller, create_table
 from tests.support.narrow import NarrowPath
+from tests.support.parking import nowhere
 from tests.unit.prove.world import Process, ProcessLine, Switch
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
@@ -195,6 +198,10 @@ class Worker:
         for lane in (reads, writes):
             lane.alone(boot_s)
         caller = MemoryCaller(Side.STATE, world.database, ProcessLine(self.state_faults, self.process))
+        self.rows = ParkedRows(caller, "state", LIFE)
+        self.parking = Parking(
+            ParkTools(self.rows, CODEC, self.clock, random.Random(name).random, self.metrics, name, WRITE.parked_max)
+        )
         self.tools = CopyTools(
             CopyRows(caller, "state", LIFE),
             self.state,
@@ -214,6 +221,7 @@ class Worker:
             self._note_late,
             self._late_noted,
             self.rate,
+            self.parking.park,
         )
         self.copier = Copier(self.tools, lambda: self.leases_made)
 
@@ -231,6 +239,12 @@ class Worker:
     def holds(self) -> bool:
         """Whether its changes wait now."""
         return self.tools.knowledge.holds(self.clock.boottime_s(), self.clock.wall_s())
+
+    def parks_nothing(self) -> "Worker":
+        """The first item that is refused stops it."""
+        self.tools = replace(self.tools, park=nowhere(self.clock, self.metrics).park)
+        self.copier = Copier(self.tools, lambda: self.leases_made)
+        return self
 
     def segment(self, segment: Segment) -> SegmentCopier:
         """What copies one segment of those of the settings."""

@@ -1,4 +1,4 @@
-"""The end of a worker: what its last requests leave to be reconciled is durable, whoever ends it."""
+"""The end of a worker: what its last requests leave to be reconciled or un-parked is durable, whoever ends it."""
 
 import asyncio
 import logging
@@ -10,13 +10,20 @@ import pytest
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble import Worker
 from dynamirror.engines.worker_tasks import run_tasks
-from dynamirror.errors import Side, Stop
+from dynamirror.errors import ItemRefused, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
 from dynamirror.follow.apply import Applier
+from dynamirror.model.change import Write
+from dynamirror.observe.metrics import Metrics
 from dynamirror.testing.virtual_time import run_virtual
+from tests.support.parking import Lot, nowhere
 from tests.unit.prove import world as proving
 
 GONE = Stop(Side.DESTINATION, "the table is gone")
+
+
+def change(number: str) -> Write:
+    return Write("parked", b'{"PutRequest":{"Item":{"id":{"S":"parked"}}}}', number)
 
 
 class Sender:
@@ -65,13 +72,22 @@ def test_what_is_noticed_at_the_end_is_noted_in_the_state_table(
         place = proving.World()
         process = proving.Worker(place)
         copier = Sender(lambda: process.add("copied"), at_s("the copier"))
-        applier = Sender(lambda: process.add("applied"), at_s("the applier"))
+        lot = Lot()
+        parking = lot.parking(process.clock, Metrics())
+
+        def answered() -> None:
+            process.add("applied")
+            parking.unpark(change("2"), parking.known["parked"])
+
+        await parking.park(change("1"), ItemRefused("too large"))
+        applier = Sender(answered, at_s("the applier"))
         fleet = Fleet(at_s("the coordinator"))
         worker = Worker(
             "w1",
             cast(Coordinator, fleet),
             cast(Applier, applier),
             process.reconciler,
+            parking,
             cast(Copier, copier),
             None,
         )
@@ -79,6 +95,7 @@ def test_what_is_noticed_at_the_end_is_noted_in_the_state_table(
         running = asyncio.create_task(run_tasks(worker, [beside(at_s("another task"))], stopping))
         await asyncio.sleep(4)
         assert not place.state.rows
+        assert await lot.parked()
         if ended_by == "a signal":
             stopping.set()
             await asyncio.wait_for(running, 1)
@@ -87,12 +104,13 @@ def test_what_is_noticed_at_the_end_is_noted_in_the_state_table(
                 await asyncio.wait_for(running, 2)
         keys = {duty.key["id"]["S"] for duty in await process.state.duties()}
         assert keys == {"copied", "applied"}
+        assert not await lot.parked()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     with caplog.at_level(logging.ERROR, "dynamirror.reconcile"):
         run_virtual(steps())
     # Nobody is told to verify what is noted in the end.
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name == "dynamirror.reconcile"]
 
 
 def test_what_cannot_be_noted_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixture) -> None:
@@ -101,7 +119,8 @@ def test_what_cannot_be_noted_does_not_hold_up_the_end(caplog: pytest.LogCapture
         process.state_faults.always = lambda _: proving.lost()
         sender = Sender(lambda: process.add("k"))
         fleet = cast(Coordinator, Fleet())
-        worker = Worker("w1", fleet, cast(Applier, sender), process.reconciler, None, None)
+        parking = nowhere(process.clock, Metrics())
+        worker = Worker("w1", fleet, cast(Applier, sender), process.reconciler, parking, None, None)
         stopping = asyncio.Event()
         running = asyncio.create_task(run_tasks(worker, [], stopping))
         await asyncio.sleep(1)

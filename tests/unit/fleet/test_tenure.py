@@ -8,9 +8,12 @@ import pytest
 from dynamirror.errors import Side, Throttled
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.tenure import Tenure
+from dynamirror.model.key import key_digest
 from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Predecessor, Taken
+from dynamirror.model.parked import Parked, version_of
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
+from tests.support.parking import Lot
 from tests.unit.fleet.world import Worker, World, unanswered
 
 
@@ -160,6 +163,33 @@ def test_skipping_goes_on_only_below_a_parent_that_was_skipped_whole(
         start_ms = int(bench.world.clock.wall_s() * 1000) + 3_600_000
         tenure, _ = await bench.begin(start_at_ms=start_ms)
         assert await put_and_wait(bench) is not skips
+        await tenure.halt()
+        await bench.world.end()
+
+    run_virtual(scenario())
+
+
+def test_it_knows_what_is_parked_before_it_reads() -> None:
+    """A change un-parks what another worker has parked, from the first one on."""
+
+    async def scenario() -> None:
+        bench, lot = Bench(), Lot()
+        asked: list[str] = []
+
+        def faults(operation: str) -> Fault | None:
+            asked.append(operation)
+            return Fault(Throttled(Side.STATE, "injected")) if len(asked) < 5 else None
+
+        parked = Parked(key_digest("probe"), {"id": {"S": "probe"}}, version_of("1"), "too large", 1, "other", 0, 0)
+        await lot.store().park(parked, b"")
+        bench.worker.applier.parking = lot.parking(bench.worker.clock, bench.worker.metrics, faults)
+        await bench.applying()
+        await bench.listed()
+        tenure, _ = await bench.begin()
+        await asyncio.sleep(10)
+        assert await put_and_wait(bench)
+        await bench.worker.applier.parking.flush()
+        assert await lot.parked() == {}
         await tenure.halt()
         await bench.world.end()
 

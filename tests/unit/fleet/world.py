@@ -36,6 +36,7 @@ from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
+from tests.support.parking import nowhere
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
 LATENCY_S = 0.005
@@ -133,7 +134,8 @@ class Worker:
         stream = StreamLine(world.stream, Line(self.stream_faults, LATENCY_S))
         write = WriteSettings()
         self.late: list[Write] = []
-        self.applier = Applier(ApplyTools(table, self.clock, draw, self.metrics, write, self.late.extend))
+        parking = nowhere(self.clock, self.metrics)
+        self.applier = Applier(ApplyTools(table, self.clock, draw, self.metrics, write, self.late.extend, parking))
         read = ReadTools(stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(32))
         budget = Budget(write.resend_bytes_max)
         self.knowledge = CopyKnowledge(float("inf"))

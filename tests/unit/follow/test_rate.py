@@ -35,7 +35,9 @@ class Limited(Bench):
         settings = WriteSettings(requests_in_flight_max=4)
         draw = self.random.random
         self.applier = Applier(
-            ApplyTools(self.destination, self.clock, draw, self.figures, settings, self.late.extend, self.rate)
+            ApplyTools(
+                self.destination, self.clock, draw, self.figures, settings, self.late.extend, self.parking, self.rate
+            )
         )
 
     def keys(self, count: int) -> list[str]:

@@ -30,6 +30,7 @@ from dynamirror.testing.faults import Fault, Faults, Line, Scripted, no_faults
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
+from tests.support.parking import nowhere
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
 HANG = Fault(delay_s=1e9)
@@ -79,7 +80,15 @@ class World:
         self.metrics = Metrics()
         draw = random.Random(1).random
         self.late: list[Write] = []
-        tools = ApplyTools(self.destination, self.clock, draw, self.metrics, WriteSettings(), self.late.extend)
+        tools = ApplyTools(
+            self.destination,
+            self.clock,
+            draw,
+            self.metrics,
+            WriteSettings(),
+            self.late.extend,
+            nowhere(self.clock, self.metrics),
+        )
         self.applier = Applier(tools)
         self.budget = Budget(10_000)
         self.knowledge = CopyKnowledge(known_s)

@@ -52,6 +52,13 @@ def test_a_doubt_that_is_remembered_is_told_too() -> None:
     assert "its row says needsVerify: compare the tables" in summary.line()
 
 
+def test_what_is_parked_now_is_told_and_is_no_success() -> None:
+    summary = replace(summed(OVER, ROWS, BEGAN_MS), parked=1)
+    assert summary.exit_code is ExitCode.DIFFERS
+    assert "; 1 items are parked, the destination refuses them: see `dynamirror parked list`" in summary.line()
+    assert (summary.as_json()["parked"], summary.as_json()["parked_now"]) == (1, 1)
+
+
 def test_one_that_was_stopped_says_how_to_go_on() -> None:
     stopped = summed(COPYING, [ROWS[0], Segment(1)], BEGAN_MS + 5_000)
     settling = summed(COPYING.finished(BEGAN_MS + 10_000, counted_out=True), ROWS, BEGAN_MS + 20_000)

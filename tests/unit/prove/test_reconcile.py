@@ -12,7 +12,7 @@ from dynamirror.model.change import Write
 from dynamirror.prove.heal import REFUSED_AGAIN_S, Healer
 from dynamirror.testing.faults import Fault
 from dynamirror.testing.virtual_time import run_virtual
-from tests.unit.prove.world import SETTINGS, Worker, World, item, lost
+from tests.unit.prove.world import SETTINGS, Worker, World, item, key_of, lost
 
 SETTLE_S = SETTINGS.settle_s
 
@@ -306,6 +306,46 @@ def test_passing_errors_of_any_side_are_waited_out(side: str, error: Exception) 
         assert not world.differences()
         assert not await world.state.duties()
         assert left < 0
+
+    run(steps())
+
+
+def test_a_new_reason_for_an_item_that_was_refused_does_not_wait_for_the_old_one() -> None:
+    async def steps() -> None:
+        world = World()
+        worker = Worker(world).start()
+        world.set_source("k", "B")
+        worker.destination.refused.add("k")
+        worker.add("k")
+        await asyncio.sleep(SETTLE_S + 10)
+        assert worker.reconciler.refusal(key_of("k")) == "the item can never be written (as the test wants it)"
+        worker.destination.refused.clear()
+        worker.add("k")
+        assert worker.reconciler.refusal(key_of("k")) is None
+        await asyncio.sleep(SETTLE_S + 1)
+        assert world.differences() == []
+
+    run(steps())
+
+
+def test_an_item_that_was_refused_may_be_given_up_and_no_other() -> None:
+    async def steps() -> None:
+        world = World()
+        worker = Worker(world).start()
+        for key in ("k", "l"):
+            world.set_source(key, "B")
+        worker.destination.refused.add("k")
+        worker.add("k")
+        worker.add("l")
+        worker.reconciler.give_up(key_of("l"))
+        worker.reconciler.give_up(key_of("m"))
+        await asyncio.sleep(SETTLE_S + 10)
+        assert world.differences() == ["k"]
+        assert len(await worker.state.duties()) == 1
+        worker.reconciler.give_up(key_of("k"))
+        await asyncio.sleep(10)
+        assert worker.reconciler.pending == 0
+        assert await worker.state.duties() == []
 
     run(steps())
 

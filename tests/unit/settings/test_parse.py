@@ -58,6 +58,7 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "max_read_rate": ("250.5", "rate.read", Limit(units_s=250.5)),
     "max_write_rate": ("50%", "rate.write", Limit(percent=50)),
     "enable_stream": ("true", "checks.enable_stream", True),
+    "max_parked": ("0", "write.parked_max", 0),
     "copy": ("true", "copy.wanted", True),
     "segments": ("9", "copy.segments", 9),
     "create_destination": ("true", "clone.wanted", True),

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dynamirror.errors import ConditionFailed, ItemRefused, NotFound, Side, Throttled, Unanswered
+from dynamirror.errors import ConditionFailed, ItemRefused, NotFound, Side, Stop, Throttled, Unanswered
 from dynamirror.model.key import Key
 from dynamirror.testing.dynamodb.table import EventualReads
 from dynamirror.testing.faults import Fault, Line, Scripted
@@ -237,7 +237,12 @@ def test_a_lost_request_meets_the_table_as_it_is_when_it_lands() -> None:
             {"TableName": "items", "Item": key(1), "ConditionExpression": "attribute_exists(pk)"},
             ConditionFailed,
         ),
-        ("BatchWriteItem", {"RequestItems": {"items": [{"PutRequest": {"Item": {}}}]}}, ItemRefused),
+        ("BatchWriteItem", {"RequestItems": {"items": [{"PutRequest": {"Item": {}}}]}}, Stop),
+        (
+            "BatchWriteItem",
+            {"RequestItems": {"items": [{"PutRequest": {"Item": {**key(1), "a": {"S": "x" * 410_000}}}}]}},
+            ItemRefused,
+        ),
         ("BatchWriteItem", {"RequestItems": {"items": [{"PutRequest": {"Item": key(1)}}]}}, Throttled),
     ],
 )
