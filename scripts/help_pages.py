@@ -29,7 +29,8 @@ state table, one warning is given and replication goes on without it."""
 MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
 DIFFERS = (
     "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, or its counts do not add up "
-    "(`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole (`replicate`)"
+    "(`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole (`replicate`); "
+    "keys differ, a wait took too long, or a hook or the answer said no (`cutover`)"
 )
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
@@ -69,6 +70,7 @@ the start there is nothing to bring to an end, during it nothing is left running
 order: the process ends as after a crash, which loses nothing, and by that signal (143 or 130 in a shell).
 They stop `copy` in order too; that is 1 unless the copy was over, and the same command goes on with it.
 `verify` keeps how far it is at a signal, and ends with 130; the same command goes on there.
+`cutover` ends with 130 too; the same command, begun again, looks at what is there and goes on.
 `demo` ends its traffic at the first Ctrl-C, and compares; a second one, or SIGTERM, ends it at once. With `--keep`,
 once it has compared, any signal ends it with what the comparison has found."""
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.table_definition import TableDefinitions
@@ -37,6 +37,8 @@ ROWS_WITHIN_S = 60.0
 
 log = logging.getLogger("dynamirror.verify")
 
+T = TypeVar("T")
+
 
 def run_verify(
     settings: ReplicationSettings, environ: Mapping[str, str], options: VerifyOptions
@@ -46,10 +48,11 @@ def run_verify(
     Raises DynamirrorError, in a group perhaps.
     """
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        return runner.run(_until_signal(_verify(settings, environ, options)))
+        return runner.run(until_signal(_verify(settings, environ, options)))
 
 
-async def _until_signal(work: Coroutine[Any, Any, VerifyResult]) -> VerifyResult | None:
+async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:
+    """The result; None when SIGTERM or SIGINT came first, which cancels it."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(DeserterPool())
     task = asyncio.ensure_future(work)
@@ -66,15 +69,22 @@ async def _verify(settings: ReplicationSettings, environ: Mapping[str, str], opt
         stack.callback(report.close)
         connections = await aloud("credentials", stack.enter_async_context(connect(settings, environ, clock, jitter())))
         facts = await _checked(connections, settings, options, clock)
-        parts = assemble_verify(connections, settings, options, facts, report)
         async with asyncio.TaskGroup() as group:
             fresh = group.create_task(connections.keep_fresh())
             try:
-                async with _beside(parts):
-                    result = await Passes(parts, facts, options, report).run()
+                result = await compare(connections, settings, options, facts, report)
             finally:
                 fresh.cancel()
         return result
+
+
+async def compare(
+    connections: Connections, settings: ReplicationSettings, options: VerifyOptions, facts: Verified, report: Report
+) -> VerifyResult:
+    """All passes over checked tables, while somebody keeps the credentials fresh. Raises (in a group) Stop."""
+    parts = assemble_verify(connections, settings, options, facts, report)
+    async with _beside(parts):
+        return await Passes(parts, facts, options, report).run()
 
 
 async def _checked(
@@ -88,19 +98,23 @@ async def _checked(
             f"the stream of the source table {settings.source.table} is off, so that nobody knows what was changed "
             "lately; verify without --since",
         )
-    lives = Lives()
-    if not options.strict_ttl:
-        try:
-            definitions = TableDefinitions(connections.source_control, clock)
-            lives = Lives(await definitions.time_to_live(settings.source.table))
-        except AccessDenied as error:
-            log.warning(
-                "items past their time to live count as differences: %s",
-                error,
-                extra={"event": "verify_without_ttl", "facts": {}},
-            )
+    lives = Lives() if options.strict_ttl else await lives_of(connections, settings, clock)
     state = await open_state(reach, settings, (source, destination), clock)
     return Verified(source, destination, lives, state)
+
+
+async def lives_of(connections: Connections, settings: ReplicationSettings, clock: Clock) -> Lives:
+    """By which attribute the source's items end; none, and said, where that may not be asked for."""
+    try:
+        definitions = TableDefinitions(connections.source_control, clock)
+        return Lives(await definitions.time_to_live(settings.source.table))
+    except AccessDenied as error:
+        log.warning(
+            "items past their time to live count as differences: %s",
+            error,
+            extra={"event": "verify_without_ttl", "facts": {}},
+        )
+        return Lives()
 
 
 @asynccontextmanager
