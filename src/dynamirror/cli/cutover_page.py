@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from dynamirror.engines.cutover_options import CutoverResult
+from dynamirror.model.verify import Class, Found
 
 SHARDS_SHOWN = 10
 
@@ -33,7 +34,7 @@ def _lines(result: CutoverResult) -> Iterator[str]:
     yield f"{pair}: cut-over, {document['ended']}"
     yield from _steps(document)
     yield from _drain(document["drain"])
-    yield from (f"  {found['class']}: {found['key']}" for found in document["verify"].get("first", ()))
+    yield from map(_found, document["verify"].get("first", ()))
     if document["reverse"]:
         yield "  the way back, for changes after the switch (stop workers of this task that still run first):"
         yield f"    {document['reverse']['command']}"
@@ -44,6 +45,10 @@ def _lines(result: CutoverResult) -> Iterator[str]:
 def _steps(document: Mapping[str, Any]) -> Iterator[str]:
     for step in document["steps"]:
         yield f"  {step['step']:8} {step['began']} {step['took_ms'] / 1000:8.1f} s  {step['result']}"
+
+
+def _found(found: Mapping[str, Any]) -> str:
+    return f"  {Found(Class(found['class']), found['key'], found['path'])}"
 
 
 def _drain(drain: Mapping[str, Any]) -> Iterator[str]:

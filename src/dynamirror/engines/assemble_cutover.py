@@ -81,6 +81,7 @@ class _Hands:
         fit = self._fit
         return CutoverTools(
             fit.view,
+            self._duties,
             fit.stream_arn,
             fit.stream_off,
             self._switch_off,
@@ -90,6 +91,9 @@ class _Hands:
             _in_thread(ask) if ask is not None else None,
             write_report,
         )
+
+    async def _duties(self) -> int:
+        return len(await self._fit.state.table.duties())
 
     async def _switch_off(self) -> None:
         table = self._settings.source.table

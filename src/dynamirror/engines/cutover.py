@@ -48,7 +48,7 @@ class Cutover:
         self._clock = tools.view.clock
         self._times: list[StepTime] = []
         self._found = Findings()
-        self._waits = Waits(tools.view, options.timeout_s)
+        self._waits = Waits(tools.view, tools.duties, options.timeout_s)
         self._closing = options.disable_stream or tools.stream_off
 
     def looked(self, began_ms: int, said: str) -> None:

@@ -66,12 +66,8 @@ async def look(
         await patiently(clock, "the row of the copy", state.copies.copy), whole_verify=options.verify == "full"
     ):
         raise Stop(Side.STATE, against)
-
-    async def duties() -> int:
-        return len(await state.table.duties())
-
     leases = LeaseTable(reach.state, settings.task.lease_table)
-    tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, duties, clock, served_s)
+    tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, clock, served_s)
     view = await _with_leases(tools, settings)
     said = await _alive(reach, settings, life, tools, view)
     return Fit(source, destination, stream_arn, off, tools, state, said)

@@ -37,6 +37,8 @@ class CutoverTools:
     """What a cut-over does to the world, and how it looks at it."""
 
     view: ViewTools
+    # How many items wait to be reconciled.
+    duties: Callable[[], Awaitable[int]]
     stream_arn: str
     # The stream was off when the cut-over began: there is no lag to wait for.
     stream_off: bool

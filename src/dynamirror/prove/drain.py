@@ -1,6 +1,7 @@
 """What a cut-over waits for: little lag, then a drain, exact or as good as an open stream allows."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dynamirror.errors import Retry, Unmet
@@ -32,8 +33,10 @@ class Look:
 class Waits:
     """Each wait ends by itself after `timeout_s`, with Unmet; it changes nothing."""
 
-    def __init__(self, tools: ViewTools, timeout_s: float) -> None:
+    def __init__(self, tools: ViewTools, duties: Callable[[], Awaitable[int]], timeout_s: float) -> None:
+        """`duties`: how many items wait to be reconciled."""
         self._tools = tools
+        self._duties = duties
         self._timeout_s = timeout_s
         self._clock = tools.clock
         self._watch = LagWatch(tools)
@@ -107,7 +110,7 @@ class Waits:
                 self._listing, self._listed_s = await self._tools.stream.list_shards(), now_s
             view = await self._tools.view(self._listing)
             lag_s = await self._watch.look(view.leases) if lag else None
-            return Look(view, lag_s, await self._tools.duties())
+            return Look(view, lag_s, await self._duties())
         except Retry as error:
             log.warning("trying again: %s", error, extra={"event": "cutover_retry", "facts": {}})
             return None

@@ -1,7 +1,7 @@
 """Stream and leases as somebody sees them who has no part in the task; reads only, and sparingly."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dynamirror.errors import Gap, IteratorExpired, ShardGone, Trimmed
@@ -24,7 +24,6 @@ class ViewTools:
 
     stream: ChangeStream
     leases: LeaseStore
-    duties: Callable[[], Awaitable[int]]
     clock: Clock
     served_s: Callable[[], float]
 
