@@ -2,6 +2,8 @@
 
 import json
 import random
+import shlex
+import signal
 import sys
 import threading
 import time
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from dynamirror.model.cutover_report import digest_of
-from tests.support.command import Command, wait_until
+from tests.support.command import Command, bare_environ, wait_until
 from tests.support.dynamodb_local import DynamoDBLocal, new_access_key
 from tests.support.items import random_item, whole_table
 from tests.support.verify_pair import VerifyPair
@@ -74,8 +76,8 @@ def cutover(pair: VerifyPair, name: str, *flags: str, timeout_s: float = 120) ->
 
 
 @contextmanager
-def replicating(pair: VerifyPair) -> Iterator[Command]:
-    with pair.command("replicate", "replicate") as command:
+def replicating(pair: VerifyPair, *flags: str) -> Iterator[Command]:
+    with pair.command("replicate", "replicate", *flags) as command:
         pair.source.put_item(TableName="Orders", Item={"pk": {"S": "probe"}})
         wait_until(lambda: "Item" in pair.destination.get_item(TableName="Copy", Key={"pk": {"S": "probe"}}), 60)
         yield command
@@ -108,6 +110,69 @@ def one_round(local: DynamoDBLocal, folder: Path, seed: int) -> int:
 @pytest.mark.parametrize("seed", range(3))
 def test_writers_are_moved_with_an_exact_drain(dynamodb_local: DynamoDBLocal, tmp_path: Path, seed: int) -> None:
     assert one_round(dynamodb_local, tmp_path, seed) > 20
+
+
+@pytest.mark.timeout(300)
+def test_ended_in_the_drain_with_its_worker_dead_it_is_begun_again(
+    dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path
+) -> None:
+    """1 the worker freezes as the writers stop; 2 the stream is off; 3 Ctrl-C; 4 the worker dies; 5 another begins."""
+    pair = VerifyPair(dynamodb_local, access_key, tmp_path, items=100, small=True)
+    with replicating(pair, "--stray-life", "5s") as worker, Writers(pair, 1).running():
+        time.sleep(1)
+        hook = f"cd '{tmp_path}' && kill -STOP {worker.process.pid} && sleep 0.5 && {STOP}"
+        with pair.command("first", "cutover", "--disable-stream", "--hook-before", hook) as first:
+            wait_until(lambda: "drain: to the end of every shard" in first.output, 60, first)
+            first.process.send_signal(signal.SIGINT)
+            assert first.process.wait(30) == 130
+        assert "the same command goes on" in first.output
+        worker.kill()
+    assert whole_table(pair.source, "Orders") != whole_table(pair.destination, "Copy")
+    with pair.command("second", "replicate", "--stray-life", "5s") as second:
+        wait_until(lambda: "not applied to its end" in second.output, 30, second)
+        code, output = cutover(pair, "again", "--writers-stopped")
+        assert code == 0, output
+        assert second.process.wait(60) == 3
+    assert "The drain is exact" in output
+    assert whole_table(pair.source, "Orders") == whole_table(pair.destination, "Copy")
+    # Once more, when nobody works any more: the same findings.
+    assert cutover(pair, "after", "--writers-stopped", "--verify", "full")[0] == 0
+
+
+@pytest.mark.timeout(300)
+def test_the_way_back(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> None:
+    pair = VerifyPair(dynamodb_local, access_key, tmp_path, items=100, small=True)
+    with replicating(pair):
+        code, output = cutover(pair, "dry", "--dry-run", "--prepare-reverse", "--disable-stream")
+        assert code == 0, output
+        assert "switch the destination's stream on" in output
+        assert not (tmp_path / "report.json").exists()
+        described: Any = pair.destination.describe_table(TableName="Copy")["Table"]
+        assert "StreamSpecification" not in described
+        code, output = cutover(pair, "run", "--disable-stream", "--writers-stopped", "--prepare-reverse")
+        assert code == 0, output
+    report = json.loads((tmp_path / "report.json").read_text())
+    words = shlex.split(report["reverse"]["command"])
+    assert words[0] == "dynamirror"
+    pair.destination.put_item(TableName="Copy", Item={"pk": {"S": "after the switch"}})
+    with Command(words[1:], tmp_path / "reverse", bare_environ(access_key)) as back:
+        key = {"pk": {"S": "after the switch"}}
+        wait_until(lambda: "Item" in pair.source.get_item(TableName="Orders", Key=key), 60, back)
+
+
+@pytest.mark.timeout(120)
+def test_an_open_stream_is_not_proven(dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path) -> None:
+    pair = VerifyPair(dynamodb_local, access_key, tmp_path, items=100, small=True)
+    with replicating(pair) as worker:
+        hooks = ("--hook-before", "true", "--hook-after", f"touch '{tmp_path}/called'")
+        code, output = cutover(pair, "run", "--quiet", "3s", "--json", "--log-level", "ERROR", *hooks)
+        assert code == 0, output
+        worker.alive()
+    report = json.loads(output)
+    assert report == json.loads((tmp_path / "report.json").read_text())
+    assert report["drain"]["proof"] == "not proven: the stream is still open"
+    assert report["verify"]["keys"] == 1
+    assert (tmp_path / "called").exists()
 
 
 @pytest.mark.long
