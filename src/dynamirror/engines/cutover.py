@@ -100,15 +100,22 @@ class Cutover:
             if command is not None:
                 code = await self._tools.hook(command, self._facts("before"))
                 if code != 0:
-                    raise Unmet(f"--hook-before ended with {code}: nothing was changed at the tables")
+                    raise Unmet(f"--hook-before ended with {code}: {self._untouched}")
                 said.text = "--hook-before ended with 0"
             elif self._options.writers_stopped:
                 said.text = "stopped, as --writers-stopped says"
             else:
                 assert self._tools.ask is not None, "refused before the first step"
                 if not await self._tools.ask(QUESTION):
-                    raise Unmet("ended as answered: nothing was changed at the tables")
+                    raise Unmet(f"ended as answered: {self._untouched}")
                 said.text = "stopped, as answered"
+
+    @property
+    def _untouched(self) -> str:
+        """What stands until the switch."""
+        if self._options.prepare_reverse:
+            return "nothing was changed but that the destination's stream is on"
+        return "nothing was changed at the tables"
 
     async def _switch(self) -> None:
         if not self._options.disable_stream or self._tools.stream_off:

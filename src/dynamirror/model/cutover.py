@@ -63,7 +63,7 @@ def left_to_drain(view: View, duties: int, now_ms: int, retention_ms: int = RETE
     elif doubts := doubts_about(view.listing, now_ms, retention_ms):
         left.append(doubts[0])
     if duties:
-        left.append(f"{duties} items wait to be reconciled")
+        left.append(f"{duties} items wait to be reconciled (by a worker, or verify --repair)")
     return left
 
 
