@@ -8,7 +8,8 @@ from dynamirror.model.lease import SENTINELS, SHARD_END
 # A page that is smaller, and whose last change is younger than stamps are rounded, has come to the end for now.
 FULL_PAGE_RECORDS = 1000
 FULL_PAGE_BYTES = 500_000
-ROUNDING_S = 60.0
+# Stamps are rounded down to the second, on DynamoDB Local to the minute.
+SECOND_S, MINUTE_S = 1.0, 60.0
 
 
 @dataclass(slots=True)
@@ -29,13 +30,14 @@ class Trail:
     def read(self, page: Page, asked_s: float) -> None:
         """A page behind the checkpoint, asked for then by the service's clock.
 
-        Its first change was not there when the end was seen before; its stamp says no more where stamps are rounded
-        down.
+        Where its first stamp may be rounded down to before the moment at which the end was seen last, the change came
+        after that moment. An older one proves that what was seen then was not the end.
         """
         if page.records:
-            made_s = page.records[0].change.created_s
+            made_s = page.records[0].change.created_s or asked_s
             self.waits_for = int(page.records[-1].change.sequence_number)
-            self.since_s = max(made_s or asked_s, self.tip_s or 0.0)
+            rounded_below_tip = self.tip_s is not None and made_s <= self.tip_s <= made_s + _rounding_s(made_s)
+            self.since_s = self.tip_s if self.tip_s is not None and rounded_below_tip else made_s
         if at_tip(page, asked_s):
             self.tip_s = asked_s
 
@@ -49,7 +51,12 @@ def at_tip(page: Page, asked_s: float) -> bool:
     if page.next_iterator is None or not page.records:
         return True
     full = len(page.records) >= FULL_PAGE_RECORDS or page.size_bytes >= FULL_PAGE_BYTES
-    return not full and page.records[-1].change.created_s >= asked_s - ROUNDING_S - 1
+    made_s = page.records[-1].change.created_s
+    return not full and made_s + _rounding_s(made_s) + SECOND_S >= asked_s
+
+
+def _rounding_s(made_s: float) -> float:
+    return SECOND_S if made_s % MINUTE_S else MINUTE_S
 
 
 def _number(checkpoint: str) -> int:

@@ -6,7 +6,8 @@ from dynamirror.model.change import Page, Record, StreamRecord
 from dynamirror.model.lag_trail import FULL_PAGE_RECORDS, Trail
 from dynamirror.model.lease import SHARD_END, TRIM_HORIZON
 
-NOW_S = 1_000_000.0
+# Twenty seconds into a minute.
+NOW_S = 60 * 16_667 + 20.0
 
 
 def page(*changes: tuple[int, float], following: str | None = "next", size_bytes: int = 100) -> Page:
@@ -38,8 +39,18 @@ def test_the_end_of_a_shard_passes_all_and_a_beginning_nothing() -> None:
 def test_a_stamp_of_the_minute_does_not_make_a_lag_where_the_end_was_seen_since() -> None:
     trail = Trail()
     trail.read(page(), NOW_S)
-    trail.read(page((5, NOW_S - 50)), NOW_S + 1)
+    trail.read(page((5, NOW_S - 20)), NOW_S + 1)
     assert trail.lag_s(NOW_S + 2) == 2
+
+
+def test_a_change_that_is_older_than_the_end_seen_before_proves_that_it_was_none() -> None:
+    trail = Trail()
+    trail.read(page(), NOW_S)
+    trail.read(page((5, NOW_S - 3)), NOW_S + 1)
+    assert trail.lag_s(NOW_S + 2) == 5
+    trail.passed("5")
+    trail.read(page((6, NOW_S - 80)), NOW_S + 2)
+    assert trail.lag_s(NOW_S + 2) == 82
 
 
 def test_a_full_page_is_no_end() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from dynamirror.errors import Gap, Retry, Side, Throttled
+from dynamirror.errors import Gap, Retry, Side, Throttled, Unmet
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease
 from dynamirror.prove.drain import Waits
@@ -129,16 +129,40 @@ def test_a_closed_shard_is_waited_for_until_its_lease_says_so() -> None:
     play(body)
 
 
+async def no_duties() -> int:
+    return 0
+
+
+def test_empty_pages_do_not_hide_a_lag() -> None:
+    async def body(service: Service) -> None:
+        service.put()
+        await asyncio.sleep(100)
+        service.stream.send_empty_pages(service.shard, 5)
+        with pytest.raises(Unmet, match=r"the lag is 1\d\d s"):
+            await Waits(service.tools, no_duties, 30.0).lag_under(5.0)
+
+    play(body)
+
+
+def test_it_is_not_quiet_while_a_closed_shard_is_not_at_its_end() -> None:
+    async def body(service: Service) -> None:
+        service.checkpoint(service.put())
+        [child] = service.stream.roll(service.shard)
+        service.leases.rows[child] = Lease(child, TRIM_HORIZON, "w", 1, parent_ids=(service.shard,))
+        with pytest.raises(Unmet, match="changes wait to be applied"):
+            await Waits(service.tools, no_duties, 30.0).quiet(5.0)
+        service.checkpoint(SHARD_END)
+        assert (await Waits(service.tools, no_duties, 30.0).quiet(5.0)).listing.enabled
+
+    play(body)
+
+
 def test_a_throttled_look_is_taken_again() -> None:
     async def body(service: Service) -> None:
         service.fault = Fault(Throttled(Side.SOURCE, "not now"))
         with pytest.raises(Retry):
             await service.lag_s()
-
-        async def none() -> int:
-            return 0
-
-        waiting = asyncio.create_task(Waits(service.tools, none, 60.0).lag_under(5.0))
+        waiting = asyncio.create_task(Waits(service.tools, no_duties, 60.0).lag_under(5.0))
         await asyncio.sleep(10)
         assert not waiting.done()
         service.fault = None
