@@ -30,7 +30,7 @@ MEND = "mend, start again; at the start also: it was out of reach for some secon
 DIFFERS = (
     "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, its counts do not add up, "
     "or items are parked (`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole "
-    "(`replicate`)"
+    "(`replicate`); keys differ, a wait took too long, or a hook or the answer said no (`cutover`)"
 )
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
@@ -74,6 +74,7 @@ a second later or more, does not wait for the order: the process ends as after a
 signal (143 or 130 in a shell).
 They stop `copy` in order too; that is 1 unless the copy was over, and the same command goes on with it.
 `verify` keeps how far it is at a signal, and ends with 130; the same command goes on there.
+`cutover` ends with 130 too; the same command, begun again, looks at what is there and goes on.
 `demo` ends its traffic at the first Ctrl-C, and compares; a second one, or SIGTERM, ends it at once. With `--keep`,
 once it has compared, any signal ends it with what the comparison has found."""
 

@@ -53,6 +53,12 @@ class Refused(DynamirrorError):
     exit_code = ExitCode.USAGE
 
 
+class Unmet(DynamirrorError):
+    """What was waited for did not come in time, or a hook or the operator said no."""
+
+    exit_code = ExitCode.DIFFERS
+
+
 class Stop(DynamirrorError):
     """Going on cannot help before somebody acts: table gone, access denied, key schemas differ."""
 

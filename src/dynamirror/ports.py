@@ -55,6 +55,8 @@ class TableFacts:
     # Units a second that it can do at once, as far as the service says: provisioned ones; of an on-demand table its
     # maximum, or else its warm throughput.
     capacity: Throughput = field(default_factory=Throughput)
+    # The last stream, on or off: one that is off can be read for as long as it keeps changes. None: there was none.
+    last_stream_arn: str | None = None
 
 
 class ChangeStream(Protocol):

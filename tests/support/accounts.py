@@ -64,6 +64,8 @@ class Account:
     throttles: int = 0
     # Streams that can be described.
     streams: set[str] = field(default_factory=set)
+    # What DescribeStream says of some of them.
+    described: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, name: str, schema: KeySchema, **facts: Any) -> TableFacts:
         arn = f"arn:aws:dynamodb:{self.place}:table/{name}"
@@ -109,7 +111,8 @@ class Account:
         if operation == "DescribeStream":
             if name not in self.streams:
                 raise NotFound(self.side, f"no {name}")
-            return b'{"StreamDescription": {"StreamStatus": "ENABLED"}}'
+            said = {"StreamStatus": "ENABLED", "Shards": []} | self.described.get(name, {})
+            return json.dumps({"StreamDescription": said}).encode()
         # One that is being created answers nothing yet (DynamoDB API: ResourceNotFoundException).
         if name not in self.tables or self.tables[name].status == "CREATING":
             raise NotFound(self.side, f"no {name}")

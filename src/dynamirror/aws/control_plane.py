@@ -105,6 +105,7 @@ class _Table(msgspec.Struct, rename="pascal"):
                 self.on_demand_throughput,
                 self.warm_throughput,
             ),
+            last_stream_arn=self.latest_stream_arn,
         )
 
     def schema(self) -> KeySchema:
@@ -171,6 +172,20 @@ class ControlPlane:
             )
         await self._until_readable(name, facts.stream_arn or "")
         return facts
+
+    async def disable_stream(self, name: str) -> None:
+        """Switch the stream off and wait until the table says so; nothing is done when it is off."""
+        if (await self._until_active(name)).stream_arn is None:
+            return
+        try:
+            await self._change("UpdateTable", {"TableName": name, "StreamSpecification": {"StreamEnabled": False}})
+        except Stop:
+            # A first attempt whose answer was lost has done it: there is no stream to be switched off any more.
+            if (await self.describe_table(name)).stream_arn is not None:
+                raise
+        deadline_s = self._clock.boottime_s() + _WAIT_MAX_S
+        while (await self._until_active(name)).stream_arn is not None:
+            await self._pause(deadline_s, f"the stream of table {name} is still on")
 
     async def create_table(self, name: str, schema: KeySchema, encryption: Encryption | None = None) -> TableFacts:
         """Create a table on demand billing and wait until it is active; one that exists already is left as it is."""

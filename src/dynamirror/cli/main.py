@@ -21,6 +21,7 @@ COMMANDS = {
     "copy": ("dynamirror.cli.copy:command", "Copy a table that nobody changes to another table, and end."),
     "verify": ("dynamirror.cli.verify:command", "Compare two tables in use, item by item; mend what differs."),
     "parked": ("dynamirror.cli.parked:command", "Items that the destination refuses: list, show, retry, drop."),
+    "cutover": ("dynamirror.cli.cutover:command", "Move writers to the destination, with a report of what is proven."),
     "plan": ("dynamirror.cli.plan:command", "Say whether all is ready, how long a copy takes, what it costs."),
     "demo": ("dynamirror.cli.demo:command", "Replicate live traffic on this machine; no account needed."),
     "completion": ("dynamirror.cli.completion:command", "Print the completion script of bash, zsh or fish."),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.destination_life import refuse_made_anew
+from dynamirror.engines.old_stream import with_old_stream
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.rest_watch import refuse_beside_rest
 from dynamirror.engines.reverse_task import ReverseTask, refuse_running, refuse_starting
@@ -66,6 +67,7 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
     leases = await found_table(reach.state_control, settings.task.lease_table)
     if leases is not None:
         check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
+    source = await with_old_stream(reach, settings.task.lease_table, source, leases, clock)
     check_stream(source, settings)
     state = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     await state.refuse_other_pair(Incarnation(leases.table_id if leases else "", source.stream_arn or ""))

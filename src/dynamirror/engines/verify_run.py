@@ -53,15 +53,22 @@ async def _verify(settings: ReplicationSettings, environ: Mapping[str, str], opt
         stack.callback(report.close)
         connections = await aloud("credentials", stack.enter_async_context(connect(settings, environ, clock, jitter())))
         facts = await _checked(connections, settings, options, clock)
-        parts = assemble_verify(connections, settings, options, facts, report)
         async with asyncio.TaskGroup() as group:
             fresh = group.create_task(connections.keep_fresh())
             try:
-                async with _beside(parts):
-                    result = await Passes(parts, facts, options, report).run()
+                result = await compare(connections, settings, options, facts, report)
             finally:
                 fresh.cancel()
         return result
+
+
+async def compare(
+    connections: Connections, settings: ReplicationSettings, options: VerifyOptions, facts: Verified, report: Report
+) -> VerifyResult:
+    """All passes over checked tables, while somebody keeps the credentials fresh. Raises (in a group) Stop."""
+    parts = assemble_verify(connections, settings, options, facts, report)
+    async with _beside(parts):
+        return await Passes(parts, facts, options, report).run()
 
 
 async def _checked(
@@ -75,19 +82,23 @@ async def _checked(
             f"the stream of the source table {settings.source.table} is off, so that nobody knows what was changed "
             "lately; verify without --since",
         )
-    lives = Lives()
-    if not options.strict_ttl:
-        try:
-            definitions = TableDefinitions(connections.source_control, clock)
-            lives = Lives(await definitions.time_to_live(settings.source.table))
-        except AccessDenied as error:
-            log.warning(
-                "items past their time to live count as differences: %s",
-                error,
-                extra={"event": "verify_without_ttl", "facts": {}},
-            )
+    lives = Lives() if options.strict_ttl else await lives_of(connections, settings, clock)
     state = await open_state(reach, settings, (source, destination), clock)
     return Verified(source, destination, lives, state)
+
+
+async def lives_of(connections: Connections, settings: ReplicationSettings, clock: Clock) -> Lives:
+    """By which attribute the source's items end; none, and said, where that may not be asked for."""
+    try:
+        definitions = TableDefinitions(connections.source_control, clock)
+        return Lives(await definitions.time_to_live(settings.source.table))
+    except AccessDenied as error:
+        log.warning(
+            "items past their time to live count as differences: %s",
+            error,
+            extra={"event": "verify_without_ttl", "facts": {}},
+        )
+        return Lives()
 
 
 @asynccontextmanager

@@ -23,6 +23,8 @@ from dynamirror.ports import ChangeStream, Clock, LeaseStore
 # DynamoDB Streams adapter since 1.4 (P-17).
 RELIST = Backoff(first_s=0.4, most_s=20.0)
 RELIST_ATTEMPTS_MAX = 8
+# How late the child of a shard that ended with its stream may be listed.
+LATE_CHILD_S = 4.0
 
 log = logging.getLogger("dynamirror.leases")
 
@@ -58,6 +60,8 @@ class ShardDirectory:
         # Once a listing was believed and each shard of it that needs a row has got one.
         self.synced = asyncio.Event()
         self._said_disabled = False
+        # Since when listings show a stream that is off and applied to its end.
+        self._drained_since_s: float | None = None
 
     def is_closed(self, shard_id: str) -> bool:
         """Whether the last listing says that the shard has ended."""
@@ -67,7 +71,7 @@ class ShardDirectory:
         """List, then create the missing rows, ancestors first; returns how many.
 
         Raises Retry, NotFound; Gap when a lineage was never read; Stop when the stream was switched off and nothing of
-        it is left to apply.
+        it is left to apply, and was not some seconds before: a child may be listed late.
         """
         found = await self._patient_listing()
         listing = believable(found, self._now_ms, self._stream.retention_ms)
@@ -93,7 +97,10 @@ class ShardDirectory:
 
     def _refuse_to_idle(self, drained: bool) -> None:
         """A stream that is off brings nothing any more, and one switched on again is another stream."""
-        if drained:
+        now_s = self._clock.boottime_s()
+        since_s = self._drained_since_s if self._drained_since_s is not None else now_s
+        self._drained_since_s = since_s if drained else None
+        if drained and now_s - since_s >= LATE_CHILD_S:
             raise Stop(
                 Side.SOURCE,
                 "the source's stream was switched off, or its table made anew, and all of it has been applied. Switch "

@@ -289,6 +289,33 @@ def test_a_stream_is_switched_on_and_waited_for() -> None:
     assert [operation for operation, _ in cloud.asked].count("UpdateTable") == 1
 
 
+def with_stream(cloud: Cloud) -> None:
+    on = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    existing(cloud, LatestStreamArn="arn:stream", StreamSpecification=on)
+
+
+def test_a_stream_is_switched_off_and_its_name_stays_known() -> None:
+    cloud = Cloud()
+    with_stream(cloud)
+    run(cloud, lambda plane: plane.disable_stream("T"))
+    facts = run(cloud, lambda plane: plane.describe_table("T"))
+    assert (facts.stream_arn, facts.last_stream_arn) == (None, "arn:stream")
+    run(cloud, lambda plane: plane.disable_stream("T"))
+    assert [operation for operation, _ in cloud.asked].count("UpdateTable") == 1
+
+
+def test_a_stream_that_a_lost_attempt_has_switched_off_is_off() -> None:
+    cloud = Cloud()
+    with_stream(cloud)
+    cloud.script = [None, (500, b""), raw("ValidationException")]
+    cloud.steps["T"] = [{}, {"StreamSpecification": {"StreamEnabled": False}}]
+    run(cloud, lambda plane: plane.disable_stream("T"))
+    with_stream(cloud)
+    cloud.script = [None, raw("AccessDeniedException")]
+    with pytest.raises(AccessDenied):
+        run(cloud, lambda plane: plane.disable_stream("T"))
+
+
 def test_a_stream_with_other_images_is_not_touched() -> None:
     cloud = Cloud()
     existing(cloud, LatestStreamArn="a", StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})

@@ -10,7 +10,7 @@ from dynamirror.engines import table_checks
 from dynamirror.errors import AccessDenied, ExitCode, Throttled
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.ports import TableFacts
-from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, STATE, STATE_KEY, World
+from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, SHARD, STATE, STATE_KEY, World, lease_row
 
 ARN_A = "arn:aws:dynamodb:us-east-1:1:table/Orders"
 ARN_B = "arn:aws:dynamodb:eu-west-1:1:table/Copy"
@@ -139,6 +139,40 @@ async def test_a_stream_that_is_off_prints_the_command(world: World) -> None:
         "--stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
     )
     assert "--enable-stream" in said
+
+
+def off_with(world: World, checkpoint: str, shards: int = 1) -> None:
+    """The stream is off, its first shard's lease at `checkpoint`."""
+    world.source.add("Orders", KEY, last_stream_arn="x")
+    world.state.add(LEASES, LEASE_KEY)
+    world.state.rows[LEASES][SHARD,] = lease_row(3, "dead", checkpoint)
+    listed = [{"ShardId": SHARD, "SequenceNumberRange": {"EndingSequenceNumber": "9"}}]
+    listed += [{"ShardId": f"{SHARD}{number}", "ParentShardId": SHARD} for number in range(1, shards)]
+    world.stream.described["x"] = {"StreamStatus": "DISABLED", "Shards": listed}
+
+
+@pytest.mark.parametrize("checkpoint,shards", [("5", 1), ("TRIM_HORIZON", 1), ("SHARD_END", 2)])
+async def test_a_stream_that_is_off_with_something_left_is_followed_to_its_end(
+    world: World, caplog: pytest.LogCaptureFixture, checkpoint: str, shards: int
+) -> None:
+    off_with(world, checkpoint, shards)
+    assert (await world.check()).stream_arn == "x"
+    assert "not applied to its end (1 shards)" in caplog.text
+    assert "enable_stream Orders" not in world.made
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_stream_that_is_off_and_applied_is_refused_as_ever(world: World, known: bool) -> None:
+    off_with(world, "SHARD_END" if known else "5")
+    if not known:
+        world.stream.streams.discard("x")
+    assert "is off" in await world.refused(ExitCode.SOURCE)
+
+
+async def test_leases_of_another_stream_are_not_followed_on_one_that_is_off(world: World) -> None:
+    off_with(world, "5")
+    world.stream.described["x"]["Shards"][0]["ShardId"] = "shardId-00000001700000000001-other"
+    assert "is off" in await world.refused(ExitCode.SOURCE)
 
 
 async def test_enable_stream_switches_it_on_once_all_else_is_well(world: World) -> None:

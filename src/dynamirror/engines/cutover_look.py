@@ -1,0 +1,138 @@
+"""Whether a task is fit for a cut-over; reads only."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.lease_table import LeaseTable
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
+from dynamirror.aws.streams import DynamoDBStream
+from dynamirror.aws.verify_rows import VerifyRows
+from dynamirror.engines.attempts import patiently
+from dynamirror.engines.cutover_options import CutoverOptions
+from dynamirror.engines.preflight import LEASE_SCHEMA, both_tables, found_table
+from dynamirror.engines.reach import Reach
+from dynamirror.engines.signs_of_life import Watched, living_worker
+from dynamirror.engines.state_setup import StateSetup
+from dynamirror.engines.stream_check import check_readable
+from dynamirror.engines.table_checks import check_own, check_stream
+from dynamirror.engines.verify_state import VerifyState, parked_stores
+from dynamirror.engines.waiting import reach_aloud
+from dynamirror.errors import Side, Stop
+from dynamirror.model.cutover import View, copy_against, left_to_drain
+from dynamirror.model.task_name import state_table_name
+from dynamirror.ports import Clock, TableFacts
+from dynamirror.prove.stream_view import ViewTools
+from dynamirror.settings.groups import ReplicationSettings
+
+# Workers list the stream every minute, and a shard that is new has no row until then.
+LEASES_WITHIN_S = 75.0
+LOOK_AGAIN_S = 2.0
+
+log = logging.getLogger("dynamirror.cutover")
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What was found. `source` names the stream that the task follows, also when it is off."""
+
+    source: TableFacts
+    destination: TableFacts
+    stream_arn: str
+    stream_off: bool
+    view: ViewTools
+    state: VerifyState
+    said: str
+
+
+async def look(
+    reach: Reach, settings: ReplicationSettings, options: CutoverOptions, clock: Clock, served_s: Callable[[], float]
+) -> Fit:
+    """Raises Stop of its side for what is against a cut-over, Refused, or a Retry that did not pass."""
+    reach = reach_aloud(reach)
+    source, destination = await both_tables(reach, settings)
+    off = source.stream_arn is None
+    stream_arn = source.stream_arn or source.last_stream_arn
+    if stream_arn is None:
+        raise Stop(Side.SOURCE, f"the source table {settings.source.table} has no stream: nothing is replicated")
+    if not off:
+        check_stream(source, settings)
+    source = replace(source, stream_arn=stream_arn)
+    await check_readable(reach.streams, source, clock)
+    life, state = await _state(reach, settings, (source, destination), clock)
+    if against := copy_against(
+        await patiently(clock, "the row of the copy", state.copies.copy), whole_verify=options.verify == "full"
+    ):
+        raise Stop(Side.STATE, against)
+    leases = LeaseTable(reach.state, settings.task.lease_table)
+    tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, clock, served_s)
+    view = await _with_leases(tools, settings)
+    said = await _alive(reach, settings, life, tools, view)
+    return Fit(source, destination, stream_arn, off, tools, state, said)
+
+
+async def _state(
+    reach: Reach, settings: ReplicationSettings, pair: tuple[TableFacts, TableFacts], clock: Clock
+) -> tuple[Incarnation, VerifyState]:
+    """The task's life and its rows; nothing is made."""
+    source, destination = pair
+    name = settings.task.lease_table
+    leases = await found_table(reach.state_control, name)
+    if leases is None:
+        raise Stop(
+            Side.STATE,
+            f"there is no lease table {name} in {settings.task.region}: the task has not begun; check --task-name, "
+            "--kcl-region and both tables' names",
+        )
+    check_own(f"lease table {name}", leases, LEASE_SCHEMA)
+    life = Incarnation(leases.table_id, source.stream_arn or "")
+    setup = StateSetup(reach, settings, clock, (source.arn, destination.arn))
+    await setup.refuse_other_pair(life)
+    if setup.missing:
+        raise Stop(
+            Side.STATE,
+            f"there is no state table {setup.name} in {settings.task.region}: a cut-over needs what the workers of "
+            "dynamirror replicate write there",
+        )
+    beside = state_table_name(name)
+    rows = VerifyRows(reach.state, beside, life), CopyRows(reach.state, beside, life)
+    parked = parked_stores(reach, settings, life, pair)
+    return life, VerifyState(StateTable(reach.state, beside, life), *rows, parked)
+
+
+async def _with_leases(tools: ViewTools, settings: ReplicationSettings) -> View:
+    """Once every listed shard has a lease. Raises Stop when that does not come."""
+    clock = tools.clock
+    until_s = clock.boottime_s() + LEASES_WITHIN_S
+    while True:
+        view = await patiently(clock, "the stream's shards and the leases", tools.view)
+        lacking = view.without_lease(int(tools.now_s() * 1000), tools.stream.retention_ms)
+        if view.leases and not lacking and not view.unreadable:
+            return view
+        if not view.leases or clock.boottime_s() >= until_s:
+            ids = lacking or sorted(view.unreadable) or ["all"]
+            raise Stop(
+                Side.STATE,
+                f"not every shard of the stream has a lease in {settings.task.lease_table} (without: {ids[0]}, "
+                f"{len(ids)} in all): look at the workers' logs",
+            )
+        log.info("waiting for leases of %d shards", len(lacking), extra={"event": "cutover_waiting", "facts": {}})
+        await clock.sleep(LOOK_AGAIN_S)
+
+
+async def _alive(reach: Reach, settings: ReplicationSettings, life: Incarnation, tools: ViewTools, view: View) -> str:
+    """What was found of the task. A stream that is drained needs no worker. Raises Stop when nobody shows life."""
+    task = settings.task.lease_table
+    shards = f"{len(view.listing.shards)} shards, {len(view.unfinished)} being read"
+    if not left_to_drain(view, 0, int(tools.now_s() * 1000), tools.stream.retention_ms):
+        return f"{shards}; the stream is off and applied to its end"
+    worker = await living_worker(Watched("this task", task, life, Side.STATE), reach.state, tools.clock)
+    if worker is None:
+        raise Stop(
+            Side.STATE,
+            f"no worker of the task shows life (lease table {task}): start dynamirror replicate with the same flags, "
+            "then cut over",
+        )
+    return f"{shards}; worker {worker} shows life"

@@ -1,0 +1,62 @@
+"""What a cut-over is asked for, what it is given, and what it answers."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
+from dynamirror.errors import ExitCode
+from dynamirror.prove.stream_view import ViewTools
+
+Compare = Literal["recent", "full", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class CutoverOptions:
+    """Beside the settings of the connection."""
+
+    max_lag_s: float = 5.0
+    timeout_s: float = 600.0
+    hook_before: str | None = None
+    hook_after: str | None = None
+    # The operator's word that nobody writes any more, where there is no terminal to ask at.
+    writers_stopped: bool = False
+    disable_stream: bool = False
+    quiet_s: float = 30.0
+    verify: Compare = "recent"
+    since_s: float = 900.0
+    # None: cutover-<task>-<time>.json in the working directory.
+    report: Path | None = None
+    dry_run: bool = False
+    prepare_reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CutoverTools:
+    """What a cut-over does to the world, and how it looks at it."""
+
+    view: ViewTools
+    # How many items wait to be reconciled.
+    duties: Callable[[], Awaitable[int]]
+    stream_arn: str
+    # The stream was off when the cut-over began: there is no lag to wait for.
+    stream_off: bool
+    switch_off: Callable[[], Awaitable[None]]
+    switch_reverse_on: Callable[[], Awaitable[None]]
+    compare: Callable[[VerifyOptions], Awaitable[VerifyResult]]
+    # Runs a shell command with variables beside the process's own; returns its exit code.
+    hook: Callable[[str, Mapping[str, str]], Awaitable[int]]
+    # Asks the operator; None: there is no terminal.
+    ask: Callable[[str], Awaitable[bool]] | None
+    write: Callable[[Path, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CutoverResult:
+    """The report, and what to end with."""
+
+    document: Mapping[str, Any]
+    # None: none was written (--dry-run).
+    report: Path | None
+    exit_code: ExitCode
