@@ -52,6 +52,17 @@ def not_its_own_at_rest(name: str) -> Stop:
     )
 
 
+async def refuse_another(control: Control, name: str, table_id: str, clock: Clock, end: Stop) -> None:
+    """Raises `end` if the destination is another table than `table_id` now; Stop if it is gone. For whoever is about to
+    say that all is there: what was written since the last look of a watch may be all that there is."""
+    try:
+        facts = await patiently(clock, f"the destination table {name}", lambda: control.describe_table(name))
+    except AccessDenied:
+        return
+    if facts.table_id not in ("", table_id):
+        raise end
+
+
 async def watch_destination(control: Control, name: str, table_id: str, clock: Clock, end: Stop) -> None:
     """Raises `end` once the destination is another table than `table_id`. Goes on until cancelled.
 

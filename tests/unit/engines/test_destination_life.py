@@ -8,9 +8,15 @@ from typing import cast
 import pytest
 
 from dynamirror.aws.connect import Connections
-from dynamirror.engines.destination_life import LOOK_EVERY_S, not_its_own, not_its_own_at_rest, watch_destination
+from dynamirror.engines.destination_life import (
+    LOOK_EVERY_S,
+    not_its_own,
+    not_its_own_at_rest,
+    refuse_another,
+    watch_destination,
+)
 from dynamirror.engines.make_destination import make_destination
-from dynamirror.errors import ExitCode, Side, Stop
+from dynamirror.errors import ExitCode, NotFound, Side, Stop
 from dynamirror.ports import TableFacts
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 from tests.support.accounts import LEASES, World, settings
@@ -109,6 +115,25 @@ def without_an_id(world: World) -> None:
 @pytest.mark.parametrize("trouble", [gone, denied, without_an_id, lambda _: None])
 def test_what_is_not_known_stops_nobody(trouble: Callable[[World], None]) -> None:
     assert ended_with(trouble)[1] is None
+
+
+async def looked_at_after(trouble: Callable[[World], None]) -> None:
+    world = World()
+    before = world.destination.tables["Copy"].table_id
+    trouble(world)
+    await refuse_another(world.destination, "Copy", before, world.time, not_its_own_at_rest("Copy"))
+
+
+async def test_before_all_is_said_to_be_there_it_is_looked_at_once_more() -> None:
+    with pytest.raises(Stop, match="made anew under this worker"):
+        await looked_at_after(made_anew)
+    with pytest.raises(NotFound):
+        await looked_at_after(gone)
+
+
+@pytest.mark.parametrize("trouble", [denied, without_an_id, lambda _: None])
+async def test_the_same_one_or_what_is_not_known_is_no_hindrance(trouble: Callable[[World], None]) -> None:
+    await looked_at_after(trouble)
 
 
 def test_the_words_of_a_task_and_of_a_copy_at_rest() -> None:
