@@ -40,9 +40,12 @@ async def begun(
 ) -> ReplicationSettings:
     """The settings to go on with, once the copy is announced, or was before. Idempotent.
 
-    Raises Refused, Stop: while a worker that would not wait has leases; a destination with items that nobody allowed.
+    Without `--copy` they are as they were, once nothing of a former life's copy can land. Raises Refused, Stop: while a
+    worker that would not wait has leases; a destination with items that nobody allowed.
     """
     if not settings.copy.wanted:
+        if facts.state is not None:
+            await former_landed(copy_rows(connections, facts, settings), settings, clock)
         return settings
     if facts.state is None:
         raise Refused(
@@ -66,6 +69,29 @@ async def begun(
             extra={"event": "copy_begun", "facts": {"segments": copy.segments, "phase": copy.phase.value}},
         )
     return replace(settings, read=replace(settings.read, start=start))
+
+
+async def former_landed(store: CopyRows, settings: ReplicationSettings, clock: Clock) -> None:
+    """Wait while pages of a former life's copy may land, if one was going on when this life began.
+
+    1 a worker reads a page, in the life that was; 2 the task is begun anew, without a copy: nobody waits; 3 an item of
+    the page is deleted, and the delete applied; 4 the page lands: the item is back. Every page begins before its worker
+    sees that its life goes on (copy/segment), so none is on its way H after the row of the pair has moved. The row of
+    the former copy tells every worker that starts meanwhile, and is removed by whoever has waited. A copy of this
+    life writes over it: changes wait for H then anyway.
+    """
+    former = await patiently(clock, "the row of a former copy", store.former)
+    if former is None:
+        return
+    wait_s = max(settings.hold.hold_s, former.held_s) + settings.write.clock_drift_s
+    log.warning(
+        "the task was begun anew while its table was copied, and what was sent then may still land: nothing is applied "
+        "for %.0f s. What that copy did not reach is not copied (for that: --copy --allow-non-empty)",
+        wait_s,
+        extra={"event": "former_copy", "facts": {"wait_s": wait_s, "phase": former.phase.value}},
+    )
+    await clock.sleep(wait_s)
+    await patiently(clock, "the row of a former copy", lambda: store.forget(former))
 
 
 async def _announce(connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock) -> Copy:

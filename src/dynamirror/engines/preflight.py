@@ -118,7 +118,8 @@ async def _refuse_begun_anew(reach: Reach, settings: ReplicationSettings, life: 
     if any(found not in ("", known) for found, known in zip(now, (life.lease_table_id, life.stream_arn), strict=True)):
         raise Stop(
             Side.STATE,
-            f"the task {settings.task.lease_table} was begun anew meanwhile (another lease table or stream); start again",
+            f"the task {settings.task.lease_table} was begun anew meanwhile (another lease table or stream); start "
+            "again",
         )
 
 

@@ -306,31 +306,30 @@ async def test_a_start_before_the_stream_is_said_once(world: World, caplog: pyte
     assert [record.event for record in caplog.records].count("start_before_stream") == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("operation", ["GetItem", "PutItem"])
-async def test_a_start_that_has_looked_before_the_task_was_begun_anew_does_not_go_on(
-    world: World, operation: str
-) -> None:
+@pytest.mark.parametrize("at", ["GetItem", "PutItem"])
+async def test_a_start_that_has_looked_before_the_task_was_begun_anew_does_not_go_on(world: World, at: str) -> None:
     """It would move the row of the pair back, and so end the workers of the new life. Where it was just about to write
     that row it has ended them, and says so."""
     await world.check()
     old = world.state.tables[LEASES]
-    if operation == "PutItem":
+    if at == "PutItem":
         world.state.rows[STATE].pop(("task", "pair"))
-    asked, begun = world.state.call, []
+    asked, begun = world.state.call, False
 
-    async def call(asked_for: str, body: bytes) -> bytes:
-        if not begun and asked_for == operation and b'"pair"' in body:
-            begun.append(asked_for)
+    async def call(operation: str, body: bytes) -> bytes:
+        nonlocal begun
+        if not begun and operation == at and b'"pair"' in body:
+            begun = True
             world.state.tables[LEASES] = replace(old, table_id="new leases")
             await world.check()
-        return await asked(asked_for, body)
+        return await asked(operation, body)
 
     world.state.call = call  # type: ignore[method-assign]
-    with pytest.raises(Stop, match="begun anew meanwhile .* start again") as stopped:
+    with pytest.raises(Stop, match=r"begun anew meanwhile .* start again") as stopped:
         await world.check()
     assert begun
     assert stopped.value.exit_code == ExitCode.STATE
-    if operation == "GetItem":
+    if at == "GetItem":
         assert world.state.rows[STATE]["task", "pair"]["leaseTableId"] == {"S": "new leases"}
 
 
