@@ -80,7 +80,7 @@ async def test_every_phase_is_kept_whole(store_of: StoreOf) -> None:
 @pytest.mark.parametrize("hold_s", [0.0, 46.1, 330.0])
 async def test_how_long_changes_wait_goes_with_the_row(store_of: StoreOf, hold_s: float) -> None:
     store = store_of("one")
-    before = replace(ANNOUNCED, hold_s=hold_s)
+    before = replace(ANNOUNCED, hold_s=hold_s, announced_by="w1" if hold_s else "")
     await store.put_copy(before, None)
     assert await store.copy() == before
     for following in (before.moved(Phase.COPYING), before.moved(Phase.COPYING).held_for(400.5)):

@@ -48,6 +48,8 @@ class CopyRows:
             attributes["doneMs"] = n(copy.done_ms)
         if copy.hold_s:
             attributes["holdS"] = n(copy.hold_s)
+        if copy.announced_by:
+            attributes["announcedBy"] = s(copy.announced_by)
         condition = self._rows.vacant if before is None else self._rows.unmoved("version", before.version)
         await self._rows.put(self._copy, TASK, attributes, condition)
 
@@ -123,6 +125,7 @@ def _copy_of(row: Row) -> Copy:
         # Rows of before there was one lack them.
         int(row["doneMs"]["N"]) if "doneMs" in row else 0,
         float(row["holdS"]["N"]) if "holdS" in row else 0.0,
+        row["announcedBy"]["S"] if "announcedBy" in row else "",
     )
 
 

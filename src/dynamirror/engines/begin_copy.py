@@ -36,7 +36,7 @@ def copy_rows(connections: Connections, facts: Facts, settings: ReplicationSetti
 
 
 async def begun(
-    connections: Connections, facts: Facts, settings: ReplicationSettings, clock: Clock
+    connections: Connections, facts: Facts, settings: ReplicationSettings, clock: Clock, me: str
 ) -> ReplicationSettings:
     """The settings to go on with, once the copy is announced, or was before. Idempotent.
 
@@ -54,7 +54,7 @@ async def begun(
     store = copy_rows(connections, facts, settings)
     copy = await patiently(clock, "the row of the copy", store.copy)
     if copy is None:
-        copy = await _announce(connections, store, settings, clock)
+        copy = await _announce(connections, store, settings, clock, me)
     start = Start(TRIM_HORIZON, copy.began_ms - SLACK_MS) if copy.was_empty else Start()
     if copy.phase is Phase.OVER:
         log.info(
@@ -94,11 +94,14 @@ async def former_landed(store: CopyRows, settings: ReplicationSettings, clock: C
     await patiently(clock, "the row of a former copy", lambda: store.forget(former))
 
 
-async def _announce(connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock) -> Copy:
+async def _announce(
+    connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock, me: str
+) -> Copy:
     was_empty = await checked_empty(connections, settings, clock)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     at_ms = await began_ms(connections, settings, clock)
-    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, at_ms, was_empty, hold_s=settings.hold.hold_s)
+    hold_s, segments = settings.hold.hold_s, settings.copy.segments
+    copy = Copy(Phase.ANNOUNCED, segments, at_ms, was_empty, hold_s=hold_s, announced_by=me)
     return await patiently(clock, "the announcement of the copy", lambda: announced(store, leases, copy))
 
 

@@ -61,7 +61,7 @@ class World:
         self.leases = LeaseTable(self.connections.state, lease_table)
 
     async def begin(self) -> ReplicationSettings:
-        return await begun(self.connections, self.facts, self.settings, VirtualClock())
+        return await begun(self.connections, self.facts, self.settings, VirtualClock(), "w1")
 
     def put(self, item: dict[str, Any]) -> None:
         answer = self.database.answer("PutItem", msgspec.json.encode({"TableName": "Copy", "Item": item}))
@@ -74,6 +74,7 @@ async def test_a_copy_into_an_empty_table_is_announced_and_the_stream_followed_f
     copy = await world.store.copy()
     assert copy is not None
     assert (copy.phase, copy.segments, copy.was_empty) == (Phase.ANNOUNCED, 7, True)
+    assert (copy.hold_s, copy.announced_by) == (world.settings.hold.hold_s, "w1")
     # By the service's clock, which nobody has asked before, and not this machine's.
     assert copy.began_ms == int(SERVED_S * 1000)
     assert settings.read.start == Start(TRIM_HORIZON, copy.began_ms - SLACK_MS)
