@@ -221,11 +221,20 @@ async def test_another_stream_is_another_life(store_of: StoreOf, tables: Tables)
     assert not await store_of("one").life_is_mine()
 
 
-@pytest.mark.parametrize("half", [Incarnation("", "arn:stream"), Incarnation("one", "")])
-async def test_a_start_that_has_made_nothing_yet_has_begun_no_life(
-    store_of: StoreOf, tables: Tables, half: Incarnation
+@pytest.mark.parametrize(
+    "other",
+    [
+        Incarnation("", "arn:stream"),
+        Incarnation("one", ""),
+        Incarnation("source", "verify"),
+        Incarnation("source", "at rest, to destination"),
+    ],
+)
+async def test_whoever_follows_nothing_or_has_made_nothing_yet_has_begun_no_life(
+    store_of: StoreOf, tables: Tables, other: Incarnation
 ) -> None:
-    await StateTable(tables.caller(Side.STATE), "state", half).remember_pair("arn:source", "arn:destination")
+    """Not even where it has moved the row."""
+    await StateTable(tables.caller(Side.STATE), "state", other).remember_pair("arn:source", "arn:destination")
     assert await store_of("one").life_is_mine()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from dynamirror.aws.connect import Connections
 from dynamirror.engines.destination_life import (
+    GONE,
     LOOK_EVERY_S,
     not_its_own,
     not_its_own_at_rest,
@@ -137,6 +138,11 @@ async def test_the_same_one_or_what_is_not_known_is_no_hindrance(trouble: Callab
 
 
 def test_the_words_of_a_task_and_of_a_copy_at_rest() -> None:
-    said = str(not_its_own(settings(), "was deleted and made anew"))
+    said = str(not_its_own(settings()))
     assert f"to start over, stop all workers of the task, delete its lease table {LEASES}" in said
-    assert "start again, and the table is copied anew" in str(not_its_own_at_rest("Copy"))
+    at_rest = str(not_its_own_at_rest("Copy"))
+    assert "start again, and the table is copied anew" in at_rest
+    # Else it would be refused.
+    for words in (said, at_rest):
+        assert "(--allow-non-empty, or empty it first: workers may have written into it since)" in words
+    assert "--allow-non-empty" not in str(not_its_own(settings(), GONE))
