@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.parked_rows import ParkedRows
-from dynamirror.aws.state_rows import Incarnation, at_rest
+from dynamirror.aws.state_rows import VERIFY_LIFE, Incarnation, at_rest
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.verify_rows import VerifyRows
 from dynamirror.engines.reach import Reach
@@ -19,8 +19,6 @@ from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.groups import ReplicationSettings
 
 COPY_LOOK_S = 10.0
-# The life of a state table where no task has begun.
-OWN_LIFE = "verify"
 
 log = logging.getLogger("dynamirror.verify")
 
@@ -73,12 +71,12 @@ def parked_stores(
 
 
 async def task_life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:
-    """The present life of the task; of the source table alone where there is no task."""
+    """The present life of the task, also where its stream is off; of the source table alone where there is no task."""
     try:
         leases = await reach.state_control.describe_table(settings.task.lease_table)
     except NotFound:
-        return Incarnation(source.table_id, OWN_LIFE)
-    return Incarnation(leases.table_id, source.stream_arn or OWN_LIFE)
+        return Incarnation(source.table_id, VERIFY_LIFE)
+    return Incarnation(leases.table_id, source.stream_arn or source.last_stream_arn or VERIFY_LIFE)
 
 
 class Copies(Protocol):

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dynamirror.engines.verify_state import OWN_LIFE, VerifyState, open_state
+from dynamirror.aws.state_rows import VERIFY_LIFE
+from dynamirror.engines.verify_state import VerifyState, open_state
 from dynamirror.errors import Refused
 from dynamirror.model.verify import VerifyRun
 from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, STATE, World, settings
@@ -32,6 +33,17 @@ async def test_the_rows_of_a_task_are_in_its_life(world: World) -> None:
     assert (row["leaseTableId"], row["streamArn"]) == ({"S": leases.table_id}, {"S": "stream of Orders"})
 
 
+async def test_where_its_stream_is_off_they_still_are(world: World) -> None:
+    """After a cut-over: what was parked is listed, and what is mended is a duty of the task's."""
+    leases = world.state.add(LEASES, LEASE_KEY)
+    world.source.add("Orders", KEY, last_stream_arn="stream of Orders")
+    state = await opened(world)
+    assert state is not None
+    await state.rows.put_run(VerifyRun("1", "words", 4), None)
+    row = world.state.rows[STATE]["verify", "run"]
+    assert (row["leaseTableId"], row["streamArn"]) == ({"S": leases.table_id}, {"S": "stream of Orders"})
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_without_a_task_they_are_in_a_life_of_the_source_tables_own(world: World, stream: bool) -> None:
     if not stream:
@@ -41,7 +53,7 @@ async def test_without_a_task_they_are_in_a_life_of_the_source_tables_own(world:
     await state.rows.put_run(VerifyRun("1", "words", 4), None)
     row = world.state.rows[STATE]["verify", "run"]
     source = world.source.tables["Orders"]
-    assert (row["leaseTableId"], row["streamArn"]) == ({"S": source.table_id}, {"S": OWN_LIFE})
+    assert (row["leaseTableId"], row["streamArn"]) == ({"S": source.table_id}, {"S": VERIFY_LIFE})
     assert LEASES not in world.state.tables, "a verify begins no task"
 
 
