@@ -80,7 +80,7 @@ async def test_every_phase_is_kept_whole(store_of: StoreOf) -> None:
 @pytest.mark.parametrize("hold_s", [0.0, 46.1, 330.0])
 async def test_how_long_changes_wait_goes_with_the_row(store_of: StoreOf, hold_s: float) -> None:
     store = store_of("one")
-    before = replace(ANNOUNCED, hold_s=hold_s)
+    before = replace(ANNOUNCED, hold_s=hold_s, announced_by="w1" if hold_s else "")
     await store.put_copy(before, None)
     assert await store.copy() == before
     for following in (before.moved(Phase.COPYING), before.moved(Phase.COPYING).held_for(400.5)):
@@ -221,11 +221,20 @@ async def test_another_stream_is_another_life(store_of: StoreOf, tables: Tables)
     assert not await store_of("one").life_is_mine()
 
 
-@pytest.mark.parametrize("half", [Incarnation("", "arn:stream"), Incarnation("one", "")])
-async def test_a_start_that_has_made_nothing_yet_has_begun_no_life(
-    store_of: StoreOf, tables: Tables, half: Incarnation
+@pytest.mark.parametrize(
+    "other",
+    [
+        Incarnation("", "arn:stream"),
+        Incarnation("one", ""),
+        Incarnation("source", "verify"),
+        Incarnation("source", "at rest, to destination"),
+    ],
+)
+async def test_whoever_follows_nothing_or_has_made_nothing_yet_has_begun_no_life(
+    store_of: StoreOf, tables: Tables, other: Incarnation
 ) -> None:
-    await StateTable(tables.caller(Side.STATE), "state", half).remember_pair("arn:source", "arn:destination")
+    """Not even where it has moved the row."""
+    await StateTable(tables.caller(Side.STATE), "state", other).remember_pair("arn:source", "arn:destination")
     assert await store_of("one").life_is_mine()
 
 

@@ -105,6 +105,25 @@ def test_a_copy_that_is_over_is_told_by_its_rerun_and_nothing_is_written(small: 
     assert "--allow-non-empty" in other.stderr
 
 
+@pytest.mark.timeout(120)
+def test_a_destination_that_was_made_anew_meanwhile_is_not_said_to_have_all(small: Pair) -> None:
+    """The watch looks once a minute: between two looks the copy may begin to write into another table, and end."""
+    with small.command("first", "--segments", "1", "--max-write-rate", "60") as first:
+        wait_until(lambda: small.copied() > 0, 60, first)
+        now = small.destination.describe_table(TableName="Copy")["Table"]
+        small.destination.delete_table(TableName="Copy")
+        small.destination.create_table(
+            TableName="Copy",
+            KeySchema=now["KeySchema"],
+            AttributeDefinitions=now["AttributeDefinitions"],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        assert small.copied() < 300
+        assert first.process.wait(90) == 4, first.output
+    assert "was deleted and made anew under this worker" in first.output
+    assert whole_table(small.destination, "Copy") != whole_table(small.source, "Orders")
+
+
 def test_a_copy_that_is_stopped_says_how_it_goes_on(small: Pair) -> None:
     with small.command("stopped") as command:
         wait_until(lambda: small.copied() == 300, 60, command)

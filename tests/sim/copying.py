@@ -96,7 +96,7 @@ async def begin(
     facts = Facts(table, table, INCARNATION.stream_arn, table, cast(Any, STATE))
     while True:
         try:
-            return (await begun(cast(Connections, connections), facts, settings, clock)).read.start
+            return (await begun(cast(Connections, connections), facts, settings, clock, "copy")).read.start
         except Retry:
             await clock.sleep(0.5)
 

@@ -48,8 +48,34 @@ class CopyRows:
             attributes["doneMs"] = n(copy.done_ms)
         if copy.hold_s:
             attributes["holdS"] = n(copy.hold_s)
+        if copy.announced_by:
+            attributes["announcedBy"] = s(copy.announced_by)
         condition = self._rows.vacant if before is None else self._rows.unmoved("version", before.version)
         await self._rows.put(self._copy, TASK, attributes, condition)
+
+    async def former(self) -> Copy | None:
+        """The copy of an earlier life of the task that its row still tells of; None: it was over, or there is none.
+        Raises Stop for a row that cannot be read."""
+        row = await self._rows.row(self._copy, TASK)
+        if row is None or self._rows.incarnation.owns(row):
+            return None
+        former = _read(self._rows.name, _copy_of, row)
+        return None if former.phase is Phase.OVER else former
+
+    async def forget(self, former: Copy) -> None:
+        """Remove the row of an earlier life, unless it has changed since; no error when it is gone already."""
+        life = self._rows.incarnation
+        condition = {
+            "ConditionExpression": "#version = :version AND (#life <> :life OR #stream <> :stream)",
+            "ExpressionAttributeNames": {"#version": "version", "#life": "leaseTableId", "#stream": "streamArn"},
+            "ExpressionAttributeValues": {
+                ":version": n(former.version),
+                ":life": s(life.lease_table_id),
+                ":stream": s(life.stream_arn),
+            },
+        }
+        with suppress(ConditionFailed):
+            await self._rows.remove(self._copy, TASK, condition)
 
     async def segments(self) -> list[Segment]:
         """See ports.CopyStore. Raises Stop for a row that cannot be read."""
@@ -99,6 +125,7 @@ def _copy_of(row: Row) -> Copy:
         # Rows of before there was one lack them.
         int(row["doneMs"]["N"]) if "doneMs" in row else 0,
         float(row["holdS"]["N"]) if "holdS" in row else 0.0,
+        row["announcedBy"]["S"] if "announcedBy" in row else "",
     )
 
 

@@ -19,6 +19,8 @@ log = logging.getLogger("dynamirror.leases")
 SCHEMA = 1
 # Kind and id of the row that says which pair of tables the task's name stands for.
 TASK, PAIR = "task", "pair"
+# In place of a stream: the lives of a verify where no task has begun, and of a copy at rest. They follow nothing.
+VERIFY_LIFE, _AT_REST = "verify", "at rest, "
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,11 @@ class Incarnation:
 
     def is_over(self, pair: Row | None) -> bool:
         """Whether the row of the pair stands in another life that was begun. One without a lease table, or a stream,
-        was not yet: a start has looked, and made nothing."""
-        if pair is None or self.owns(pair):
+        was not: a start has looked, and made nothing, or a command that follows nothing has written the row."""
+        if pair is None or self.owns(pair) or pair.get("leaseTableId") == s(""):
             return False
-        return all(pair.get(name) != s("") for name in ("leaseTableId", "streamArn"))
+        stream = pair.get("streamArn", {}).get("S", "")
+        return stream not in ("", VERIFY_LIFE) and not stream.startswith(_AT_REST)
 
 
 def at_rest(source: TableFacts, destination: TableFacts) -> Incarnation:
@@ -54,7 +57,7 @@ def at_rest(source: TableFacts, destination: TableFacts) -> Incarnation:
     A following task of the same name sees none of its rows, and it none of that task's: what either knows of a copy,
     and of who lives, says nothing about the other.
     """
-    return Incarnation(source.table_id, f"at rest, to {destination.table_id}", kinds="at-rest-")
+    return Incarnation(source.table_id, f"{_AT_REST}to {destination.table_id}", kinds="at-rest-")
 
 
 class StateRows:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from dynamirror.copy.page import PageSender
 from dynamirror.copy.phases import Phases
 from dynamirror.copy.segment import SegmentCopier, SegmentLost
+from dynamirror.copy.stray_life import StrayLife
 from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import Retry
 from dynamirror.model.backoff import Backoff
@@ -15,7 +16,6 @@ from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.copy_line import Standing
 from dynamirror.model.copy_progress import Progress, progress
 from dynamirror.model.duty import ClaimWatch
-from dynamirror.settings.bounds import least_hold_s
 
 SAY_EVERY_S = 30.0
 RETRY = Backoff(first_s=0.2, most_s=5.0)
@@ -32,13 +32,13 @@ class Copier:
         self._leases_made = leases_made
         self._phases = Phases(tools)
         self._sender = PageSender(tools)
+        self._stray_life = StrayLife(tools)
         self._watch = ClaimWatch(tools.settings.silence_s)
         self._mine: dict[int, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         self._said: Progress | None = None
         self._copy_seen: Copy | None = None
         self._took_part = False
-        self._said_too_late = False
 
     def __repr__(self) -> str:
         return f"Copier({self._copy_seen}, segments={sorted(self._mine)})"
@@ -90,32 +90,8 @@ class Copier:
         copy = self._copy_seen = await self._phases.look(self._leases_made())
         self._took_part |= copy is not None and copy.phase is not Phase.OVER
         self._tools.credentials.answered()
-        if copy is not None and copy.phase is Phase.COPYING and self._lands_in_time(copy):
+        if copy is not None and copy.phase is Phase.COPYING and self._stray_life.fits(copy, self._phases.segments):
             await self._take_segments(copy, group)
-
-    def _lands_in_time(self, copy: Copy) -> bool:
-        """Whether what this worker copies has landed before anybody stops waiting for it, by the row.
-
-        1 a worker with a short stray life announces the copy, and others hold for as long as it takes; 2 this one, with
-        a longer one, reads a page; 3 an item of it changes, and its change is sent after their hold; 4 the page lands.
-        """
-        settings = self._tools.settings
-        if self._tools.leases is None:
-            return copy.held_s >= settings.hold.hold_s
-        more_s = least_hold_s(settings.copy, settings.write) - copy.held_s
-        if more_s >= 0 and not self._said_too_late:
-            self._said_too_late = True
-            log.warning(
-                "worker %s copies nothing, and follows only: the copy was announced with changes waiting %g s, too "
-                "short for its --stray-life of %g s. Start it again with less than %g s to have it copy "
-                "(workers of a task should have the same)",
-                self._tools.worker,
-                copy.held_s,
-                settings.write.stray_life_s,
-                max(0.0, settings.write.stray_life_s - more_s),
-                extra={"event": "copy_stray_life", "facts": {"hold_s": copy.held_s}},
-            )
-        return more_s < 0
 
     async def _take_segments(self, copy: Copy, group: asyncio.TaskGroup) -> None:
         segments = self._phases.segments

@@ -97,12 +97,11 @@ class PageSender:
 
     async def _attempt(self, writes: Sequence[Write], life: PageLife, outcome: PageOutcome) -> Sequence[Write]:
         """What is not known to be written. One that was not answered is sent again: the same image of the same page."""
-        tools = self._tools
         if life.left_s <= 0:
             # The first part of a refused batch took its time.
             return writes
         try:
-            left = await tools.destination.write(writes)
+            left = await self._answered(writes, life, outcome)
         except ItemRefused as error:
             if len(writes) == 1:
                 raise _cannot_write(writes[0], error) from error
@@ -116,18 +115,30 @@ class PageSender:
             if isinstance(error, Throttled):
                 self._throttled(outcome)
             return writes
-        finally:
-            # 1 the life is looked at; 2 the process is frozen; 3 a change is applied, its hold is over; 4 the process
-            # thaws and sends. Only the clock afterwards shows it (A-8).
-            write = tools.settings.write
-            if life.left_s + write.attempt_timeout_s + write.clock_drift_s < 0:
-                outcome.late += writes
-                # Not with the outcome, which there will not be when another batch ends the worker meanwhile.
-                tools.note_late(writes)
         self._credentials.answered()
         if left:
             self._throttled(outcome)
         return left
+
+    async def _answered(self, writes: Sequence[Write], life: PageLife, outcome: PageOutcome) -> Sequence[Write]:
+        """The destination's answer; what may have left late is noted.
+
+        1 the life is looked at; 2 the process is frozen; 3 a change is applied, its hold is over; 4 the process thaws
+        and sends. Only the clock afterwards shows it (A-8).
+        """
+        refused = False
+        try:
+            return await self._tools.destination.write(writes)
+        except ItemRefused:
+            # Nothing of it was written; its parts are looked at by themselves.
+            refused = True
+            raise
+        finally:
+            write = self._tools.settings.write
+            if not refused and life.left_s + write.attempt_timeout_s + write.clock_drift_s < 0:
+                outcome.late += writes
+                # Not with the outcome, which there will not be when another batch ends the worker meanwhile.
+                self._tools.note_late(writes)
 
     def _throttled(self, outcome: PageOutcome) -> None:
         """A page slows the copy once: its further attempts may be for one item, in a partition that others use."""

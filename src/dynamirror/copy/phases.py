@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from dynamirror.copy.tools import CopyTools
-from dynamirror.errors import ConditionFailed, NotFound, Retry, Side, Stop
+from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.copy_progress import named, progress, uneven
 from dynamirror.model.lease import Lease
@@ -58,8 +58,7 @@ class Phases:
         self.read_at_s = NEVER
 
     async def look(self, leases_made: bool) -> Copy | None:
-        """Read the copy's row, let the appliers know, and move it on if it is time. Raises Retry, Stop (NotFound: this
-        life of the task is over).
+        """Read the copy's row, let the appliers know, and move it on if it is time. Raises Retry, Stop.
 
         `leases_made`: every listed shard has its lease row; before, nothing may be read (design: the copy begins after
         the stream does).
@@ -67,8 +66,7 @@ class Phases:
         tools = self._tools
         asked_at_s, asked_wall_s = tools.clock.boottime_s(), tools.clock.wall_s()
         copy = await tools.store.copy()
-        if tools.leases is not None and not await tools.store.life_is_mine():
-            raise _begun_anew()
+        await prove_life(tools)
         tools.knowledge.learn(copy, asked_at_s, asked_wall_s)
         tools.learned.notify()
         if copy is None:
@@ -125,14 +123,20 @@ class Phases:
         self.segments, self.read_at_s = rows + missing, self._tools.clock.boottime_s()
 
 
-def _begun_anew() -> NotFound:
-    """1 this worker is frozen; 2 the lease table is deleted, the task begun anew, and its copy announced; 3 this worker
+async def prove_life(tools: CopyTools) -> None:
+    """Raises Stop when this worker's life of the task is over.
+
+    1 this worker is frozen; 2 the lease table is deleted, the task begun anew, and its copy announced; 3 this worker
     wakes: among the rows of its own life there is no copy, and it would not wait. The pair's row moves into the new
-    life before that copy is announced, so whoever finds it in its own has missed nothing."""
-    return NotFound(
-        Side.STATE,
-        "the task was begun anew since this worker started (another lease table or stream); start this worker again",
-    )
+    life before that copy is announced, so whoever finds it in its own has missed nothing.
+    """
+    # At rest the pair's row stands in another life, or none.
+    if tools.leases is not None and not await tools.store.life_is_mine():
+        raise Stop(
+            Side.STATE,
+            "the task was begun anew since this worker started (another lease table or stream); start this worker "
+            "again, it joins what goes on now",
+        )
 
 
 def _strangers(rows: list[Lease]) -> list[Lease]:

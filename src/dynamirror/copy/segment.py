@@ -5,6 +5,7 @@ import logging
 import msgspec
 
 from dynamirror.copy.page import PageLife, PageSender
+from dynamirror.copy.phases import prove_life
 from dynamirror.copy.tools import CopyTools
 from dynamirror.errors import ConditionFailed, Retry, Side, Throttled
 from dynamirror.loops.patience import CredentialsPatience
@@ -36,6 +37,8 @@ class SegmentCopier:
         copy = tools.settings.copy
         self._size = ReadingSize(copy.page_items_max, copy.page_items_first)
         self._keys = ItemKeys(tools.codec)
+        # Items left late, and their duty is not durable yet.
+        self._late = False
         # Its own: a page needs the source and the state table, and one of them alone says nothing about the other.
         self._credentials = CredentialsPatience(tools.clock)
 
@@ -57,7 +60,15 @@ class SegmentCopier:
                 attempt += 1
 
     async def _admitted(self, wanted: Segment) -> Segment:
-        """One page, once the rates allow it: its life must not pass with waiting. See _page."""
+        """One page, once the rates allow it: its life must not pass with waiting. See _page.
+
+        What left late is durably a duty first. Otherwise: 1 the duty of a late page cannot be written; 2 the page is
+        read again, in time, and the row passes it; 3 the process dies: nobody knows what may still land over newer
+        images.
+        """
+        if self._late:
+            await self._tools.late_noted()
+            self._late = False
         if wanted.done:
             await self._save(wanted)
             return wanted
@@ -72,11 +83,16 @@ class SegmentCopier:
 
         The page's life begins first. Otherwise: 1 the claim is proven; 2 the process is frozen, the copy ends, and the
         holding; 3 it thaws, reads, and believes its page fresh, while a change made since is on its way (A-8b).
+
+        Then the life of the task is proven: so nothing of a page is on its way D + T + L after the task was begun anew,
+        by which a start of the next life knows when it may apply changes (engines/begin_copy).
         """
         tools = self._tools
         copy = tools.settings.copy
         life = PageLife(tools.clock.boottime_s, tools.clock.wall_s, copy.page_life_s)
         await self._save(wanted)
+        # Rows of a life that is over stand, and are saved, as before. One row read costs little beside a page.
+        await prove_life(tools)
         segment = self._segment
         with self._size.reading(admission.items_max):
             page = await tools.source.scan(segment.number, self._segments, segment.after, admission.items_max)
@@ -85,7 +101,7 @@ class SegmentCopier:
         admission.sent(outcome.written)
         if outcome.late:
             # The page is read again; what left late may come over a newer image until it is reconciled.
-            await tools.late_noted()
+            self._late = True
             return self._again()
         self._pace(life.left_s / copy.page_life_s)
         return self._next(page, outcome.prefix)

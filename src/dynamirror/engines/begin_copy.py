@@ -36,13 +36,16 @@ def copy_rows(connections: Connections, facts: Facts, settings: ReplicationSetti
 
 
 async def begun(
-    connections: Connections, facts: Facts, settings: ReplicationSettings, clock: Clock
+    connections: Connections, facts: Facts, settings: ReplicationSettings, clock: Clock, me: str
 ) -> ReplicationSettings:
     """The settings to go on with, once the copy is announced, or was before. Idempotent.
 
-    Raises Refused, Stop: while a worker that would not wait has leases; a destination with items that nobody allowed.
+    Without `--copy` they are as they were, once nothing of a former life's copy can land. Raises Refused, Stop: while a
+    worker that would not wait has leases; a destination with items that nobody allowed.
     """
     if not settings.copy.wanted:
+        if facts.state is not None:
+            await former_landed(copy_rows(connections, facts, settings), settings, clock)
         return settings
     if facts.state is None:
         raise Refused(
@@ -51,7 +54,7 @@ async def begun(
     store = copy_rows(connections, facts, settings)
     copy = await patiently(clock, "the row of the copy", store.copy)
     if copy is None:
-        copy = await _announce(connections, store, settings, clock)
+        copy = await _announce(connections, store, settings, clock, me)
     start = Start(TRIM_HORIZON, copy.began_ms - SLACK_MS) if copy.was_empty else Start()
     if copy.phase is Phase.OVER:
         log.info(
@@ -68,11 +71,37 @@ async def begun(
     return replace(settings, read=replace(settings.read, start=start))
 
 
-async def _announce(connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock) -> Copy:
+async def former_landed(store: CopyRows, settings: ReplicationSettings, clock: Clock) -> None:
+    """Wait while pages of a former life's copy may land, if one was going on when this life began.
+
+    1 a worker reads a page, in the life that was; 2 the task is begun anew, without a copy: nobody waits; 3 an item of
+    the page is deleted, and the delete applied; 4 the page lands: the item is back. Every page begins before its worker
+    sees that its life goes on (copy/segment), so none is on its way H after the row of the pair has moved. The row of
+    the former copy tells every worker that starts meanwhile, and is removed by whoever has waited. A copy of this
+    life writes over it: changes wait for H then anyway.
+    """
+    former = await patiently(clock, "the row of a former copy", store.former)
+    if former is None:
+        return
+    wait_s = max(settings.hold.hold_s, former.held_s) + settings.write.clock_drift_s
+    log.warning(
+        "the task was begun anew while its table was copied, and what was sent then may still land: nothing is applied "
+        "for %.0f s. What that copy did not reach is not copied (for that: --copy --allow-non-empty)",
+        wait_s,
+        extra={"event": "former_copy", "facts": {"wait_s": wait_s, "phase": former.phase.value}},
+    )
+    await clock.sleep(wait_s)
+    await patiently(clock, "the row of a former copy", lambda: store.forget(former))
+
+
+async def _announce(
+    connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock, me: str
+) -> Copy:
     was_empty = await checked_empty(connections, settings, clock)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     at_ms = await began_ms(connections, settings, clock)
-    copy = Copy(Phase.ANNOUNCED, settings.copy.segments, at_ms, was_empty, hold_s=settings.hold.hold_s)
+    hold_s, segments = settings.hold.hold_s, settings.copy.segments
+    copy = Copy(Phase.ANNOUNCED, segments, at_ms, was_empty, hold_s=hold_s, announced_by=me)
     return await patiently(clock, "the announcement of the copy", lambda: announced(store, leases, copy))
 
 

@@ -16,6 +16,7 @@ from dynamirror.settings.groups import ReplicationSettings
 # A worker that runs looks so often whether the destination is still the same.
 LOOK_EVERY_S = 60.0
 GONE, MADE_ANEW = "is gone", "was deleted and made anew"
+_EMPTY_FIRST = "--allow-non-empty, or empty it first: workers may have written into it since"
 
 
 async def refuse_made_anew(
@@ -39,7 +40,8 @@ def not_its_own(settings: ReplicationSettings, what: str = MADE_ANEW) -> Stop:
     return Stop(
         Side.DESTINATION,
         f"the destination table {name} {what} since the task {leases} began: what was copied and applied before is not "
-        f"in it; to start over, stop all workers of the task, delete its lease table {leases}, and start with --copy",
+        f"in it; to start over, stop all workers of the task, delete its lease table {leases}, and start with --copy"
+        + (f" ({_EMPTY_FIRST})" if what == MADE_ANEW else ""),
     )
 
 
@@ -48,8 +50,20 @@ def not_its_own_at_rest(name: str) -> Stop:
     return Stop(
         Side.DESTINATION,
         f"the destination table {name} {MADE_ANEW} under this worker, and has nothing of what was copied before; start "
-        "again, and the table is copied anew",
+        "again, and the table is copied anew "
+        f"({_EMPTY_FIRST})",
     )
+
+
+async def refuse_another(control: Control, name: str, table_id: str, clock: Clock, end: Stop) -> None:
+    """Raises `end` if the destination is another table than `table_id` now; Stop if it is gone. For whoever is about to
+    say that all is there: what was written since the last look of a watch may be all that there is."""
+    try:
+        facts = await patiently(clock, f"the destination table {name}", lambda: control.describe_table(name))
+    except AccessDenied:
+        return
+    if facts.table_id not in ("", table_id):
+        raise end
 
 
 async def watch_destination(control: Control, name: str, table_id: str, clock: Clock, end: Stop) -> None:

@@ -145,7 +145,7 @@ class Replication:
                 checks = StartChecks(connections, self._settings, clock, mappings_of(self._settings.source))
                 await make_destination(connections, self._settings, clock, checks.refuse_unready)
                 facts = await check(connections, self._settings, clock, checks.refuse_unready)
-                settings = await begun(connections, facts, self._settings, clock)
+                settings = await begun(connections, facts, self._settings, clock, self.worker)
                 worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
                 self._copier = worker.copier
                 beside = [

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.destination_life import refuse_made_anew
 from dynamirror.engines.reach import Control, Reach
@@ -28,7 +29,7 @@ from dynamirror.engines.table_checks import (
     same_table,
 )
 from dynamirror.engines.waiting import reach_aloud
-from dynamirror.errors import AccessDenied, NotFound, Side
+from dynamirror.errors import AccessDenied, NotFound, Side, Stop
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.shard_graph import RETENTION_MS
 from dynamirror.model.task_name import lease_table_name
@@ -87,10 +88,39 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
     if leases is None:
         _warn_of_old_start(settings, clock)
     leases = await _lease_table(reach, settings.task.lease_table, leases)
-    table = await state.open(Incarnation(leases.table_id, source.stream_arn))
+    life = Incarnation(leases.table_id, source.stream_arn)
+    table = await _opened(reach, settings, state, life)
     if table is not None:
         await patiently(clock, "the destination's id", lambda: table.remember_destination(destination.table_id))
     return Facts(source, destination, source.stream_arn, leases, table)
+
+
+async def _opened(
+    reach: Reach, settings: ReplicationSettings, state: StateSetup, life: Incarnation
+) -> StateTable | None:
+    """The state table in this life of the task, which must not be over by now.
+
+    1 a slow start looks at the lease table; 2 the task is begun anew, by others; 3 the start moves the row of the pair
+    back into the life that it has seen: the others end, and it goes on in one that is over. It is looked at again
+    afterwards too: so whoever has moved it back does not go on at least.
+    """
+    await _refuse_begun_anew(reach, settings, life)
+    table = await state.open(life)
+    await _refuse_begun_anew(reach, settings, life)
+    return table
+
+
+async def _refuse_begun_anew(reach: Reach, settings: ReplicationSettings, life: Incarnation) -> None:
+    leases = await found_table(reach.state_control, settings.task.lease_table)
+    source = await found_table(reach.source_control, settings.source.table)
+    # What is gone, or off, each request to it tells.
+    now = (leases.table_id if leases else "", (source.stream_arn if source else None) or "")
+    if any(found not in ("", known) for found, known in zip(now, (life.lease_table_id, life.stream_arn), strict=True)):
+        raise Stop(
+            Side.STATE,
+            f"the task {settings.task.lease_table} was begun anew meanwhile (another lease table or stream); start "
+            "again",
+        )
 
 
 async def both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[TableFacts, TableFacts]:

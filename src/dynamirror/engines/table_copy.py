@@ -13,7 +13,7 @@ from dynamirror.engines.assemble import SystemClock, jitter, worker_id
 from dynamirror.engines.assemble_at_rest import RestWorker, assemble_at_rest, copy_rows_at_rest
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.begin_at_rest import begun_at_rest
-from dynamirror.engines.destination_life import not_its_own_at_rest, watch_destination
+from dynamirror.engines.destination_life import not_its_own_at_rest, refuse_another, watch_destination
 from dynamirror.engines.library import root_cause
 from dynamirror.engines.make_destination import finish_at_rest, make_destination
 from dynamirror.engines.preflight_at_rest import check_at_rest
@@ -94,6 +94,7 @@ class TableCopy:
                 await self._carry_out(connections, self._working, facts.destination.table_id)
             rows = await patiently(clock, "the rows of the copy", store.segments)
             await finish_at_rest(connections, settings, clock)
+            await self._refuse_another(connections, facts.destination.table_id)
             now = await patiently(clock, "the row of the copy", store.copy)
             return summed(now or copy, rows, self._now_ms(), earlier=earlier)
 
@@ -112,7 +113,12 @@ class TableCopy:
                     ),
                     *([group.create_task(worker.shares.run())] if worker.shares else []),
                 ]
-                await self._until_over(worker)
+                copy = await self._until(worker, Phase.DONE)
+                # Looked at here too: there is no sense in waiting for what lands in another table.
+                await self._refuse_another(connections, destination_id)
+                if copy.phase is Phase.DONE:
+                    self._say_settling(worker, copy)
+                await self._until(worker, Phase.OVER)
                 for task in side_tasks:
                     task.cancel()
         except BaseExceptionGroup as errors:
@@ -121,21 +127,24 @@ class TableCopy:
             last = [worker.late.say, worker.heartbeat.retire, *([worker.shares.retire] if worker.shares else [])]
             await within(RETIRE_S, "retire", last)
 
-    async def _until_over(self, worker: RestWorker) -> None:
-        """Raises Stop when the row of the copy is gone."""
-        phase = None
-        while phase is not Phase.OVER:
+    async def _until(self, worker: RestWorker, wanted: Phase) -> Copy:
+        """DONE or OVER. Raises Stop when the row of the copy is gone."""
+        copy = worker.copier.copy
+        while copy is None or copy.phase not in (wanted, Phase.OVER):
+            before = copy
             await worker.looked.wait()
             copy = worker.copier.copy
-            if copy is None and phase is not None:
+            if copy is None and before is not None:
                 raise Stop(
                     Side.STATE,
                     f"the row of the copy in the state table {self._state_table} was deleted under this worker; start "
                     "again, and the table is copied anew",
                 )
-            before, phase = phase, copy.phase if copy is not None else None
-            if copy is not None and phase is Phase.DONE and before is not Phase.DONE:
-                self._say_settling(worker, copy)
+        return copy
+
+    async def _refuse_another(self, connections: Connections, destination_id: str) -> None:
+        there, name = connections.destination_control, self._settings.destination.table
+        await refuse_another(there, name, destination_id, self._clock, not_its_own_at_rest(name))
 
     def _say_settling(self, worker: RestWorker, copy: Copy) -> None:
         left_s = max(worker.settings.hold.hold_s, copy.held_s) + worker.settings.write.clock_drift_s

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dynamirror.aws.copy_rows import CopyRows
-from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_rows import VERIFY_LIFE, Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.verify_rows import VerifyRows
 from dynamirror.engines.reach import Reach
@@ -17,8 +17,6 @@ from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.groups import ReplicationSettings
 
 COPY_LOOK_S = 10.0
-# The life of a state table where no task has begun.
-OWN_LIFE = "verify"
 
 log = logging.getLogger("dynamirror.verify")
 
@@ -63,8 +61,8 @@ async def _life(reach: Reach, settings: ReplicationSettings, source: TableFacts)
     try:
         leases = await reach.state_control.describe_table(settings.task.lease_table)
     except NotFound:
-        return Incarnation(source.table_id, OWN_LIFE)
-    return Incarnation(leases.table_id, source.stream_arn or OWN_LIFE)
+        return Incarnation(source.table_id, VERIFY_LIFE)
+    return Incarnation(leases.table_id, source.stream_arn or VERIFY_LIFE)
 
 
 class Copies(Protocol):

@@ -6,10 +6,14 @@ from contextlib import aclosing
 from dynamirror.follow.hold import Held
 from dynamirror.follow.read import ReadTools, ShardReader
 from dynamirror.model.change import Page
+from dynamirror.model.reading_size import ReadingSize
 
 
-async def pages_up_to(tools: ReadTools, shard_id: str, position: str, held: Held) -> AsyncGenerator[Page, None]:
+async def pages_up_to(
+    tools: ReadTools, shard_id: str, position: str, held: Held, size: ReadingSize
+) -> AsyncGenerator[Page, None]:
     """The changes of a shard behind `position`, up to and with the last that was `held`, in pages that are not empty.
+    `size`: what comes through of the shard.
 
     Raises Gap when they were trimmed meanwhile. Behind a number the service says so itself. The shard's oldest record
     is whatever is left, so there it must be the one that it was:
@@ -18,7 +22,7 @@ async def pages_up_to(tools: ReadTools, shard_id: str, position: str, held: Held
         comes is the page after it: applied, the checkpoint would pass changes that nobody has applied
     """
     last, begun = int(held.last_sequence), False
-    reader = ShardReader(tools, shard_id, position)
+    reader = ShardReader(tools, shard_id, position, size=size)
     async with aclosing(reader.pages(lambda: None)) as pages:
         async for page in pages:
             if not begun and page.records:

@@ -73,17 +73,25 @@ class ReadTools:
 class ShardReader:
     """Reads one shard from a checkpoint to its end."""
 
-    def __init__(self, tools: ReadTools, shard_id: str, checkpoint: str, since_ms: int | None = None) -> None:
-        """`since_ms`: from when on changes are wanted, where the checkpoint is no number; None: not known."""
+    def __init__(
+        self,
+        tools: ReadTools,
+        shard_id: str,
+        checkpoint: str,
+        since_ms: int | None = None,
+        size: ReadingSize | None = None,
+    ) -> None:
+        """`since_ms`: from when on changes are wanted, where the checkpoint is no number; None: not known. `size`: of
+        another reader of the shard; None: nobody knows yet what comes through."""
         self.shard_id = shard_id
+        self.size = size or ReadingSize(tools.settings.batch_size)
         # The listing says that the shard has ended; set by whoever lists.
         self.closed = False
         # An iterator was got; nothing older than LATEST, as it was then, will be read.
         self.opened = self.at_latest = False
         self._tools = tools
         self._emptiness = Emptiness()
-        self._size = ReadingSize(tools.settings.batch_size)
-        self._asked = self._size.present
+        self._asked = self.size.present
         self._since_ms = since_ms
         self._position = checkpoint
         self._iterator: str | None = None
@@ -149,10 +157,10 @@ class ShardReader:
         if self._iterator is None:
             self._iterator = await self._open()
         sent_at_ms = self._now_ms
-        self._asked = self._size.present
-        with self._size.reading(self._asked):
+        self._asked = self.size.present
+        with self.size.reading(self._asked):
             page = await self._tools.stream.read(self._iterator, self._asked)
-        self._size.succeeded(len(page.records))
+        self.size.succeeded(len(page.records))
         self._emptiness.read(sent_at_ms, empty=not page.records)
         if self.empty_until_ms is not None:
             # From then on later changes only can be trimmed unread.

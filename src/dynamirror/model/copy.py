@@ -40,6 +40,8 @@ class Copy:
     done_ms: int = 0
     # H of whoever announced it; 0: rows of before there was one lack it.
     hold_s: float = 0.0
+    # Which worker; empty: not known.
+    announced_by: str = ""
 
     @property
     def held_s(self) -> float:

@@ -66,7 +66,7 @@ def own_hold_only() -> Iterator[None]:
 
 @mutant("a worker whose pages land too late for the hold of the others copies nothing", STRAYS)
 def copied_whatever_the_others_wait() -> Iterator[None]:
-    with patch("dynamirror.copy.copier.least_hold_s", lambda *_: 0.0):
+    with patch("dynamirror.copy.stray_life.least_hold_s", lambda *_: 0.0):
         yield
 
 
@@ -156,8 +156,8 @@ def beginning_by_the_local_clock() -> Iterator[None]:
 
 @mutant("into a destination with items everything is written (E-1)", OLD_CHANGES)
 def skipped_over_items() -> Iterator[None]:
-    def announced(phase: Phase, segments: int, began_ms: int, _: bool, hold_s: float) -> Copy:
-        return Copy(phase, segments, began_ms, True, hold_s=hold_s)
+    def announced(phase: Phase, segments: int, began_ms: int, _: bool, **more: Any) -> Copy:
+        return Copy(phase, segments, began_ms, True, **more)
 
     with patch("dynamirror.engines.begin_copy.Copy", announced):
         yield

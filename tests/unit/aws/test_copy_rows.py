@@ -99,3 +99,21 @@ async def test_only_making_a_segment_bears_with_a_row_that_is_there() -> None:
     await rows.make_segment(Segment(0))
     with pytest.raises(ConditionFailed):
         await rows.put_segment(Segment(0).claimed("w1"), Segment(0))
+
+
+async def test_a_former_life_is_forgotten_only_as_it_was_seen() -> None:
+    theirs = ROW | {"leaseTableId": {"S": "table-id-0"}, "version": {"N": "3"}}
+    caller, rows = store({"Item": theirs}, {}, ConditionFailed("it has changed"))
+    former = await rows.former()
+    assert former is not None
+    await rows.forget(former)
+    await rows.forget(former)
+    operation, request = caller.asked[1]
+    assert operation == "DeleteItem"
+    assert request["ConditionExpression"] == "#version = :version AND (#life <> :life OR #stream <> :stream)"
+    assert request["ExpressionAttributeValues"][":version"] == {"N": "3"}
+
+
+@pytest.mark.parametrize("row", [None, ROW, ROW | {"leaseTableId": {"S": "table-id-0"}, "phase": {"S": "over"}}])
+async def test_none_is_told_of_where_nothing_can_land(row: Any) -> None:
+    assert await store({} if row is None else {"Item": row})[1].former() is None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dynamirror.copy.stray_life import SAY_AGAIN_S
 from dynamirror.errors import CredentialsExpired, Side, Stop, Throttled
 from dynamirror.model.copy import Phase, Segment
 from dynamirror.testing.faults import Fault
@@ -451,7 +452,9 @@ def test_a_worker_whose_pages_land_too_late_for_the_others_copies_nothing(caplog
             await asyncio.sleep(30)
         assert (slow.scans.pages, world.destination) == ([], {})
         [record] = caplog.records
-        assert "waiting 60 s, too short for its --stray-life of 44 s" in record.getMessage()
+        assert (
+            "announced by w9 with changes waiting 60 s, too short for its --stray-life of 44 s" in record.getMessage()
+        )
         assert record.getMessage().startswith("worker w1 copies nothing")
         assert "less than 44 s" in record.getMessage()
         # It holds, and takes the steps of the copy, as the others do.
@@ -460,6 +463,43 @@ def test_a_worker_whose_pages_land_too_late_for_the_others_copies_nothing(caplog
         await world.reached(Phase.OVER)
         assert world.destination == world.source
         for worker in (slow, other):
+            await worker.kill()
+
+    run_virtual(steps())
+
+
+def test_it_says_so_again_while_nobody_copies(caplog: pytest.LogCaptureFixture) -> None:
+    async def steps() -> None:
+        world = World(100)
+        await world.announce(Phase.COPYING, HOLD.hold_s)
+        longer, hold = replace(WRITE, stray_life_s=WRITE.stray_life_s + 14), replace(HOLD, hold_s=HOLD.hold_s + 14)
+        with caplog.at_level(logging.WARNING, "dynamirror.copy"):
+            slow = Worker(world, "w1", hold=hold, write=longer).start()
+            await asyncio.sleep(SAY_AGAIN_S - 10)
+            # One page of somebody else: it goes on.
+            await world.store.put_segment(Segment(0).claimed("w2"), Segment(0))
+            await asyncio.sleep(SAY_AGAIN_S - 10)
+            assert len(caplog.records) == 1
+            await asyncio.sleep(20)
+            assert len(caplog.records) == 2
+            await asyncio.sleep(SAY_AGAIN_S)
+        assert [record.getMessage() for record in caplog.records] == [caplog.records[0].getMessage()] * 3
+        await slow.kill()
+
+    run_virtual(steps())
+
+
+def test_a_row_of_before_stray_lives_could_differ_is_copied_by_its_workers() -> None:
+    """It says no hold; all its workers were told the same, and the rows lack who announced it too."""
+
+    async def steps() -> None:
+        world = World(100)
+        await world.announce(Phase.COPYING)
+        longer, hold = replace(WRITE, stray_life_s=60.0), replace(HOLD, hold_s=90.0)
+        workers = [Worker(world, name, hold=hold, write=longer).start() for name in ("w1", "w2")]
+        await world.reached(Phase.OVER, 600)
+        assert world.destination == world.source
+        for worker in workers:
             await worker.kill()
 
     run_virtual(steps())

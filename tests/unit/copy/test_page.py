@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -276,6 +277,27 @@ def test_a_batch_that_is_refused_as_a_whole_is_written_item_by_item_where_it_can
         outcome = await send(worker, small(25))
         assert outcome.durable == [True] * 25
         assert len(worker.world.applied) == 25
+
+    run_virtual(steps())
+
+
+def test_of_a_refused_batch_only_the_part_that_left_late_is_noted_and_once() -> None:
+    async def steps() -> None:
+        worker = Worker(World())
+        original, noted = worker.destination.write, []
+
+        async def write(writes: Sequence[Write]) -> Sequence[Write]:
+            if len(writes) > 4:
+                raise ItemRefused("injected: too many")
+            if len(worker.world.applied) == 4:
+                worker.process.freeze(70)
+            return await original(writes)
+
+        worker.destination.write = write  # type: ignore[method-assign]
+        worker.tools = replace(worker.tools, note_late=lambda writes: noted.append([write.key for write in writes]))
+        outcome = await send(worker, small(16))
+        assert noted == [[f"k{place:04}" for place in range(4, 8)]]
+        assert [write.key for write in outcome.late] == noted[0]
 
     run_virtual(steps())
 

@@ -8,7 +8,8 @@ import pytest
 
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.copy.phases import Phases, announced
-from dynamirror.errors import NotFound, Retry, Side, Stop, Throttled
+from dynamirror.engines.library import explained
+from dynamirror.errors import Retry, Side, Stop, Throttled
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Terms
 from dynamirror.testing.faults import Fault
@@ -138,9 +139,11 @@ def test_a_worker_of_an_earlier_life_of_the_task_ends(phase: Phase | None) -> No
         await phases.look(True)
         await asyncio.sleep(HOLD.known_s + 1)
         await world.state_of(Incarnation("new leases", LIFE.stream_arn)).remember_pair("arn:S", "arn:D")
-        with pytest.raises(NotFound, match=r"begun anew.* start this worker again") as ended:
+        with pytest.raises(Stop, match=r"begun anew.* start this worker again") as ended:
             await phases.look(True)
         assert ended.value.side is Side.STATE
+        # No table is missing, which is what would be said of one that is not found.
+        assert explained(ended.value, "leases") is ended.value
         # Nothing is sent unheld until it has ended.
         assert worker.holds()
 

@@ -8,7 +8,7 @@ import pytest
 
 from dynamirror.copy.page import PageLife, PageOutcome, PageSender
 from dynamirror.copy.segment import SegmentLost
-from dynamirror.errors import CredentialsExpired, Side, Stop, Throttled
+from dynamirror.errors import CredentialsExpired, Side, Stop, Throttled, Unanswered
 from dynamirror.model.copy import Phase, Segment
 from dynamirror.ports import ScanPage
 from dynamirror.testing.faults import Fault
@@ -123,7 +123,7 @@ def test_pages_grow_while_they_are_written_fast_and_shrink_while_they_are_not() 
     async def steps() -> None:
         _, worker = await begun(1000)
         copying = asyncio.create_task(worker.segment(Segment(0)).run())
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.2)
         assert [most for _, _, _, most, _ in worker.scans.pages][:4] == [30, 60, 60, 60]
         worker.destination_faults.always = lambda _: Fault(delay_s=6.0)
         await asyncio.sleep(6 * 12)
@@ -268,6 +268,35 @@ def test_a_page_that_left_late_is_reconciled_before_the_segment_goes_on() -> Non
         assert worker.scans.pages[2][0] >= FREEZE_S + 0.5
         row = await row_of(world)
         assert (row.done, row.read, row.written) == (True, 100, 100)
+
+    run_virtual(steps())
+
+
+def test_a_segment_goes_on_only_once_the_duty_of_a_late_page_is_durable() -> None:
+    """1 a page is late; 2 its duty cannot be written, twice; 3 the page that is read next is in time."""
+
+    async def steps() -> None:
+        world, worker = await begun(100)
+        failures, counted = 2, []
+
+        async def late_noted() -> None:
+            nonlocal failures
+            counted.append((await row_of(world)).read)
+            if failures:
+                failures -= 1
+                raise Unanswered(Side.STATE, "injected")
+            await worker._late_noted()
+
+        def freeze() -> None:
+            if len(worker.scans.pages) == 2:
+                asyncio.get_running_loop().call_soon(worker.process.freeze, FREEZE_S)
+
+        worker.scans.after_read = freeze
+        worker.tools = replace(worker.tools, late_noted=late_noted)
+        await worker.segment(Segment(0)).run()
+        assert counted == [worker.scans.pages[0][4]] * 3
+        assert not worker.noted, "else the segment is done, and the duty stands in this process's memory only"
+        assert (await row_of(world)).done
 
     run_virtual(steps())
 

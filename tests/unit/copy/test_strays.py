@@ -108,7 +108,7 @@ def test_a_deleted_item_does_not_come_back_with_the_page_of_a_killed_worker() ->
 
 def test_with_a_hold_that_leaves_out_the_life_of_strays_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
     # No worker would copy with it.
-    monkeypatch.setattr("dynamirror.copy.copier.least_hold_s", lambda *_: 0.0)
+    monkeypatch.setattr("dynamirror.copy.stray_life.least_hold_s", lambda *_: 0.0)
 
     async def steps() -> None:
         world = await killed_with_a_page_on_its_way(WITHOUT_STRAYS)

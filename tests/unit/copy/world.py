@@ -82,7 +82,7 @@ class World:
 
     async def announce(self, phase: Phase = Phase.ANNOUNCED, hold_s: float = 0.0) -> Copy:
         """The row of the copy; from COPYING on with its segments."""
-        announced = replace(ANNOUNCED, hold_s=hold_s)
+        announced = replace(ANNOUNCED, hold_s=hold_s, announced_by="w9" if hold_s else "")
         copy = announced if phase is Phase.ANNOUNCED else announced.moved(phase)
         await self.store.put_copy(copy, None)
         if phase is not Phase.ANNOUNCED:

@@ -1,5 +1,6 @@
 """`--copy`: what is announced, where the stream is followed from, and what is refused."""
 
+import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from dynamirror.engines.begin_copy import SLACK_MS, begun, copy_rows
 from dynamirror.engines.preflight import Facts
 from dynamirror.errors import Refused, Side, Stop
 from dynamirror.model.change import Record, StreamRecord
-from dynamirror.model.copy import Phase
+from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.lease import TRIM_HORIZON, Lease, Terms
 from dynamirror.model.shard_graph import Start
@@ -23,7 +24,7 @@ from dynamirror.ports import TableFacts
 from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.settings.parse import settings_from
 from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
-from dynamirror.testing.virtual_time import VirtualClock
+from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 from tests.support.memory_caller import DatedCaller, MemoryCaller, create_table
 
 SERVED_S = 1_700_000_500.0
@@ -60,7 +61,7 @@ class World:
         self.leases = LeaseTable(self.connections.state, lease_table)
 
     async def begin(self) -> ReplicationSettings:
-        return await begun(self.connections, self.facts, self.settings, VirtualClock())
+        return await begun(self.connections, self.facts, self.settings, VirtualClock(), "w1")
 
     def put(self, item: dict[str, Any]) -> None:
         answer = self.database.answer("PutItem", msgspec.json.encode({"TableName": "Copy", "Item": item}))
@@ -73,6 +74,7 @@ async def test_a_copy_into_an_empty_table_is_announced_and_the_stream_followed_f
     copy = await world.store.copy()
     assert copy is not None
     assert (copy.phase, copy.segments, copy.was_empty) == (Phase.ANNOUNCED, 7, True)
+    assert (copy.hold_s, copy.announced_by) == (world.settings.hold.hold_s, "w1")
     # By the service's clock, which nobody has asked before, and not this machine's.
     assert copy.began_ms == int(SERVED_S * 1000)
     assert settings.read.start == Start(TRIM_HORIZON, copy.began_ms - SLACK_MS)
@@ -159,3 +161,62 @@ async def test_without_the_flag_nothing_is_looked_at() -> None:
     world = World(copy=False)
     assert await world.begin() == world.settings
     assert await world.store.copy() is None
+
+
+def following(world: World) -> World:
+    """The next life of the task, begun without a copy."""
+    world.settings = replace(world.settings, copy=replace(world.settings.copy, wanted=False))
+    world.facts = replace(world.facts, lease_table=replace(world.facts.lease_table, table_id="new leases"))
+    return world
+
+
+@pytest.mark.parametrize("hold_s", [0.0, 90.0])
+def test_after_a_former_copy_nothing_is_applied_until_what_it_sent_has_landed(hold_s: float) -> None:
+    """Every worker that starts meanwhile waits its own time; the one that has waited removes the row."""
+
+    async def steps() -> None:
+        world, loop = World(), asyncio.get_running_loop()
+        await world.store.put_copy(Copy(Phase.COPYING, 4, 0, True, hold_s=hold_s), None)
+        following(world)
+        wait_s = max(hold_s, world.settings.hold.hold_s) + world.settings.write.clock_drift_s
+        first = asyncio.create_task(world.begin())
+        await asyncio.sleep(20)
+        second_at_s = loop.time()
+        second = asyncio.create_task(world.begin())
+        assert await first == world.settings
+        assert loop.time() == pytest.approx(wait_s)
+        assert await world.store.copy() is None
+        await second
+        assert loop.time() - second_at_s == pytest.approx(wait_s)
+        await world.begin()
+        assert loop.time() - second_at_s == pytest.approx(wait_s)
+
+    run_virtual(steps())
+
+
+def test_a_former_copy_that_was_over_delays_nothing_nor_does_one_without_a_state_table() -> None:
+    async def steps() -> None:
+        world = World()
+        await world.store.put_copy(Copy(Phase.OVER, 4, 0, True), None)
+        await following(world).begin()
+        other = World()
+        await other.store.put_copy(Copy(Phase.COPYING, 4, 0, True), None)
+        following(other).facts = replace(other.facts, state=None)
+        await other.begin()
+        assert asyncio.get_running_loop().time() == 0
+
+    run_virtual(steps())
+
+
+async def test_a_copy_of_the_new_life_writes_over_the_former_one_and_is_not_forgotten() -> None:
+    world = World()
+    former = Copy(Phase.COPYING, 4, 0, True)
+    await world.store.put_copy(former, None)
+    following(world)
+    store = copy_rows(world.connections, world.facts, world.settings)
+    assert await store.former() == former
+    announced = replace(former, phase=Phase.ANNOUNCED)
+    await store.put_copy(announced, None)
+    await store.forget(former)
+    assert await store.former() is None
+    assert await store.copy() == announced

@@ -8,9 +8,16 @@ from typing import cast
 import pytest
 
 from dynamirror.aws.connect import Connections
-from dynamirror.engines.destination_life import LOOK_EVERY_S, not_its_own, not_its_own_at_rest, watch_destination
+from dynamirror.engines.destination_life import (
+    GONE,
+    LOOK_EVERY_S,
+    not_its_own,
+    not_its_own_at_rest,
+    refuse_another,
+    watch_destination,
+)
 from dynamirror.engines.make_destination import make_destination
-from dynamirror.errors import ExitCode, Side, Stop
+from dynamirror.errors import ExitCode, NotFound, Side, Stop
 from dynamirror.ports import TableFacts
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 from tests.support.accounts import LEASES, World, settings
@@ -111,7 +118,31 @@ def test_what_is_not_known_stops_nobody(trouble: Callable[[World], None]) -> Non
     assert ended_with(trouble)[1] is None
 
 
+async def looked_at_after(trouble: Callable[[World], None]) -> None:
+    world = World()
+    before = world.destination.tables["Copy"].table_id
+    trouble(world)
+    await refuse_another(world.destination, "Copy", before, world.time, not_its_own_at_rest("Copy"))
+
+
+async def test_before_all_is_said_to_be_there_it_is_looked_at_once_more() -> None:
+    with pytest.raises(Stop, match="made anew under this worker"):
+        await looked_at_after(made_anew)
+    with pytest.raises(NotFound):
+        await looked_at_after(gone)
+
+
+@pytest.mark.parametrize("trouble", [denied, without_an_id, lambda _: None])
+async def test_the_same_one_or_what_is_not_known_is_no_hindrance(trouble: Callable[[World], None]) -> None:
+    await looked_at_after(trouble)
+
+
 def test_the_words_of_a_task_and_of_a_copy_at_rest() -> None:
-    said = str(not_its_own(settings(), "was deleted and made anew"))
+    said = str(not_its_own(settings()))
     assert f"to start over, stop all workers of the task, delete its lease table {LEASES}" in said
-    assert "start again, and the table is copied anew" in str(not_its_own_at_rest("Copy"))
+    at_rest = str(not_its_own_at_rest("Copy"))
+    assert "start again, and the table is copied anew" in at_rest
+    # Else it would be refused.
+    for words in (said, at_rest):
+        assert "(--allow-non-empty, or empty it first: workers may have written into it since)" in words
+    assert "--allow-non-empty" not in str(not_its_own(settings(), GONE))

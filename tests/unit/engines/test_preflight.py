@@ -7,10 +7,11 @@ import pytest
 
 from dynamirror.aws.control_plane import Encryption
 from dynamirror.engines import table_checks
-from dynamirror.errors import AccessDenied, ExitCode, Throttled
+from dynamirror.engines.preflight import check
+from dynamirror.errors import AccessDenied, ExitCode, Stop, Throttled
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.ports import TableFacts
-from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, STATE, STATE_KEY, World
+from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, STATE, STATE_KEY, World, settings
 
 ARN_A = "arn:aws:dynamodb:us-east-1:1:table/Orders"
 ARN_B = "arn:aws:dynamodb:eu-west-1:1:table/Copy"
@@ -303,3 +304,42 @@ async def test_a_start_before_the_stream_is_said_once(world: World, caplog: pyte
     await world.check(start_at="1970-01-01T00:01:00Z")
     await world.check(start_at="1970-01-01T00:01:00Z")
     assert [record.event for record in caplog.records].count("start_before_stream") == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("at", ["GetItem", "PutItem"])
+async def test_a_start_that_has_looked_before_the_task_was_begun_anew_does_not_go_on(world: World, at: str) -> None:
+    """It would move the row of the pair back, and so end the workers of the new life. Where it was just about to write
+    that row it has ended them, and says so."""
+    await world.check()
+    old = world.state.tables[LEASES]
+    if at == "PutItem":
+        world.state.rows[STATE].pop(("task", "pair"))
+    asked, begun = world.state.call, False
+
+    async def call(operation: str, body: bytes) -> bytes:
+        nonlocal begun
+        if not begun and operation == at and b'"pair"' in body:
+            begun = True
+            world.state.tables[LEASES] = replace(old, table_id="new leases")
+            await world.check()
+        return await asked(operation, body)
+
+    world.state.call = call  # type: ignore[method-assign]
+    with pytest.raises(Stop, match=r"begun anew meanwhile .* start again") as stopped:
+        await world.check()
+    assert begun
+    assert stopped.value.exit_code == ExitCode.STATE
+    if at == "GetItem":
+        assert world.state.rows[STATE]["task", "pair"]["leaseTableId"] == {"S": "new leases"}
+
+
+async def test_nor_one_before_its_stream_was_switched_off_and_on(world: World) -> None:
+    await world.check()
+
+    async def ready(_: TableFacts | None) -> None:
+        world.source.tables["Orders"] = replace(world.source.tables["Orders"], stream_arn="x")
+        await world.check()
+
+    with pytest.raises(Stop, match="begun anew meanwhile"):
+        await check(world, settings(), world.time, ready)
+    assert world.state.rows[STATE]["task", "pair"]["streamArn"] == {"S": "x"}

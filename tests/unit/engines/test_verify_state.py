@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dynamirror.engines.verify_state import OWN_LIFE, VerifyState, open_state
+from dynamirror.aws.state_rows import VERIFY_LIFE
+from dynamirror.engines.verify_state import VerifyState, open_state
 from dynamirror.errors import Refused
 from dynamirror.model.verify import VerifyRun
 from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, STATE, World, settings
@@ -41,7 +42,7 @@ async def test_without_a_task_they_are_in_a_life_of_the_source_tables_own(world:
     await state.rows.put_run(VerifyRun("1", "words", 4), None)
     row = world.state.rows[STATE]["verify", "run"]
     source = world.source.tables["Orders"]
-    assert (row["leaseTableId"], row["streamArn"]) == ({"S": source.table_id}, {"S": OWN_LIFE})
+    assert (row["leaseTableId"], row["streamArn"]) == ({"S": source.table_id}, {"S": VERIFY_LIFE})
     assert LEASES not in world.state.tables, "a verify begins no task"
 
 

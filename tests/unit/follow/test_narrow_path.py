@@ -6,6 +6,8 @@ import random
 import pytest
 
 from dynamirror.errors import Side, Unanswered
+from dynamirror.follow.again import pages_up_to
+from dynamirror.follow.hold import Held
 from dynamirror.follow.read import ReadTools, ShardReader
 from dynamirror.model.change import Page
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
@@ -70,6 +72,24 @@ def test_a_shard_is_read_with_pages_that_come_through(bytes_max: int, reached: i
         assert reached in stream.asked
         # Twice as many are tried after some that came.
         assert len(path.lost) <= 10 + len(stream.asked) / TRY_AFTER
+
+    run_virtual(steps())
+
+
+def test_what_was_dropped_is_asked_for_in_pages_of_the_size_that_came_through() -> None:
+    async def steps() -> None:
+        path = NarrowPath(Side.SOURCE, 10_000)
+        stream, reader = filled(path)
+        numbers = await read_all(reader, 7200)
+        lost, asked = len(path.lost), len(stream.asked)
+        for first in range(0, RECORDS, 10):
+            held = Held(numbers[first], numbers[first + 9], 0.0, None, 0.0)
+            position = numbers[first - 1] if first else TRIM_HORIZON
+            pages = pages_up_to(reader._tools, reader.shard_id, position, held, reader.size)
+            assert sum([len(page.records) async for page in pages]) == 10
+        # Not a whole batch first each time; twice as many are tried now and then, as by whoever reads on.
+        assert max(stream.asked[asked:]) <= 12
+        assert len(path.lost) - lost <= (len(stream.asked) - asked) / TRY_AFTER + 1
 
     run_virtual(steps())
 
