@@ -180,7 +180,8 @@ class Play:
 
     def _difference(self) -> str | None:
         here, there = self.cloud.source.items, self.cloud.target
-        for key in here.keys() | there.keys():
+        # In one order, so that one seed is one message too.
+        for key in sorted(here.keys() | there.keys(), key=repr):
             if key not in here or key not in there:
                 return f"{key} is only at the {'source' if key in here else 'destination'}"
             difference = first_difference(here[key], there[key])
