@@ -202,7 +202,8 @@ class Play:
 
     def _difference(self) -> str | None:
         here, there = self.cloud.source.items, self.cloud.target
-        for key in here.keys() | there.keys():
+        # In one order, so that one seed is one message too.
+        for key in sorted(here.keys() | there.keys(), key=repr):
             difference = self._differs(key)
             if difference is not None and not self.cloud.checks.is_parked(key):
                 return difference

@@ -25,3 +25,15 @@ def test_one_seed_is_one_run() -> None:
     first, second = run(7), run(7)
     assert first.counts == second.counts
     assert first.counts["applied changes"] > 0
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        # A take of one's own row that did not land made its predecessor unknown: five minutes of waiting.
+        400_827,
+        401_074,
+    ],
+)
+def test_seeds_that_failed_once(seed: int) -> None:
+    assert run(seed).failure is None

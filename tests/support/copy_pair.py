@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynamirror.model.task_name import lease_table_name, state_table_name
 from tests.support.command import Command, bare_environ
@@ -11,10 +11,29 @@ from tests.support.dynamodb_local import DynamoDBLocal
 from tests.support.items import random_item
 from tests.support.raw_items import RawTable
 
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
 SOURCE, DESTINATION = "us-east-1", "eu-west-1"
 LEASES = lease_table_name(None, (SOURCE, "Orders"), (DESTINATION, "Copy"))
+STATE = state_table_name(LEASES)
 # An item looks like one of so many others; making them takes longer than storing them.
 KINDS = 2_000
+
+
+def state_rows(client: "DynamoDBClient", kind: str) -> list[dict[str, Any]]:
+    """Rows of the task's state table; none while there is no table."""
+    try:
+        return list(
+            client.query(
+                TableName=STATE,
+                ConsistentRead=True,
+                KeyConditionExpression="kind = :kind",
+                ExpressionAttributeValues={":kind": {"S": kind}},
+            )["Items"]
+        )
+    except client.exceptions.ResourceNotFoundException:
+        return []
 
 
 @dataclass
@@ -59,15 +78,5 @@ class CopyPair:
         return Command(flags, self.folder / name, bare_environ(self.access_key))
 
     def rows(self, kind: str) -> list[dict[str, Any]]:
-        """Rows of the state table; none while there is no table."""
-        try:
-            return list(
-                self.source.query(
-                    TableName=state_table_name(LEASES),
-                    ConsistentRead=True,
-                    KeyConditionExpression="kind = :kind",
-                    ExpressionAttributeValues={":kind": {"S": kind}},
-                )["Items"]
-            )
-        except self.source.exceptions.ResourceNotFoundException:
-            return []
+        """See state_rows."""
+        return state_rows(self.source, kind)

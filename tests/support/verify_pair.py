@@ -9,14 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dynamirror.model.task_name import lease_table_name, state_table_name
 from tests.support.command import Command, bare_environ, wait_until
+from tests.support.copy_pair import DESTINATION, SOURCE, state_rows
 from tests.support.dynamodb_local import DynamoDBLocal
 from tests.support.items import random_item
 
-SOURCE, DESTINATION = "us-east-1", "eu-west-1"
-LEASES = lease_table_name(None, (SOURCE, "Orders"), (DESTINATION, "Copy"))
-STATE = state_table_name(LEASES)
 THREADS = 4
 HOT = 5
 
@@ -103,17 +100,7 @@ class VerifyPair:
 
     def state(self, kind: str) -> list[dict[str, Any]]:
         """Rows of the state table."""
-        try:
-            return list(
-                self.source.query(
-                    TableName=STATE,
-                    ConsistentRead=True,
-                    KeyConditionExpression="kind = :kind",
-                    ExpressionAttributeValues={":kind": {"S": kind}},
-                )["Items"]
-            )
-        except self.source.exceptions.ResourceNotFoundException:
-            return []
+        return state_rows(self.source, kind)
 
     def _fill(self, first: int) -> None:
         rng = random.Random(first)

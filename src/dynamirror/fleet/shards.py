@@ -53,8 +53,9 @@ class ShardDirectory:
         self._barred: set[str] = set()
         self._closed: set[str] = set()
         # Shards whose row this worker has got, or may have got (the answer was lost), and that no tenure holds yet;
-        # whoever begins the tenure takes them out. With the counter that the row then has, and whom it was got from.
-        self.in_doubt: dict[str, tuple[int, Predecessor]] = {}
+        # whoever begins the tenure takes them out. By the counter that the row then has, whom it was got from; of each
+        # attempt, for a later one that does not land leaves the row as an earlier one made it.
+        self.in_doubt: dict[str, dict[int, Predecessor]] = {}
         # Rows that this process created at LATEST: it may take that literally once.
         self.created_at_latest: set[str] = set()
         # Once a listing was believed and each shard of it that needs a row has got one.
@@ -150,7 +151,7 @@ class ShardDirectory:
         """Take one lease; empty when somebody else was faster. Raises Retry; then, the same call finds out (P-8)."""
         update = take(row, terms)
         left_by = self._got_from(row) if row.owner == terms.worker else predecessor(row)
-        self.in_doubt[row.shard_id] = (update.after.counter, left_by)
+        self.in_doubt.setdefault(row.shard_id, {})[update.after.counter] = left_by
         sent_at_s = self._clock.boottime_s()
         try:
             await self._leases.update(update)
@@ -173,17 +174,16 @@ class ShardDirectory:
         return [Taken(update.after, left_by, sent_at_s)]
 
     def _got_from(self, row: Lease) -> Predecessor:
-        """From whom a row was got that names this worker: remembered from the attempt that was not answered."""
+        """From whom a row was got that names this worker: remembered from the attempts that were not answered."""
         if row.counter == 1:
             # Nobody had it before: made with this owner, or taken as it was made.
             return Predecessor.NOBODY
-        counter, left_by = self.in_doubt.get(row.shard_id, (0, Predecessor.UNKNOWN))
-        return left_by if counter == row.counter else Predecessor.UNKNOWN
+        return self.in_doubt.get(row.shard_id, {}).get(row.counter, Predecessor.UNKNOWN)
 
     async def _create(self, lease: Lease) -> bool:
         if lease.owner is not None:
             # Not over what an earlier take, whose answer was lost, has left there.
-            self.in_doubt.setdefault(lease.shard_id, (lease.counter, Predecessor.NOBODY))
+            self.in_doubt.setdefault(lease.shard_id, {}).setdefault(lease.counter, Predecessor.NOBODY)
         if not await self._leases.create(lease):
             return False
         if lease.checkpoint == LATEST:

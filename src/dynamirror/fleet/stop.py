@@ -59,11 +59,11 @@ async def _release_if_ours(tools: TenureTools, shard_id: str) -> None:
 
     Nothing was sent under it. After a predecessor that did not leave in order it is kept all the same.
     """
-    counter, left_by = tools.directory.in_doubt[shard_id]
-    if left_by is not Predecessor.NOBODY:
+    free_at = {counter for counter, by in tools.directory.in_doubt[shard_id].items() if by is Predecessor.NOBODY}
+    if not free_at:
         return
     row = await tools.leases.store.get(shard_id)
-    if row is not None and (row.owner, row.counter) == (tools.terms.worker, counter) and not row.finished:
+    if row is not None and row.owner == tools.terms.worker and row.counter in free_at and not row.finished:
         await HeldLease(Taken(row, Predecessor.NOBODY), tools.leases).release()
 
 

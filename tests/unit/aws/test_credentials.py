@@ -330,5 +330,6 @@ async def test_under_load_no_key_is_used_late_and_sts_is_asked_seldom(
             await asyncio.gather(*[service.call("GetItem", b"{}") for _ in range(8)])
         keeping.cancel()
     assert set(used) | {f"AKIDEXAMPLE{len(fake.expires_at) - 1}"} == set(fake.expires_at)
-    assert 4 <= len(fake.expires_at) <= 35 / 7.5 + 1
+    # Not fewer than their lives need; a busy machine asks late, within them.
+    assert 35 / 15 < len(fake.expires_at) <= 35 / 7.5 + 1
     assert len(fake.asked) == len(fake.expires_at)

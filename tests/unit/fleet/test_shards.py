@@ -1,12 +1,13 @@
 """From listings to lease rows: in order, once, and never from a listing that cannot be believed."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from dynamirror.errors import NotFound, Retry, Side, Throttled
 from dynamirror.fleet.shards import ShardDirectory
-from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Predecessor, Terms
+from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Predecessor, Terms, predecessor
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
 from tests.unit.fleet.world import Worker, World, unanswered
@@ -128,6 +129,30 @@ def test_a_take_without_an_answer_is_recognised_when_it_is_repeated() -> None:
         lease = taken.lease
         assert lease == world.leases.rows[row.shard_id]
         assert (lease.owner, lease.counter) == ("w", 1)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize("owner", [None, "other"])
+def test_an_attempt_that_does_not_land_forgets_nothing_of_one_that_did(owner: str | None) -> None:
+    """1 a take lands, and is not answered; 2 the row is found this worker's, and taken again, which does not land; 3 it
+    is taken again: whom it was got from is what it was. As unknown it would be waited for as long as a signature lives.
+    """
+
+    async def scenario() -> None:
+        world, worker, shards = directory()
+        await shards.sync()
+        [row] = world.leases.rows.values()
+        left = replace(row, owner=owner, counter=7, clean_counter=7, terms=replace(ME, worker="other"))
+        world.leases.rows[row.shard_id] = left
+        lost, missed = unanswered(Side.STATE, 0.0), unanswered(Side.STATE, None)
+        worker.lease_faults.then = Scripted("UpdateItem", [lost, missed, missed])
+        for _ in range(3):
+            with pytest.raises(Retry):
+                await shards.taken(world.leases.rows[row.shard_id], ME)
+        [taken] = await shards.taken(world.leases.rows[row.shard_id], ME)
+        assert taken.predecessor is predecessor(left)
+        assert taken.predecessor is (Predecessor.NOBODY if owner is None else Predecessor.DYNAMIRROR)
 
     run_virtual(scenario())
 
