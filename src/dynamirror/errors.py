@@ -79,9 +79,15 @@ class AccessDenied(Stop):
 class Gap(Stop):
     """Changes were trimmed before they were read: the copy may differ until it is verified."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, what: str = "", shard_id: str = "", behind: str = "") -> None:
+        """`what` is gone of a shard, `behind` which place: for the row of the gap, where the task goes on."""
         super().__init__(Side.SOURCE, message)
         self.exit_code = ExitCode.GAP
+        self.what, self.shard_id, self.behind = what, shard_id, behind
+
+
+class ShardLost(Gap):
+    """A gap that reaches to the end of its shard: the stream no longer knows it."""
 
 
 class TooManyParked(Stop):

@@ -27,7 +27,8 @@ from dynamirror.aws.wire import Caller
 from dynamirror.errors import Side
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
-from dynamirror.ports import ChangeStream, DestinationTable, LeaseStore, StateStore
+from dynamirror.ports import ChangeStream, DestinationTable, LeaseStore
+from dynamirror.state_ports import StateStore
 from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
 from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_stream import MemoryStream

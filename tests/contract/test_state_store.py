@@ -7,7 +7,7 @@ import pytest
 
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.duty import Duty
-from dynamirror.ports import PairAnswer, StateStore
+from dynamirror.state_ports import PairAnswer, StateStore
 
 StateOf = Callable[[str], StateStore]
 SOURCE, DESTINATION = "arn:source", "arn:destination"

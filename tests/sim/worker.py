@@ -21,9 +21,10 @@ from dynamirror.errors import Side
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
-from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.fleet.shards import DirectoryTools, ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.gaps import GapPolicy
 from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
@@ -161,9 +162,10 @@ class Worker:
         )
         if state is None:
             self.held = replace(self.held, knowledge=CopyKnowledge(float("inf")))
+        self.gaps = GapPolicy(None, self.name, self.metrics, read.now_s)
         limit = LogLimit(clock, 10)
         follow = FollowTools(
-            read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, limit, self.held
+            read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, limit, self.held, self.gaps
         )
         leases = LeaseTable(self._caller(Side.STATE, "leases"), LEASES)
         fence = fence_of(self.settings, self.write, heartbeat=beating is not None)
@@ -171,7 +173,7 @@ class Worker:
         terms = Terms(self.name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
 
         def join(start: Start) -> None:
-            directory = ShardDirectory(stream, leases, clock, draw, start, read.now_s)
+            directory = ShardDirectory(DirectoryTools(stream, leases, clock, draw, read.now_s, self.gaps), start)
             if state is not None:
                 copying = self._copy_tools(copy or CopySettings(), state, leases, copied, draw)
                 self.copier = Copier(copying, directory.synced.is_set)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "dynamirror"
-SHARED = {"errors", "loops", "model", "ports", "settings"}
+SHARED = {"errors", "loops", "model", "ports", "settings", "state_ports"}
 HANDS = {"follow", "copy", "prove", "fleet"}
 
 # Room -> rooms of dynamirror it may import, beside itself. "prove.reconcile" is that one module of a room.
@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": SHARED,
     "loops": {"errors", "model", "ports"},
     "ports": {"errors", "model"},
+    "state_ports": {"errors", "model"},
     "settings": {"errors", "model"},
     "model": {"errors"},
     "errors": set(),

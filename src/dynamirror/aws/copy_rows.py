@@ -1,4 +1,4 @@
-"""The rows of a copy in the state table, as `ports.CopyStore`."""
+"""The rows of a copy in the state table, as `state_ports.CopyStore`."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,18 +24,18 @@ class CopyRows:
         self._copy, self._segment = incarnation.kinds + _COPY, incarnation.kinds + _SEGMENT
 
     async def copy(self) -> Copy | None:
-        """See ports.CopyStore. Raises Stop for a row that cannot be read."""
+        """See state_ports.CopyStore. Raises Stop for a row that cannot be read."""
         row = await self._rows.row(self._copy, TASK)
         if row is None or not self._rows.incarnation.owns(row):
             return None
         return _read(self._rows.name, _copy_of, row)
 
     async def life_is_mine(self) -> bool:
-        """See ports.CopyStore."""
+        """See state_ports.CopyStore."""
         return not self._rows.incarnation.is_over(await self._rows.row(TASK, PAIR))
 
     async def put_copy(self, copy: Copy, before: Copy | None) -> None:
-        """See ports.CopyStore."""
+        """See state_ports.CopyStore."""
         attributes: dict[str, Value] = {
             "phase": s(copy.phase.value),
             "segments": n(copy.segments),
@@ -78,16 +78,16 @@ class CopyRows:
             await self._rows.remove(self._copy, TASK, condition)
 
     async def segments(self) -> list[Segment]:
-        """See ports.CopyStore. Raises Stop for a row that cannot be read."""
+        """See state_ports.CopyStore. Raises Stop for a row that cannot be read."""
         return [_read(self._rows.name, _segment_of, row) for row in await self._rows.rows(self._segment)]
 
     async def make_segment(self, segment: Segment) -> None:
-        """See ports.CopyStore. A row of an earlier life of the task is written over."""
+        """See state_ports.CopyStore. A row of an earlier life of the task is written over."""
         with suppress(ConditionFailed):
             await self._rows.put(self._segment, _id(segment), _segment_row(segment), self._rows.vacant)
 
     async def put_segment(self, segment: Segment, before: Segment) -> None:
-        """See ports.CopyStore."""
+        """See state_ports.CopyStore."""
         await self._rows.put(
             self._segment, _id(segment), _segment_row(segment), self._rows.unmoved("claim", before.claim)
         )

@@ -1,4 +1,5 @@
-"""Parked items in the state table, as `ports.ParkStore`: a row each, and rows of their images, which may be larger.
+"""Parked items in the state table, as `state_ports.ParkStore`: a row each, and rows of their images, which may be
+larger.
 
 A row's id is its item's digest; a part of an image has the version in its id too, so no two versions mix.
 """
@@ -22,7 +23,7 @@ class ParkedRows:
         self._parked, self._image = incarnation.kinds + _PARKED, incarnation.kinds + _IMAGE
 
     async def park(self, parked: Parked, image: bytes) -> bool:
-        """See ports.ParkStore."""
+        """See state_ports.ParkStore."""
         found = await self._rows.row(self._parked, parked.id)
         older = _parked_of(found) if found is not None else None
         for number, chunk in enumerate(chunks_of(image)):
@@ -37,8 +38,8 @@ class ParkedRows:
         return True
 
     async def unpark(self, parked: Parked) -> bool:
-        """See ports.ParkStore. The image goes in any case: an earlier attempt, whose answer was lost, may have removed
-        the row only."""
+        """See state_ports.ParkStore. The image goes in any case: an earlier attempt, whose answer was lost, may have
+        removed the row only."""
         removed = True
         try:
             await self._rows.remove(self._parked, parked.id, self._of_version(parked))
@@ -48,7 +49,7 @@ class ParkedRows:
         return removed
 
     async def rows(self) -> list[Parked]:
-        """See ports.ParkStore. Raises Stop when a newer dynamirror has written there."""
+        """See state_ports.ParkStore. Raises Stop when a newer dynamirror has written there."""
         found = []
         for row in await self._rows.rows(self._parked):
             parked = _parked_of(row)
@@ -61,7 +62,7 @@ class ParkedRows:
         return found
 
     async def image(self, parked: Parked) -> bytes | None:
-        """See ports.ParkStore."""
+        """See state_ports.ParkStore."""
         chunks = []
         for number in range(parked.chunks):
             row = await self._rows.row(self._image, _chunk_id(parked, number))

@@ -1,4 +1,4 @@
-"""What the workers of a task say of their rates, in the state table, as `ports.RateStore`.
+"""What the workers of a task say of their rates, in the state table, as `state_ports.RateStore`.
 
 A row is written whole, by its own worker only, so each write may be repeated.
 """
@@ -17,7 +17,7 @@ class RateRows:
         self._rows = StateRows(caller, name, incarnation)
 
     async def put(self, row: RateRow) -> None:
-        """See ports.RateStore."""
+        """See state_ports.RateStore."""
         attributes: dict[str, Value] = {"counter": n(row.counter)}
         for name, demand in (("read", row.read), ("write", row.write)):
             attributes[name] = s(f"{demand.used_s:.3f}")
@@ -25,7 +25,7 @@ class RateRows:
         await self._rows.put(_RATE, row.worker, attributes)
 
     async def rows(self) -> list[RateRow]:
-        """See ports.RateStore. A row that cannot be read is said once, and left out. Raises Stop as StateRows."""
+        """See state_ports.RateStore. A row that cannot be read is said once, and left out. Raises Stop as StateRows."""
         found = []
         for row in await self._rows.rows(_RATE):
             try:
@@ -35,7 +35,7 @@ class RateRows:
         return found
 
     async def remove(self, worker: str) -> None:
-        """See ports.RateStore."""
+        """See state_ports.RateStore."""
         await self._rows.remove(_RATE, worker)
 
 

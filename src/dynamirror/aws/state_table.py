@@ -1,4 +1,4 @@
-"""The state table as `ports.StateStore`: heartbeats, the pair of tables, duties."""
+"""The state table as `state_ports.StateStore`: heartbeats, the pair of tables, duties."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,7 +9,7 @@ from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows
 from dynamirror.aws.wire import Caller, Row, Value, n, s
 from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.duty import Duty
-from dynamirror.ports import PairAnswer
+from dynamirror.state_ports import PairAnswer
 
 _WORKER, _DUTY = "worker", "duty"
 _DESTINATION = "destination"
@@ -17,21 +17,21 @@ _RESERVED = frozenset({"kind", "id", "leaseTableId", "streamArn", "schema", "bea
 
 
 class StateTable:
-    """The state table as `ports.StateStore`. Its rows are written whole, so each write may be repeated."""
+    """The state table as `state_ports.StateStore`. Its rows are written whole, so each write may be repeated."""
 
     def __init__(self, caller: Caller, name: str, incarnation: Incarnation) -> None:
         self._rows = StateRows(caller, name, incarnation)
         self._worker = incarnation.kinds + _WORKER
 
     async def beat(self, worker: str, counter: int, facts: Mapping[str, str]) -> None:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         assert not _RESERVED & facts.keys(), f"{_RESERVED & facts.keys()} are names of the row itself"
         await self._rows.put(
             self._worker, worker, {name: s(text) for name, text in facts.items()} | {"beat": n(counter)}
         )
 
     async def beats(self) -> dict[str, int]:
-        """See ports.StateStore. Raises Stop when a newer dynamirror has written there."""
+        """See state_ports.StateStore. Raises Stop when a newer dynamirror has written there."""
         beats = {}
         for row in await self._rows.rows(self._worker):
             match row:
@@ -44,11 +44,11 @@ class StateTable:
         return beats
 
     async def retire(self, worker: str) -> None:
-        """See ports.StateStore. No error when the row is gone already."""
+        """See state_ports.StateStore. No error when the row is gone already."""
         await self._rows.remove(self._worker, worker)
 
     async def remember_pair(self, source_arn: str, destination_arn: str, moves: bool = True) -> PairAnswer:
-        """See ports.StateStore.
+        """See state_ports.StateStore.
 
         Deleting the lease table restarts the task ("read everything that the stream still has"). A restart with
         the same pair goes through, since ARNs are names that survive the re-creation of a table; the row then
@@ -85,11 +85,11 @@ class StateTable:
             await self._rows.put(TASK, _DESTINATION, {"tableId": s(table_id)}, self._rows.vacant)
 
     async def put_duty(self, duty: Duty) -> None:
-        """See ports.StateStore. The key's attributes stand there verbatim, for operators too."""
+        """See state_ports.StateStore. The key's attributes stand there verbatim, for operators too."""
         await self._rows.put(_DUTY, duty.id, _duty_row(duty))
 
     async def duties(self) -> list[Duty]:
-        """See ports.StateStore. Raises Stop when a newer dynamirror has written there."""
+        """See state_ports.StateStore. Raises Stop when a newer dynamirror has written there."""
         duties = []
         for row in await self._rows.rows(_DUTY):
             match row:
@@ -105,13 +105,13 @@ class StateTable:
         return duties
 
     async def claim_duty(self, duty: Duty, worker: str) -> Duty:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         claimed = replace(duty, worker=worker, claim=duty.claim + 1)
         await self._rows.put(_DUTY, duty.id, _duty_row(claimed), _claimed_as(duty))
         return claimed
 
     async def remove_duty(self, duty: Duty) -> None:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         with suppress(ConditionFailed):
             await self._rows.remove(_DUTY, duty.id, _claimed_as(duty))
 

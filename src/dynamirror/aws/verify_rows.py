@@ -1,4 +1,4 @@
-"""The row of a verify in the state table, as `ports.VerifyStore`."""
+"""The row of a verify in the state table, as `state_ports.VerifyStore`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,7 +20,7 @@ class VerifyRows:
         self._rows = StateRows(caller, name, incarnation)
 
     async def run(self) -> VerifyRun | None:
-        """See ports.VerifyStore. Raises Stop for a row that cannot be read."""
+        """See state_ports.VerifyStore. Raises Stop for a row that cannot be read."""
         row = await self._rows.row(_VERIFY, _RUN)
         if row is None or not self._rows.incarnation.owns(row):
             return None
@@ -34,7 +34,7 @@ class VerifyRows:
             ) from error
 
     async def put_run(self, run: VerifyRun, before: VerifyRun | None) -> None:
-        """See ports.VerifyStore."""
+        """See state_ports.VerifyStore."""
         condition = self._rows.vacant if before is None else self._rows.unmoved("version", before.version)
         await self._rows.put(_VERIFY, _RUN, _row_of(run), condition)
 

@@ -18,7 +18,8 @@ from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.copy_progress import named, progress, uneven
 from dynamirror.model.lease import Lease
 from dynamirror.model.permit import NEVER
-from dynamirror.ports import CopyStore, LeaseStore
+from dynamirror.ports import LeaseStore
+from dynamirror.state_ports import CopyStore
 
 log = logging.getLogger("dynamirror.copy")
 

@@ -10,8 +10,9 @@ from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import KeyCodec
-from dynamirror.ports import Clock, CopyStore, DestinationTable, ItemSource, LeaseStore, MetricSink, StateStore
+from dynamirror.ports import Clock, DestinationTable, ItemSource, LeaseStore, MetricSink
 from dynamirror.settings.groups import CopySettings, HoldSettings, WriteSettings
+from dynamirror.state_ports import CopyStore, StateStore
 
 
 @dataclass(frozen=True, slots=True)

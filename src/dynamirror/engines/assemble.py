@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dynamirror import __version__
 from dynamirror.aws.connect import Connections
+from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.parked_rows import ParkedRows
@@ -25,10 +26,11 @@ from dynamirror.errors import Side
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
-from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.fleet.shards import DirectoryTools, ShardDirectory
 from dynamirror.fleet.shares import Shares
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.gaps import GapPolicy
 from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
@@ -37,6 +39,7 @@ from dynamirror.follow.shard_task import PROOF_LOG_EVERY_S, FollowTools
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
+from dynamirror.model.gap import OnGap
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
@@ -80,6 +83,7 @@ class Worker:
     applier: Applier
     reconciler: Reconciler
     parking: Parking
+    gaps: GapPolicy
     # None without a state table.
     copier: Copier | None
     # None without a limit, or anybody to share it with.
@@ -128,16 +132,18 @@ def assemble_worker(
     log_limit = LogLimit(clock, PROOF_LOG_EVERY_S)
     budget = Budget(settings.write.resend_bytes_max)
     hold = assemble_hold(facts, settings)
-    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit, hold)
+    gaps = _gaps(connections, facts, settings, me, metrics, read.now_s)
+    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit, hold, gaps)
     held = LeaseTools(leases, clock, fence_of(settings.lease, settings.write, beating is not None), beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
-    directory = ShardDirectory(stream, leases, clock, draw, settings.read.start, read.now_s)
+    listing = DirectoryTools(stream, leases, clock, draw, read.now_s, gaps)
+    directory = ShardDirectory(listing, settings.read.start)
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
     shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate, parking)
     copier = assemble_copier(connections, facts, settings, me, hold, shared)
     shares = assemble_shares(connections, facts, settings, me, rate, clock)
-    return Worker(me, coordinator, applier, reconciler, parking, copier, shares)
+    return Worker(me, coordinator, applier, reconciler, parking, gaps, copier, shares)
 
 
 def _beaten_at(beating: Heartbeat | None) -> Callable[[], float]:
@@ -173,6 +179,21 @@ def _parking(
         store = ParkedRows(connections.state, state_table_name(settings.task.lease_table), life)
     codec = KeyCodec(facts.source.schema)
     return Parking(ParkTools(store, codec, clock, jitter(), metrics, me, settings.write.parked_max))
+
+
+def _gaps(
+    connections: Connections,
+    facts: Facts,
+    settings: ReplicationSettings,
+    me: str,
+    metrics: MetricSink,
+    now_s: Callable[[], float],
+) -> GapPolicy:
+    store = None
+    if facts.state is not None and settings.read.on_gap is not OnGap.STOP:
+        life = Incarnation(facts.lease_table.table_id, facts.stream_arn)
+        store = GapRows(connections.state, state_table_name(settings.task.lease_table), life)
+    return GapPolicy(store, me, metrics, now_s)
 
 
 def _reconciler(

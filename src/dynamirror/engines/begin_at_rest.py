@@ -11,9 +11,10 @@ from dynamirror.engines.attempts import patiently
 from dynamirror.engines.begin_copy import began_ms, checked_empty
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase
-from dynamirror.ports import Clock, CopyStore
+from dynamirror.ports import Clock
 from dynamirror.settings.bounds import page_settled_s
 from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.state_ports import CopyStore
 
 log = logging.getLogger("dynamirror.copy")
 

@@ -34,9 +34,10 @@ from dynamirror.errors import AccessDenied, NotFound, Side, Stop
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.shard_graph import RETENTION_MS
 from dynamirror.model.task_name import lease_table_name
-from dynamirror.ports import Clock, StateStore, TableFacts
+from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.bounds import refuse_unsound
 from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.state_ports import StateStore
 
 log = logging.getLogger("dynamirror")
 

@@ -83,7 +83,7 @@ class Copies(Protocol):
     """Where a copy is seen (aws/copy_rows)."""
 
     async def copy(self) -> Copy | None:
-        """See ports.CopyStore."""
+        """See state_ports.CopyStore."""
 
 
 class Patience:

@@ -22,8 +22,8 @@ from dynamirror.loops.signal import done_within
 from dynamirror.model.lease import Lease, Taken
 from dynamirror.model.lease_plan import Patience, Watch, expired, left_s, takes
 from dynamirror.model.shard_graph import untouched
-from dynamirror.ports import StateStore
 from dynamirror.settings.groups import LeaseSettings
+from dynamirror.state_ports import StateStore
 
 # Renewals, or takes, under way at the same time.
 REQUESTS_AT_ONCE_MAX = 20

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from dynamirror.errors import Retry
 from dynamirror.model.permit import NEVER
-from dynamirror.ports import Clock, StateStore
+from dynamirror.ports import Clock
+from dynamirror.state_ports import StateStore
 
 log = logging.getLogger("dynamirror.leases")
 

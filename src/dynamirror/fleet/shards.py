@@ -2,11 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from dynamirror.errors import ConditionFailed, Gap, Side, Stop
+from dynamirror.follow.gaps import GapPolicy
 from dynamirror.model.backoff import Backoff
-from dynamirror.model.lease import LATEST, Lease, Predecessor, Taken, Terms, adopted, predecessor, take, was_applied
+from dynamirror.model.lease import (
+    LATEST,
+    TRIM_HORIZON,
+    Lease,
+    Predecessor,
+    Taken,
+    Terms,
+    adopted,
+    predecessor,
+    take,
+    was_applied,
+)
 from dynamirror.model.permit import NEVER
 from dynamirror.model.shard_graph import (
     Listing,
@@ -16,6 +29,7 @@ from dynamirror.model.shard_graph import (
     doubts_about,
     lost_lineages,
     missing_leases,
+    without,
 )
 from dynamirror.ports import ChangeStream, Clock, LeaseStore
 
@@ -29,25 +43,30 @@ LATE_CHILD_S = 4.0
 log = logging.getLogger("dynamirror.leases")
 
 
+@dataclass(frozen=True, slots=True)
+class DirectoryTools:
+    """What listing and making rows is given from outside. `now_s`: the service's clock. `gaps` None: a gap stops the
+    worker."""
+
+    stream: ChangeStream
+    leases: LeaseStore
+    clock: Clock
+    random: Callable[[], float]
+    now_s: Callable[[], float]
+    gaps: GapPolicy | None = None
+
+
 class ShardDirectory:
     """Lists the stream and keeps a lease row for every shard that needs one. Every step may run twice."""
 
-    def __init__(
-        self,
-        stream: ChangeStream,
-        leases: LeaseStore,
-        clock: Clock,
-        random: Callable[[], float],
-        start: Start,
-        now_s: Callable[[], float] | None = None,
-    ) -> None:
-        """`now_s`: the service's clock; by default the local one."""
-        self._stream = stream
-        self._leases = leases
-        self._clock = clock
-        self._random = random
+    def __init__(self, tools: DirectoryTools, start: Start) -> None:
+        self._stream = tools.stream
+        self._leases = tools.leases
+        self._clock = tools.clock
+        self._random = tools.random
+        self._now_s = tools.now_s
+        self._gaps = tools.gaps
         self._start = start
-        self._now_s = now_s or clock.wall_s
         self._listed: set[str] = set()
         # Listed, but not believed: their young parents were not.
         self._barred: set[str] = set()
@@ -82,19 +101,43 @@ class ShardDirectory:
         self._closed |= {shard.parent_id for shard in listing.shards if shard.parent_id}
         # Consistently: which shards are completed is judged by which rows are there (P-19).
         rows = {row.shard_id: row for row in await self._leases.scan(consistent=True)}
-        created = 0
-        unreadable = self._leases.unreadable
-        if lost := lost_lineages(listing, rows, unreadable):
+        lost = lost_lineages(listing, rows, self._leases.unreadable)
+        if lost and (self._gaps is None or self._gaps.stops):
             raise _gap(lost)
-        retention_ms = self._stream.retention_ms
-        for lease in missing_leases(listing, rows, self._start, self._now_ms, unreadable, retention_ms):
-            created += await self._create(lease)
+        created = await self._create_missing(without(listing, lost), rows)
+        if lost:
+            # They may have to wait.
+            self._barred |= {*lost}
+            created += await self._create_behind_gap(listing, lost)
         self.synced.set()
         if not listing.enabled:
             # One without a row, and for which none was made, was completed before (P-19).
             left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]
-            self._refuse_to_idle(drained=not (left or created or unreadable or self._barred))
+            self._refuse_to_idle(drained=not (left or created or self._leases.unreadable or self._barred))
         return created
+
+    async def _create_missing(self, listing: Listing, rows: Mapping[str, Lease]) -> int:
+        created = 0
+        unreadable, retention_ms = self._leases.unreadable, self._stream.retention_ms
+        for lease in missing_leases(listing, rows, self._start, self._now_ms, unreadable, retention_ms):
+            created += await self._create(lease)
+        return created
+
+    async def _create_behind_gap(self, listing: Listing, lost: Sequence[str]) -> int:
+        """Rows for the children of lost shards, once nothing that lies before them is left (R-11).
+
+        The lost shard's own ancestors are not known, so none that was closed may be unfinished.
+        """
+        rows = {row.shard_id: row for row in await self._leases.scan(consistent=True)}
+        still_open = {shard.id for shard in listing.shards if shard.open}
+        if self._leases.unreadable or any(not row.finished and row.shard_id not in still_open for row in rows.values()):
+            return 0
+        parents = {shard.id: shard.parent_id or "" for shard in listing.shards}
+        if self._gaps is not None:
+            for shard_id in lost:
+                what = f"the parent of {shard_id} was never read and is no longer listed"
+                await self._gaps.note(Gap(what, what, parents[shard_id], TRIM_HORIZON))
+        return await self._create_missing(listing, rows)
 
     def _refuse_to_idle(self, drained: bool) -> None:
         """A stream that is off brings nothing any more, and one switched on again is another stream."""

@@ -11,7 +11,8 @@ from dynamirror.loops.rate import Rate
 from dynamirror.model.duty import ClaimWatch
 from dynamirror.model.lane import Lane
 from dynamirror.model.shares import Demand, RateRow, shares
-from dynamirror.ports import Clock, RateStore, StateStore
+from dynamirror.ports import Clock
+from dynamirror.state_ports import RateStore, StateStore
 
 EVERY_S = 1.0
 # A row that stood still for so long is a dead worker's; after the longer time anybody removes it.

@@ -15,13 +15,14 @@ async def pages_up_to(
     """The changes of a shard behind `position`, up to and with the last that was `held`, in pages that are not empty.
     `size`: what comes through of the shard.
 
-    Raises Gap when they were trimmed meanwhile. Behind a number the service says so itself. The shard's oldest record
-    is whatever is left, so there it must be the one that it was:
+    Raises Gap when they were trimmed meanwhile; not for what is `left` of them behind a gap that is noted. Behind a
+    number the service says so itself. The shard's oldest record is whatever is left, so there it must be the one that
+    it was:
 
         1 the first page of a shard is received, held, and dropped; 2 it is trimmed; 3 it is asked for again, and what
         comes is the page after it: applied, the checkpoint would pass changes that nobody has applied
     """
-    last, begun = int(held.last_sequence), False
+    last, begun = int(held.last_sequence), held.left
     reader = ShardReader(tools, shard_id, position, size=size)
     async with aclosing(reader.pages(lambda: None)) as pages:
         async for page in pages:
@@ -36,4 +37,5 @@ async def pages_up_to(
                 yield page
             if ended:
                 return
-    raise reader.gap("changes that had to wait were trimmed before they were read again")
+    if not held.left:
+        raise reader.gap("changes that had to wait were trimmed before they were read again")

@@ -49,6 +49,8 @@ class Held:
     due_at_s: float
     page: Page | None
     first_due_at_s: float
+    # Some of it was trimmed, which is noted as a gap: whatever comes first, up to the last.
+    left: bool = False
 
 
 class Hold:

@@ -24,7 +24,8 @@ from dynamirror.model.item_key import ItemKeys
 from dynamirror.model.key import Key, KeyCodec, key_digest
 from dynamirror.model.parked import ERROR_LENGTH_MAX, Parked, chunks_of, version_of
 from dynamirror.model.permit import NEVER
-from dynamirror.ports import Clock, MetricSink, ParkStore
+from dynamirror.ports import Clock, MetricSink
+from dynamirror.state_ports import ParkStore
 
 LOOK_EVERY_S = 10.0
 RETRY = Backoff(first_s=0.1, most_s=5.0)

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, Trimmed
+from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, ShardLost, Trimmed
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
@@ -147,7 +147,7 @@ class ShardReader:
             except Trimmed as error:
                 self._begin_afresh(error)
             except ShardGone as error:
-                raise self.gap("the stream no longer knows the shard") from error
+                raise self.gap("the stream no longer knows the shard", ShardLost) from error
             except Retry as error:
                 self._credentials.failed(error)
                 await self._pause(attempt, error)
@@ -204,12 +204,19 @@ class ShardReader:
     def _now_ms(self) -> int:
         return int(self._tools.now_s() * 1000)
 
-    def gap(self, what: str) -> Gap:
+    def begin_behind_gap(self) -> None:
+        """The gap is noted: go on at the oldest record that is left."""
+        self._position, self._iterator, self._since_ms = TRIM_HORIZON, None, self._now_ms
+
+    def gap(self, what: str, kind: type[Gap] = Gap) -> Gap:
         """The error that says so of this shard, with what to do."""
-        return Gap(
+        return kind(
             f"gap in the stream: {what} (shard {self.shard_id}, read up to {self._position}); changes after that "
             "place may be missing at the destination. Nothing was skipped: the lease stays where it is. "
-            "To start over, copy the table anew and delete the task's lease table"
+            "To go on all the same: --on-gap. To start over, copy the table anew and delete the task's lease table",
+            what,
+            self.shard_id,
+            self._position,
         )
 
     async def _pause(self, attempt: int, error: DynamirrorError) -> None:

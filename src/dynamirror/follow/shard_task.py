@@ -2,35 +2,32 @@
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
 
-from dynamirror.errors import LeaseLost, Retry
+from dynamirror.errors import Gap, LeaseLost, ShardLost
 from dynamirror.follow.again import pages_up_to
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.gaps import GapPolicy
 from dynamirror.follow.hold import Held, Hold, HoldTools
 from dynamirror.follow.proofs import Proofs, ShardLease
 from dynamirror.follow.read import ReadTools, ShardReader
+from dynamirror.follow.saving import Saver
 from dynamirror.follow.settling import Aftermath, Budget
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.signal import Signal
-from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page, Write
 from dynamirror.model.coalesce import coalesce
 from dynamirror.model.key import KeyCodec
-from dynamirror.model.lease import LATEST, SENTINELS, SHARD_END, TRIM_HORIZON, Lease
+from dynamirror.model.lease import LATEST, SENTINELS, SHARD_END, TRIM_HORIZON, read_from
 from dynamirror.model.skip import Skip
 from dynamirror.model.watermark import Watermark
 from dynamirror.ports import Clock, MetricSink
 from dynamirror.settings.groups import LeaseSettings
 
-RETRY = Backoff(first_s=0.1, most_s=5.0)
 PROOF_LOG_EVERY_S = 10.0
 # A timer may fire a little early.
 SHORTEST_S = 0.01
-
-log = logging.getLogger("dynamirror.shard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +45,7 @@ class FollowTools:
     # Of failing proofs, which are many when the lease table is out of reach.
     log_limit: LogLimit
     hold: HoldTools
+    gaps: GapPolicy
 
     @property
     def clock(self) -> Clock:
@@ -76,8 +74,8 @@ class ShardTask:
         self._held = held
         self._skip = entry.skip
         self.watermark = Watermark(held.permit)
-        self._saved = lease.checkpoint
-        self.reader = ShardReader(tools.read, lease.shard_id, _position(lease, entry.at_latest), lease.unread_since_ms)
+        self.reader = ShardReader(tools.read, lease.shard_id, read_from(lease, entry.at_latest), lease.unread_since_ms)
+        self._saver = Saver(held, self.watermark, tools.clock, tools.read.random)
         self._proofs = Proofs(held, self.watermark, tools.clock, tools.lease.proof_s, tools.log_limit)
         self._hold = Hold(tools.hold, tools.clock)
         # The last change that had to wait, also when the hold has forgotten it.
@@ -88,6 +86,7 @@ class ShardTask:
         self._passed = self.reader.position
         self._aftermath = entry.aftermath
         self._aftermath_over = Signal()
+        self._second: asyncio.Task[None] | None = None
         # Before all pages: no checkpoint passes it before the second sending is durable.
         self._barrier = self.watermark.add(lease.checkpoint, 1) if entry.aftermath is not None else None
 
@@ -95,14 +94,18 @@ class ShardTask:
         """Return once SHARD_END is saved. Raises LeaseLost, Gap, Stop; cancel it to stop early."""
         try:
             async with asyncio.TaskGroup() as group:
-                side_tasks = [group.create_task(self._save_regularly()), group.create_task(self._keep_proven())]
-                second = group.create_task(self._send_again())
+                saving = self._saver.run(self._tools.lease.checkpoint_s, self._was_saved)
+                side_tasks = [group.create_task(saving), group.create_task(self._keep_proven())]
+                self._second = group.create_task(self._send_again())
                 side_tasks.append(group.create_task(self._hand_on_held()))
-                async with contextlib.aclosing(self.reader.pages(self._reading_room)) as pages:
-                    async for page in pages:
-                        await self._receive(page)
+                while (gap := await self._read_all()) is not None:
+                    await self._hold.emptied()
+                    await self._note(gap)
+                    if isinstance(gap, ShardLost):
+                        break
+                    self.reader.begin_behind_gap()
                 await self._hold.emptied()
-                await second
+                await self._second
                 await self._settled()
                 for task in side_tasks:
                     task.cancel()
@@ -110,7 +113,7 @@ class ShardTask:
             self._hold.forget()
             if self._aftermath is not None:
                 self._aftermath.forget()
-        await self._until_saved(lambda: self._held.checkpoint(SHARD_END, self._skipped_all))
+        await self._saver.until_done(lambda: self._held.checkpoint(SHARD_END, self._skipped_all))
 
     async def finish(self) -> None:
         """After `run` was cancelled: wait for what is on its way, save the checkpoint. Raises LeaseLost, Retry."""
@@ -123,11 +126,11 @@ class ShardTask:
         finally:
             proving.cancel()
             await asyncio.wait([proving])
-        await self._save()
+        await self.save_now()
 
     async def save_now(self) -> None:
         """Save what is durable now, waiting for nothing. Raises LeaseLost, Retry."""
-        await self._save()
+        await self._saver.save(self._was_saved)
 
     @property
     def nothing_until_ms(self) -> int | None:
@@ -166,6 +169,30 @@ class ShardTask:
         self._read_ahead = self._hold.holds
         return None if self._read_ahead else self._room() or self._hold.flushed()
 
+    async def _read_all(self) -> Gap | None:
+        """Every page to the shard's end, or to a gap, where the worker is to go on behind gaps. Raises Gap, Stop."""
+        try:
+            async with contextlib.aclosing(self.reader.pages(self._reading_room)) as pages:
+                async for page in pages:
+                    await self._receive(page)
+        except Gap as gap:
+            if self._tools.gaps.stops:
+                raise
+            return gap
+        return None
+
+    async def _note(self, gap: Gap) -> None:
+        """Once what was handed on is durable, a second sending too, the gap is. Then the oldest record is next."""
+        if self._second is not None:
+            await self._second
+        await self._settled()
+        await self._saver.until_done(self.save_now)
+        await self._saver.until_done(lambda: self._tools.gaps.note(gap))
+        self._passed = TRIM_HORIZON
+
+    def _was_saved(self) -> None:
+        self._tools.applier.resume(self.watermark)
+
     async def _receive(self, page: Page) -> None:
         self._tools.metrics.count("pages_read")
         if not page.records:
@@ -180,12 +207,24 @@ class ShardTask:
     async def _hand_on_held(self) -> None:
         while True:
             held = await self._hold.due()
+            while not await self._all_handed_on(held):
+                held = replace(held, left=True)
+            self._hold.handed_on()
+
+    async def _all_handed_on(self, held: Held) -> bool:
+        """False: some was trimmed meanwhile, which is noted. Raises Gap where the worker is to stop at gaps."""
+        try:
             async with contextlib.aclosing(self._pages_of(held)) as pages:
                 async for page in pages:
                     while (wait := self._room()) is not None:
                         await wait
                     await self._hand_on(page)
-            self._hold.handed_on()
+        except Gap as gap:
+            if self._tools.gaps.stops:
+                raise
+            await self._note(gap)
+            return isinstance(gap, ShardLost)
+        return True
 
     async def _pages_of(self, held: Held) -> AsyncGenerator[Page, None]:
         if held.page is not None:
@@ -252,46 +291,3 @@ class ShardTask:
             if self.watermark.abandoned:
                 raise LeaseLost(f"changes of {self.shard_id} were dropped: its lease is no longer held")
             await self._tools.applier.progress()
-
-    async def _save_regularly(self) -> None:
-        while True:
-            await self._tools.clock.sleep(self._tools.lease.checkpoint_s)
-            try:
-                await self._save()
-            except Retry as error:
-                # The next second tries again with a newer position; the lease's own fate is decided by its conditions.
-                self._report("checkpoint", error)
-
-    async def _save(self) -> None:
-        position = self.watermark.advance()
-        if position is not None and position != self._saved:
-            await self._held.checkpoint(position)
-            self._saved = position
-            self._tools.applier.resume(self.watermark)
-
-    async def _until_saved(self, save: Callable[[], Awaitable[None]]) -> None:
-        attempt = 0
-        while True:
-            try:
-                return await save()
-            except Retry as error:
-                self._report("checkpoint", error)
-                await self._tools.clock.sleep(RETRY.delay_s(attempt, self._tools.read.random))
-                attempt += 1
-
-    def _report(self, what: str, error: Retry) -> None:
-        log.warning(
-            "%s of %s not done: %s; trying again",
-            what,
-            self.shard_id,
-            error,
-            extra={"event": "checkpoint_retry", "facts": {"shard": self.shard_id}},
-        )
-
-
-def _position(lease: Lease, at_latest: bool) -> str:
-    """Where to begin. LATEST written by an earlier process would skip what came since: begin at the oldest record
-    and skip by time instead (the row keeps the start)."""
-    if lease.checkpoint == LATEST and not at_latest and lease.start_at_ms is not None:
-        return TRIM_HORIZON
-    return lease.checkpoint

@@ -213,3 +213,11 @@ def written_by_owner(before: Lease, row: Lease | None) -> bool:
     One step of anybody else changes the owner: takers put theirs, releasing removes it.
     """
     return row is not None and row.owner == before.owner and row.counter == before.counter + 1
+
+
+def read_from(lease: Lease, at_latest: bool) -> str:
+    """Where to begin. LATEST written by an earlier process would skip what came since: begin at the oldest record
+    and skip by time instead (the row keeps the start)."""
+    if lease.checkpoint == LATEST and not at_latest and lease.start_at_ms is not None:
+        return TRIM_HORIZON
+    return lease.checkpoint

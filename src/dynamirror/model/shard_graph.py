@@ -73,11 +73,18 @@ def believable(listing: Listing, now_ms: int, retention_ms: int = RETENTION_MS) 
     Reading such a child could overtake its parent; it waits for a listing that shows the parent.
     """
     listed = {shard.id for shard in listing.shards}
-    barred: set[str] = set()
+    return without(
+        listing, {shard.id for shard in listing.shards if _parent_missing(shard, listed, now_ms - retention_ms)}
+    )
+
+
+def without(listing: Listing, shard_ids: Collection[str]) -> Listing:
+    """The listing less these shards and all their descendants."""
+    barred = {*shard_ids}
     for shard in ancestors_first(listing.shards):
-        if shard.parent_id in barred or _parent_missing(shard, listed, now_ms - retention_ms):
+        if shard.parent_id in barred:
             barred.add(shard.id)
-    return Listing(tuple(s for s in listing.shards if s.id not in barred), listing.enabled)
+    return Listing(tuple(shard for shard in listing.shards if shard.id not in barred), listing.enabled)
 
 
 def _parent_missing(shard: Shard, listed: Collection[str], kept_from_ms: int) -> bool:

@@ -19,10 +19,11 @@ from dynamirror.model.item_key import ItemKey, ItemKeys
 from dynamirror.model.key import Key, KeyCodec
 from dynamirror.model.parked import Parked
 from dynamirror.model.suspect import Suspect
-from dynamirror.ports import Clock, ItemReader, ParkStore
+from dynamirror.ports import Clock, ItemReader
 from dynamirror.prove.heal import same
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.repair import Repairer
+from dynamirror.state_ports import ParkStore
 
 # What BatchGetItem takes.
 KEYS_AT_ONCE = 100

@@ -7,8 +7,9 @@ from dataclasses import replace
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.verify import VerifyRun
-from dynamirror.ports import Clock, VerifyStore
+from dynamirror.ports import Clock
 from dynamirror.prove.ledger import Ledger
+from dynamirror.state_ports import VerifyStore
 
 SAVE_EVERY_S = 1.0
 RETRY = Backoff(first_s=0.2, most_s=5.0)

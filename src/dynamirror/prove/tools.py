@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynamirror.model.key import KeyCodec
-from dynamirror.ports import Clock, ItemReader, ItemTable, MetricSink, StateStore
+from dynamirror.ports import Clock, ItemReader, ItemTable, MetricSink
 from dynamirror.settings.groups import WriteSettings
+from dynamirror.state_ports import StateStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dynamirror.model.copy import HOLD_S
+from dynamirror.model.gap import OnGap
 from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 
@@ -58,6 +59,8 @@ class ReadSettings:
     batch_size: int = 1000
     idle_poll_max_s: float = 1.0
     parent_poll_s: float = 10.0
+    # What is done where changes were trimmed unread (--on-gap).
+    on_gap: OnGap = OnGap.STOP
     start: Start = field(default_factory=Start)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dynamirror.errors import Refused
+from dynamirror.model.gap import OnGap
 from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import TABLE_NAME_LENGTH_MAX, lease_table_name
@@ -200,6 +201,7 @@ def _read(given: _Given, now_ms: int) -> ReadSettings:
         idle_poll_max_s=given.number("max_idle_poll"),
         parent_poll_s=given.number("parent_shard_poll_interval_ms") / 1000,
         start=_start(given, now_ms),
+        on_gap=OnGap(given.text("on_gap")),
     )
 
 

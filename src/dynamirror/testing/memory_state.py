@@ -7,7 +7,7 @@ from typing import Any
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.duty import Duty
 from dynamirror.model.lease import Lease, Update
-from dynamirror.ports import PairAnswer
+from dynamirror.state_ports import PairAnswer
 from dynamirror.testing.faults import Line
 
 
@@ -57,7 +57,7 @@ class MemoryLeases:
 
 
 class MemoryState:
-    """`ports.StateStore`. Workers of one task share `rows`; another incarnation with the same rows sees none."""
+    """`state_ports.StateStore`. Workers of one task share `rows`; another incarnation with the same rows sees none."""
 
     def __init__(
         self,
@@ -71,38 +71,38 @@ class MemoryState:
         self._line = line or Line()
 
     async def beat(self, worker: str, counter: int, facts: Mapping[str, str]) -> None:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         row = {**facts, "beat": counter}
         await self._line.call("PutItem", lambda _: self._put("worker", worker, row))
 
     async def beats(self) -> dict[str, int]:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         return await self._line.call("Query", lambda _: self._beats())
 
     async def retire(self, worker: str) -> None:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         await self._line.call("DeleteItem", lambda _: self.rows.pop(("worker", worker), None))
 
     async def remember_pair(self, source_arn: str, destination_arn: str, moves: bool = True) -> PairAnswer:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         return await self._line.call("PutItem", lambda _: self._remember_pair(source_arn, destination_arn, moves))
 
     async def put_duty(self, duty: Duty) -> None:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         await self._line.call("PutItem", lambda _: self._put("duty", duty.id, {"duty": duty}))
 
     async def duties(self) -> list[Duty]:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         return await self._line.call("Query", lambda _: [row["duty"] for row in self._current("duty").values()])
 
     async def claim_duty(self, duty: Duty, worker: str) -> Duty:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         claimed = replace(duty, worker=worker, claim=duty.claim + 1)
         await self._line.call("PutItem", lambda _: self._claim(duty, claimed))
         return claimed
 
     async def remove_duty(self, duty: Duty) -> None:
-        """See ports.StateStore."""
+        """See state_ports.StateStore."""
         await self._line.call("DeleteItem", lambda _: self._remove_duty(duty))
 
     def _claim(self, duty: Duty, claimed: Duty) -> None:

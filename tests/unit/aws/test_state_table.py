@@ -9,7 +9,7 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.duty import Duty
-from dynamirror.ports import PairAnswer
+from dynamirror.state_ports import PairAnswer
 from tests.support.script import ScriptedCaller
 
 LIFE = Incarnation("table-id-1", "arn:stream/1")

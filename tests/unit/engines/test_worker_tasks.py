@@ -16,6 +16,7 @@ from dynamirror.follow.apply import Applier
 from dynamirror.model.change import Write
 from dynamirror.observe.metrics import Metrics
 from dynamirror.testing.virtual_time import run_virtual
+from tests.support.gap_policies import stopping as stopping_at_gaps
 from tests.support.parking import Lot, nowhere
 from tests.unit.prove import world as proving
 
@@ -88,6 +89,7 @@ def test_what_is_noticed_at_the_end_is_noted_in_the_state_table(
             cast(Applier, applier),
             process.reconciler,
             parking,
+            stopping_at_gaps(),
             cast(Copier, copier),
             None,
         )
@@ -120,7 +122,7 @@ def test_what_cannot_be_noted_does_not_hold_up_the_end(caplog: pytest.LogCapture
         sender = Sender(lambda: process.add("k"))
         fleet = cast(Coordinator, Fleet())
         parking = nowhere(process.clock, Metrics())
-        worker = Worker("w1", fleet, cast(Applier, sender), process.reconciler, parking, None, None)
+        worker = Worker("w1", fleet, cast(Applier, sender), process.reconciler, parking, stopping_at_gaps(), None, None)
         stopping = asyncio.Event()
         running = asyncio.create_task(run_tasks(worker, [], stopping))
         await asyncio.sleep(1)

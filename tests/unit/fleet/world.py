@@ -12,7 +12,7 @@ from dynamirror.errors import Side, Unanswered
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
-from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.fleet.shards import DirectoryTools, ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.hold import HoldTools
@@ -36,6 +36,7 @@ from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
+from tests.support.gap_policies import stopping
 from tests.support.parking import nowhere
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
@@ -142,11 +143,11 @@ class Worker:
         hold = HoldTools(self.knowledge, Signal(), HoldSettings(), Budget(1_000_000))
         limit = LogLimit(self.clock, 10)
         follow = FollowTools(
-            read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend, limit, hold
+            read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend, limit, hold, stopping()
         )
         beating = Heartbeat(self.state, self.clock, name, {}, self.settings.heartbeat_s) if self.state else None
         terms = Terms(name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
-        self.directory = ShardDirectory(stream, self.leases, self.clock, draw, start)
+        self.directory = ShardDirectory(DirectoryTools(stream, self.leases, self.clock, draw, self.clock.wall_s), start)
         fence = fence_of(self.settings, write, heartbeat=beating is not None)
         held = LeaseTools(self.leases, self.clock, fence, lambda: beating.beaten_at_s if beating else NEVER)
         self.tenure = TenureTools(follow, held, write, self.directory, terms, 10.0, Signal())

@@ -30,6 +30,7 @@ from dynamirror.testing.faults import Fault, Faults, Line, Scripted, no_faults
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
+from tests.support.gap_policies import stopping
 from tests.support.parking import nowhere
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
@@ -103,6 +104,7 @@ class World:
             self.late.extend,
             LogLimit(self.clock, 10),
             HoldTools(self.knowledge, Signal(), HoldSettings(), Budget(hold_bytes_max)),
+            stopping(),
         )
         self.held = Held(self.clock)
         [self.shard_id] = self.stream.open_shards()

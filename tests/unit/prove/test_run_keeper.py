@@ -16,7 +16,7 @@ WANTED = VerifyRun("mine", "words", 4)
 
 @dataclass
 class Rows:
-    """`ports.VerifyStore`."""
+    """`state_ports.VerifyStore`."""
 
     row: VerifyRun | None = None
     # So many answers are lost, after the row was written.

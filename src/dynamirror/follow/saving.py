@@ -1,0 +1,63 @@
+"""Saves the checkpoint of one shard: regularly, at the end, and before the shard's reading goes on behind a gap."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from dynamirror.errors import Retry
+from dynamirror.follow.proofs import ShardLease
+from dynamirror.model.backoff import Backoff
+from dynamirror.model.watermark import Watermark
+from dynamirror.ports import Clock
+
+RETRY = Backoff(first_s=0.1, most_s=5.0)
+
+log = logging.getLogger("dynamirror.shard")
+
+
+class Saver:
+    """Of one tenure. The lease's own conditions decide whether it may still save."""
+
+    def __init__(self, held: ShardLease, watermark: Watermark, clock: Clock, random: Callable[[], float]) -> None:
+        self._held = held
+        self._watermark = watermark
+        self._clock = clock
+        self._random = random
+        self._saved = held.lease.checkpoint
+
+    async def run(self, every_s: float, saved: Callable[[], None]) -> None:
+        """Save what is durable, until cancelled. Raises LeaseLost."""
+        while True:
+            await self._clock.sleep(every_s)
+            try:
+                await self.save(saved)
+            except Retry as error:
+                # The next time tries again with a newer position; the lease's own fate is decided by its conditions.
+                self._report(error)
+
+    async def save(self, saved: Callable[[], None]) -> None:
+        """Once, if there is anything new. Raises LeaseLost, Retry."""
+        position = self._watermark.advance()
+        if position is not None and position != self._saved:
+            await self._held.checkpoint(position)
+            self._saved = position
+            saved()
+
+    async def until_done(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step until it succeeds. Raises LeaseLost, Stop."""
+        attempt = 0
+        while True:
+            try:
+                return await step()
+            except Retry as error:
+                self._report(error)
+                await self._clock.sleep(RETRY.delay_s(attempt, self._random))
+                attempt += 1
+
+    def _report(self, error: Retry) -> None:
+        shard_id = self._held.lease.shard_id
+        log.warning(
+            "checkpoint of %s not done: %s; trying again",
+            shard_id,
+            error,
+            extra={"event": "checkpoint_retry", "facts": {"shard": shard_id}},
+        )

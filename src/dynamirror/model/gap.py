@@ -1,0 +1,36 @@
+"""Gaps: parts of the stream that nobody can read any more and that the task had not applied (docs/decisions/0014)."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class OnGap(Enum):
+    """What a worker does at a gap (--on-gap)."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+    RECONCILE = "reconcile"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """Changes of the source that may be missing at the destination, of keys that nobody knows, until it is closed.
+
+    It is closed by a comparison of the whole tables, with repair, that began after the row of it was written (R-11).
+    """
+
+    shard_id: str
+    # The checkpoint, or the last change that was read before it.
+    behind: str
+    what: str
+    # By the service's clock, when it was found: what is missing was changed before.
+    found_at_ms: int
+    worker: str
+
+    @property
+    def id(self) -> str:
+        """The row's id: whoever finds the same gap again, after a crash, has the same."""
+        return f"{self.shard_id}/{self.behind}"
+
+    def __str__(self) -> str:
+        return f"{self.what} (shard {self.shard_id}, read up to {self.behind})"
