@@ -24,7 +24,6 @@ from dynamirror.fleet.leases import LeaseTools
 from dynamirror.fleet.shards import DirectoryTools, ShardDirectory
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
-from dynamirror.follow.gaps import GapPolicy
 from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
@@ -53,6 +52,7 @@ from tests.sim.copying import SourceScan, begin, callers
 from tests.sim.network import Machine, Weather, Wire
 from tests.sim.profile import Fleet
 from tests.sim.services import StreamWire, WatchedWriter
+from tests.support.gap_policies import stopping
 from tests.support.memory_caller import MemoryCaller
 
 _PROCESS: ContextVar["Worker | None"] = ContextVar("process", default=None)
@@ -162,7 +162,7 @@ class Worker:
         )
         if state is None:
             self.held = replace(self.held, knowledge=CopyKnowledge(float("inf")))
-        self.gaps = GapPolicy(None, self.name, self.metrics, read.now_s)
+        self.gaps = stopping()
         limit = LogLimit(clock, 10)
         follow = FollowTools(
             read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, limit, self.held, self.gaps

@@ -1,9 +1,20 @@
-"""Gap policies for tests that are about something else."""
+"""Gap policies for tests."""
 
-from dynamirror.follow.gaps import GapPolicy
+from dynamirror.follow.gaps import GapPolicy, GapTools
+from dynamirror.loops.log_limit import LogLimit
+from dynamirror.model.gap import OnGap
 from dynamirror.observe.metrics import Metrics
+from dynamirror.ports import Clock, MetricSink
+from dynamirror.state_ports import GapStore
+from dynamirror.testing.virtual_time import VirtualClock
 
 
 def stopping() -> GapPolicy:
     """A gap stops the worker."""
-    return GapPolicy(None, "w", Metrics(), lambda: 0.0)
+    clock = VirtualClock()
+    return GapPolicy(GapTools(None, clock, Metrics(), "w", clock.wall_s, OnGap.STOP, LogLimit(clock, 10)))
+
+
+def continuing(store: GapStore, clock: Clock, metrics: MetricSink, worker: str = "me") -> GapPolicy:
+    """It is noted, and passed."""
+    return GapPolicy(GapTools(store, clock, metrics, worker, clock.wall_s, OnGap.CONTINUE, LogLimit(clock, 10)))

@@ -51,6 +51,7 @@ def _row_of(run: VerifyRun) -> Mapping[str, Value]:
         "spentS": n(run.spent_s),
         "over": {"BOOL": run.over},
         "version": n(run.version),
+        "gaps": s(msgspec.json.encode(run.gaps).decode()),
     }
 
 
@@ -66,4 +67,6 @@ def _run_of(row: Row) -> VerifyRun:
         int(row["spentS"]["N"]),
         row["over"]["BOOL"] is True,
         int(row["version"]["N"]),
+        # Rows of before there were gaps lack it.
+        msgspec.json.decode(row["gaps"]["S"], type=tuple[str, ...]) if "gaps" in row else (),
     )

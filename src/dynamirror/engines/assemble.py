@@ -30,7 +30,7 @@ from dynamirror.fleet.shards import DirectoryTools, ShardDirectory
 from dynamirror.fleet.shares import Shares
 from dynamirror.fleet.tenure import TenureTools
 from dynamirror.follow.apply import Applier
-from dynamirror.follow.gaps import GapPolicy
+from dynamirror.follow.gaps import GapPolicy, GapTools
 from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
@@ -39,7 +39,6 @@ from dynamirror.follow.shard_task import PROOF_LOG_EVERY_S, FollowTools
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
-from dynamirror.model.gap import OnGap
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
@@ -132,7 +131,7 @@ def assemble_worker(
     log_limit = LogLimit(clock, PROOF_LOG_EVERY_S)
     budget = Budget(settings.write.resend_bytes_max)
     hold = assemble_hold(facts, settings)
-    gaps = _gaps(connections, facts, settings, me, metrics, read.now_s)
+    gaps = _gaps(connections, facts, settings, me, metrics, read)
     follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit, hold, gaps)
     held = LeaseTools(leases, clock, fence_of(settings.lease, settings.write, beating is not None), beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
@@ -182,18 +181,14 @@ def _parking(
 
 
 def _gaps(
-    connections: Connections,
-    facts: Facts,
-    settings: ReplicationSettings,
-    me: str,
-    metrics: MetricSink,
-    now_s: Callable[[], float],
+    connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, metrics: MetricSink, read: ReadTools
 ) -> GapPolicy:
     store = None
-    if facts.state is not None and settings.read.on_gap is not OnGap.STOP:
+    if facts.state is not None:
         life = Incarnation(facts.lease_table.table_id, facts.stream_arn)
         store = GapRows(connections.state, state_table_name(settings.task.lease_table), life)
-    return GapPolicy(store, me, metrics, now_s)
+    limit = LogLimit(read.clock, PROOF_LOG_EVERY_S)
+    return GapPolicy(GapTools(store, read.clock, metrics, me, read.now_s, settings.read.on_gap, limit))
 
 
 def _reconciler(

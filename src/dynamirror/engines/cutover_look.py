@@ -4,12 +4,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.streams import DynamoDBStream
-from dynamirror.aws.verify_rows import VerifyRows
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.cutover_options import CutoverOptions
 from dynamirror.engines.preflight import LEASE_SCHEMA, both_tables, found_table
@@ -18,7 +16,7 @@ from dynamirror.engines.signs_of_life import Watched, living_worker
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.stream_check import check_readable
 from dynamirror.engines.table_checks import check_own, check_stream
-from dynamirror.engines.verify_state import VerifyState, parked_stores
+from dynamirror.engines.verify_state import VerifyState, state_in
 from dynamirror.engines.waiting import reach_aloud
 from dynamirror.errors import Side, Stop
 from dynamirror.model.cutover import View, copy_against, left_to_drain
@@ -96,10 +94,8 @@ async def _state(
             f"there is no state table {setup.name} in {settings.task.region}: a cut-over needs what the workers of "
             "dynamirror replicate write there",
         )
-    beside = state_table_name(name)
-    rows = VerifyRows(reach.state, beside, life), CopyRows(reach.state, beside, life)
-    parked = parked_stores(reach, settings, life, pair)
-    return life, VerifyState(StateTable(reach.state, beside, life), *rows, parked)
+    table = StateTable(reach.state, state_table_name(name), life)
+    return life, state_in(reach, settings, life, table, pair)
 
 
 async def _with_leases(tools: ViewTools, settings: ReplicationSettings) -> View:

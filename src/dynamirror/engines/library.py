@@ -6,7 +6,7 @@ release). `python -m dynamirror` is this class with signals and exit codes aroun
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +18,7 @@ from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
 from dynamirror.engines.begin_copy import begun
 from dynamirror.engines.destination_life import not_its_own, watch_destination
+from dynamirror.engines.gap_healing import heal_gaps
 from dynamirror.engines.make_destination import finish_when_copied, make_destination
 from dynamirror.engines.preflight import Facts, check
 from dynamirror.engines.start_checks import StartChecks
@@ -25,7 +26,9 @@ from dynamirror.engines.waiting import aloud
 from dynamirror.engines.worker_tasks import run_tasks
 from dynamirror.errors import DynamirrorError, Gap, NotFound, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
+from dynamirror.follow.gaps import GapPolicy
 from dynamirror.model.copy_line import Standing
+from dynamirror.model.gap import OpenGap
 from dynamirror.model.lease import LATEST
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock
@@ -68,6 +71,7 @@ class Replication:
         self._stopping = asyncio.Event()
         self._ended: asyncio.Task[None] | None = None
         self._copier: Copier | None = None
+        self._gaps: GapPolicy | None = None
         self._started = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -114,6 +118,11 @@ class Replication:
         """A copy went on meanwhile, and its rows say that only a comparison can tell whether the tables are equal."""
         return self._copier is not None and self._copier.doubtful
 
+    @property
+    def gaps_open(self) -> Sequence[OpenGap]:
+        """Gaps of the stream that no comparison of the tables has closed yet, as last seen."""
+        return self._gaps.open if self._gaps is not None else ()
+
     def standing(self) -> Standing | None:
         """How far the task's copy is; None: there is none, as far as is known."""
         return self._copier.standing() if self._copier is not None else None
@@ -147,11 +156,12 @@ class Replication:
                 facts = await check(connections, self._settings, clock, checks.refuse_unready)
                 settings = await begun(connections, facts, self._settings, clock, self.worker)
                 worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
-                self._copier = worker.copier
+                self._copier, self._gaps = worker.copier, worker.gaps
                 beside = [
                     connections.keep_fresh(),
                     finish_when_copied(connections, settings, worker.copier, clock),
                     _watch(connections, settings, facts, clock),
+                    heal_gaps(connections, facts, settings, worker, clock),
                     self._announce(worker.coordinator, clock),
                 ]
                 await run_tasks(worker, beside, self._stopping)

@@ -14,6 +14,7 @@ from dynamirror.engines.reach import Reach
 from dynamirror.engines.table_checks import check_own
 from dynamirror.engines.waiting import Question
 from dynamirror.errors import AccessDenied, NotFound, Refused, Side
+from dynamirror.model.gap import OnGap
 from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, TableFacts
@@ -107,7 +108,7 @@ class StateSetup:
         return table
 
     def _do_without(self, error: AccessDenied) -> None:
-        if not self.settings.java_form:
+        if not self.settings.java_form or self.settings.read.on_gap is not OnGap.STOP:
             raise AccessDenied(Side.STATE, f"{error} (the state table {self.name}, beside the lease table)") from error
         self._denied = True
         log.warning(

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.table_definition import TableDefinitions
 from dynamirror.engines.assemble import SystemClock, jitter
 from dynamirror.engines.assemble_verify import Verified, VerifyParts, assemble_verify
 from dynamirror.engines.attempts import patiently
+from dynamirror.engines.gap_closing import GapClosing
 from dynamirror.engines.launch import fastest_loop
 from dynamirror.engines.mending import ENDING_S, mending_beside
 from dynamirror.engines.preflight import both_tables
@@ -125,6 +126,7 @@ class Passes:
         self._items = facts.source.items
         self._options = options
         self._report = report
+        self._gaps = GapClosing(parts, whole=options.share >= 1 and options.since_s is None)
         tables = [f"{table.arn} {table.table_id}" for table in (facts.source, facts.destination)]
         how = f"repair={options.repair} strict_ttl={options.strict_ttl} sample={options.share:g} seed={options.seed}"
         self._words = " ".join([*tables, how])
@@ -185,6 +187,8 @@ class Passes:
                 await within(ENDING_S, "how far the verify is", [lambda: keeper.end(ledger, over=False)])
         if keeper is not None:
             await patiently(self._clock, "the end of the verify", lambda: keeper.end(ledger, over=True))
+            if not ledger.run.tally.remaining:
+                await self._gaps.close(ledger.run.gaps)
         self._tell(ledger, verifier)
         return ledger.run
 
@@ -195,6 +199,7 @@ class Passes:
         wanted = VerifyRun(f"{self._clock.wall_s():.6f}", self._words, segments, options.share, seed)
         if keeper is None:
             return wanted
+        wanted = replace(wanted, gaps=await self._gaps.before())
         run = await patiently(self._clock, "the row of the verify", lambda: keeper.begin(wanted))
         if run.id != wanted.id:
             self._resumed = True

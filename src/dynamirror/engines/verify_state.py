@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.state_rows import VERIFY_LIFE, Incarnation, at_rest
-from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.verify_rows import VerifyRows
 from dynamirror.engines.reach import Reach
 from dynamirror.engines.state_setup import StateSetup
@@ -17,6 +17,7 @@ from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.state_ports import StateStore
 
 COPY_LOOK_S = 10.0
 
@@ -27,11 +28,12 @@ log = logging.getLogger("dynamirror.verify")
 class VerifyState:
     """Rows of the task's life, or of a life of the source table's own where there is no task."""
 
-    table: StateTable
+    table: StateStore
     rows: VerifyRows
     copies: CopyRows
     # Items that the destination refuses.
     parked: Sequence[ParkedRows]
+    gaps: GapRows
 
 
 async def open_state(
@@ -57,9 +59,25 @@ async def open_state(
         )
         return None
     assert table is not None, "only the Java form goes on without"
+    return state_in(reach, settings, life, table, pair)
+
+
+def state_in(
+    reach: Reach,
+    settings: ReplicationSettings,
+    life: Incarnation,
+    table: StateStore,
+    pair: tuple[TableFacts, TableFacts],
+) -> VerifyState:
+    """The rows of one life of the task, in a state table that is there."""
     name = state_table_name(settings.task.lease_table)
-    rows = VerifyRows(reach.state, name, life)
-    return VerifyState(table, rows, CopyRows(reach.state, name, life), parked_stores(reach, settings, life, pair))
+    return VerifyState(
+        table,
+        VerifyRows(reach.state, name, life),
+        CopyRows(reach.state, name, life),
+        parked_stores(reach, settings, life, pair),
+        GapRows(reach.state, name, life),
+    )
 
 
 def parked_stores(
@@ -101,6 +119,11 @@ class Patience:
         if self._copy is None or self._copy.phase is Phase.OVER:
             return self._patience_s
         return self._patience_s + max(self._hold_s, self._copy.held_s) + self._settle_s
+
+    @property
+    def copying(self) -> bool:
+        """A copy is going on, as far as is known: its pages may still land over what is looked at."""
+        return self._copy is not None and self._copy.phase is not Phase.OVER
 
     async def look(self, copies: Copies) -> None:
         """See whether there is a copy. Raises Retry, Stop."""

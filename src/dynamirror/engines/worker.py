@@ -40,7 +40,22 @@ async def run_worker(
         async with told_on(place, replication.standing, replication.metrics, SystemClock()):
             await replication.wait()
     log.info("stopped", extra={"event": "stopped", "facts": {"applied": replication.figures().changes_applied}})
-    return int(_told_of_copy(replication))
+    return int(_told_of_gaps(replication) or _told_of_copy(replication))
+
+
+def _told_of_gaps(replication: Replication) -> ExitCode:
+    gaps = replication.gaps_open
+    if not gaps:
+        return ExitCode.OK
+    log.error(
+        "%d gaps of the stream are open, the first: %s. Changes may be missing at the destination: compare and mend "
+        "both tables with dynamirror verify --repair; hence exit code %d",
+        len(gaps),
+        gaps[0],
+        ExitCode.GAP,
+        extra={"event": "gaps_open", "facts": {"gaps": len(gaps), "exit_code": int(ExitCode.GAP)}},
+    )
+    return ExitCode.GAP
 
 
 def _told_of_copy(replication: Replication) -> ExitCode:

@@ -18,7 +18,7 @@ DUTIES_S = 0.3
 async def run_tasks(worker: Worker, beside: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
     """Until `stopping`, or until one of them fails. Raises (in a group) what it failed with."""
     async with asyncio.TaskGroup() as group:
-        keepers = [group.create_task(keeper.run()) for keeper in (worker.reconciler, worker.parking)]
+        keepers = [group.create_task(keeper.run()) for keeper in (worker.reconciler, worker.parking, worker.gaps)]
         try:
             await _senders(worker, beside, stopping)
         finally:

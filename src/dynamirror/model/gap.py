@@ -32,5 +32,10 @@ class OpenGap:
         """The row's id: whoever finds the same gap again, after a crash, has the same."""
         return f"{self.shard_id}/{self.behind}"
 
+    @property
+    def occasion(self) -> str:
+        """Names this writing of the row: one that was found again since is not closed by what began before."""
+        return f"{self.id}@{self.found_at_ms}"
+
     def __str__(self) -> str:
         return f"{self.what} (shard {self.shard_id}, read up to {self.behind})"

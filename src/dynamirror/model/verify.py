@@ -113,6 +113,8 @@ class VerifyRun:
     spent_s: int = 0
     over: bool = False
     version: int = 1
+    # Gaps that were open before it began, and that it closes if the tables are equal in the end (R-11).
+    gaps: tuple[str, ...] = ()
 
     def left(self) -> list[int]:
         """Segments still to be done."""

@@ -5,11 +5,13 @@ import itertools
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from dynamirror.errors import Gap, LeaseLost, Side, Stop, Throttled
 from dynamirror.follow.apply import Applier
+from dynamirror.follow.gaps import GapPolicy
 from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
@@ -108,6 +110,10 @@ class World:
         )
         self.held = Held(self.clock)
         [self.shard_id] = self.stream.open_shards()
+
+    def go_on(self, gaps: GapPolicy) -> None:
+        """Behind gaps."""
+        self.tools = replace(self.tools, gaps=gaps)
 
     def put(self, *keys: str, value: int = 0) -> list[str]:
         return [str(self.source.put({"id": {"S": key}, "v": {"N": str(value)}})) for key in keys]

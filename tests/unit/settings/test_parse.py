@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dynamirror.errors import ExitCode, Refused
+from dynamirror.model.gap import OnGap
 from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import lease_table_name
@@ -50,6 +51,7 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "kcl_region": ("eu-central-1", "task.region", "eu-central-1"),
     "kcl_endpoint": ("http://l:1", "task.endpoint", "http://l:1"),
     "start_at": ("latest", "read.start", Start("LATEST", NOW_MS - 900_000)),
+    "on_gap": ("continue", "read.on_gap", OnGap.CONTINUE),
     "batch_size": ("17", "read.batch_size", 17),
     "max_idle_poll": ("250ms", "read.idle_poll_max_s", 0.25),
     "parent_shard_poll_interval_ms": ("1500", "read.parent_poll_s", 1.5),

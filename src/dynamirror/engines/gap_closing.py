@@ -1,0 +1,46 @@
+"""Which gaps a verify closes: those that were open before it began, if both tables were read whole and are equal in the
+end, and no copy was going on (R-11, docs/decisions/0014).
+
+    1 a page of the copy is read; 2 the item is changed, and the change is trimmed unread; 3 the verify mends the item;
+    4 the page lands: the older image stays for ever (B-6)
+"""
+
+import logging
+from collections.abc import Collection
+from functools import partial
+
+from dynamirror.engines.assemble_verify import VerifyParts
+from dynamirror.engines.attempts import patiently
+
+log = logging.getLogger("dynamirror.gaps")
+
+
+class GapClosing:
+    """Of one verify."""
+
+    def __init__(self, parts: VerifyParts, *, whole: bool) -> None:
+        self._clock = parts.clock
+        self._patience = parts.patience
+        self._rows = parts.state.gaps if parts.state is not None and whole else None
+
+    async def before(self) -> tuple[str, ...]:
+        """Those that are open now, before anything is read; none while a copy is going on. Raises Stop."""
+        rows = self._rows
+        if rows is None or self._patience.copying:
+            return ()
+        return tuple(gap.occasion for gap in await patiently(self._clock, "the gaps", rows.gaps))
+
+    async def close(self, occasions: Collection[str]) -> None:
+        """The tables are equal. Raises Stop."""
+        rows = self._rows
+        if rows is None or not occasions:
+            return
+        for gap in await patiently(self._clock, "the gaps", rows.gaps):
+            if gap.occasion in occasions and await patiently(
+                self._clock, "closing a gap", partial(rows.close_gap, gap)
+            ):
+                log.info(
+                    "gap closed: %s; both tables were compared whole since, and are equal",
+                    gap,
+                    extra={"event": "gap_closed", "facts": {"shard": gap.shard_id, "behind": gap.behind}},
+                )

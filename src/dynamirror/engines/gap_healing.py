@@ -1,0 +1,75 @@
+"""--on-gap reconcile: open gaps are closed by the task itself, beside following (docs/decisions/0014).
+
+One worker of the task compares, the first of those that live by name. Two that believe it of themselves for a moment do
+no harm: the second takes the verify over, and the first gives way.
+"""
+
+import logging
+
+from dynamirror.aws.connect import Connections
+from dynamirror.aws.state_rows import Incarnation
+from dynamirror.engines.assemble import Worker
+from dynamirror.engines.assemble_verify import Verified
+from dynamirror.engines.attempts import patiently
+from dynamirror.engines.preflight import Facts
+from dynamirror.engines.verify_options import VerifyOptions
+from dynamirror.engines.verify_report import Report
+from dynamirror.engines.verify_run import compare, lives_of
+from dynamirror.engines.verify_state import state_in
+from dynamirror.errors import DynamirrorError
+from dynamirror.model.copy import Phase
+from dynamirror.model.gap import OnGap
+from dynamirror.ports import Clock
+from dynamirror.settings.groups import ReplicationSettings
+
+LOOK_EVERY_S = 5.0
+AGAIN_S = 60.0
+
+log = logging.getLogger("dynamirror.gaps")
+
+
+async def heal_gaps(
+    connections: Connections, facts: Facts, settings: ReplicationSettings, worker: Worker, clock: Clock
+) -> None:
+    """Until cancelled; returns at once where the policy is another one. Raises Stop."""
+    state = facts.state
+    if state is None or settings.read.on_gap is not OnGap.RECONCILE:
+        return
+    while True:
+        await clock.sleep(LOOK_EVERY_S)
+        # A copy's pages may land over what is mended: it is over first.
+        copy = worker.copier.standing() if worker.copier is not None else None
+        if not worker.gaps.open or (copy is not None and copy.phase is not Phase.OVER):
+            continue
+        beats = await patiently(clock, "the heartbeats", state.beats)
+        if worker.id != min(beats, default=worker.id):
+            continue
+        try:
+            await _compared(connections, facts, settings, clock)
+        except* DynamirrorError as errors:
+            log.warning(
+                "comparing the tables because of a gap: %s; trying again in %d s",
+                errors.exceptions[0],
+                AGAIN_S,
+                extra={"event": "gap_heal_retry", "facts": {}},
+            )
+        await patiently(clock, "the gaps", worker.gaps.look)
+        if worker.gaps.open:
+            await clock.sleep(AGAIN_S)
+
+
+async def _compared(connections: Connections, facts: Facts, settings: ReplicationSettings, clock: Clock) -> None:
+    log.info("comparing and mending both tables because of a gap", extra={"event": "gap_heal", "facts": {}})
+    lives = await lives_of(connections, settings, clock)
+    assert facts.state is not None, "looked at before"
+    life = Incarnation(facts.lease_table.table_id, facts.stream_arn)
+    rows = state_in(connections, settings, life, facts.state, (facts.source, facts.destination))
+    verified = Verified(facts.source, facts.destination, lives, rows)
+    report = Report(None, clock.wall_s)
+    result = await compare(connections, settings, VerifyOptions(repair=True), verified, report)
+    log.info(
+        "compared because of a gap: %d differences, %d mended",
+        result.tally.found,
+        result.tally.mended,
+        extra={"event": "gap_compared", "facts": {"found": result.tally.found, "mended": result.tally.mended}},
+    )
