@@ -8,6 +8,7 @@ import pytest
 from dynamirror.errors import Gap, Side, Throttled
 from dynamirror.testing.faults import Fault
 from dynamirror.testing.virtual_time import run_virtual
+from tests.support.gap_policies import MemoryGaps
 from tests.unit.fleet.world import World
 
 HOUR_S = 3600.0
@@ -113,6 +114,39 @@ def test_a_generation_that_came_and_went_unseen_is_a_gap() -> None:
         assert world.stream.open_shards() == [grandchild]
         [error] = await world.worker("second").start().ended(1000)
         assert isinstance(error, Gap)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_behind_a_generation_that_is_lost_it_is_gone_on_where_the_worker_is_to() -> None:
+    """Once what lies before it is finished; the same gap whoever finds it."""
+
+    async def scenario() -> None:
+        world = World()
+        worker = world.worker("first").start()
+        world.put("before")
+        await world.until_equal()
+        [root] = world.stream.open_shards()
+        [child] = world.stream.roll(root)
+        world.stream.hidden.add(child)
+        await asyncio.sleep(10)
+        await worker.kill()
+        world.put("lost")
+        await asyncio.sleep(3600)
+        world.stream.roll(child)
+        world.put("kept")
+        await asyncio.sleep(25 * HOUR_S)
+        world.put("new")
+        world.stream.trim()
+        world.gaps = MemoryGaps()
+        second = world.worker("second").start()
+        await asyncio.sleep(200)
+        names = {item["id"]["S"] for item in world.destination.items.values()}
+        assert names == {"before", "new"}
+        assert {gap.shard_id for gap in world.gaps.rows.values()} >= {child}
+        assert second.task is not None
+        assert not second.task.done()
         await world.end()
 
     run_virtual(scenario())

@@ -36,7 +36,7 @@ from dynamirror.testing.memory_state import MemoryLeases, MemoryState
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
-from tests.support.gap_policies import stopping
+from tests.support.gap_policies import MemoryGaps, continuing, stopping
 from tests.support.parking import nowhere
 
 CODEC = KeyCodec(KeySchema(KeyAttribute("id", "S")))
@@ -57,6 +57,8 @@ class World:
         # (time, worker, key, sequence number) of each write at the moment it was applied.
         self.writes: list[tuple[float, str, Key, int]] = []
         self.workers: list[Worker] = []
+        # Where gaps are noted that are passed; None: they stop a worker.
+        self.gaps: MemoryGaps | None = None
 
     def put(self, *keys: str, value: int = 0) -> None:
         for key in keys:
@@ -142,12 +144,15 @@ class Worker:
         self.knowledge = CopyKnowledge(float("inf"))
         hold = HoldTools(self.knowledge, Signal(), HoldSettings(), Budget(1_000_000))
         limit = LogLimit(self.clock, 10)
+        gaps = continuing(world.gaps, self.clock, self.metrics, name) if world.gaps else stopping()
         follow = FollowTools(
-            read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend, limit, hold, stopping()
+            read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend, limit, hold, gaps
         )
         beating = Heartbeat(self.state, self.clock, name, {}, self.settings.heartbeat_s) if self.state else None
         terms = Terms(name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
-        self.directory = ShardDirectory(DirectoryTools(stream, self.leases, self.clock, draw, self.clock.wall_s), start)
+        self.directory = ShardDirectory(
+            DirectoryTools(stream, self.leases, self.clock, draw, self.clock.wall_s, gaps), start
+        )
         fence = fence_of(self.settings, write, heartbeat=beating is not None)
         held = LeaseTools(self.leases, self.clock, fence, lambda: beating.beaten_at_s if beating else NEVER)
         self.tenure = TenureTools(follow, held, write, self.directory, terms, 10.0, Signal())
