@@ -100,9 +100,11 @@ def test_a_copy_that_is_over_is_told_by_its_rerun_and_nothing_is_written(small: 
     item = small.destination.get_item(TableName="Copy", Key={"pk": {"S": "item 7"}})["Item"]
     assert item["newer"] == {"BOOL": True}
     # Another name is another copy, into a table with items: only where that is allowed.
+    tables = small.source.list_tables()["TableNames"]
     other = small.run("--task-name", "other")
     assert other.returncode == 4
     assert "--allow-non-empty" in other.stderr
+    assert small.source.list_tables()["TableNames"] == tables, "nothing is made for a start that is refused"
 
 
 @pytest.mark.timeout(120)

@@ -17,6 +17,7 @@ from dynamirror.engines.attempts import patiently
 from dynamirror.engines.destination_life import refuse_made_anew
 from dynamirror.engines.old_stream import with_old_stream
 from dynamirror.engines.reach import Control, Reach
+from dynamirror.engines.refuse_items import refuse_items
 from dynamirror.engines.rest_watch import refuse_beside_rest
 from dynamirror.engines.reverse_task import ReverseTask, refuse_running, refuse_starting
 from dynamirror.engines.state_setup import StateSetup
@@ -83,6 +84,7 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
             life = Incarnation(leases.table_id, source.stream_arn)
             await refuse_made_anew(reach.state, settings, life, destination.table_id, clock)
         await refuse_beside_rest(reach, settings, (source, destination), clock)
+    await _refuse_items(reach, settings, source, clock)
     # Up to here no table has been changed or made.
     if source.stream_arn is None:
         source = await _switch_stream_on(reach, settings)
@@ -95,6 +97,19 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
     if table is not None:
         await patiently(clock, "the destination's id", lambda: table.remember_destination(destination.table_id))
     return Facts(source, destination, source.stream_arn, leases, table)
+
+
+async def _refuse_items(reach: Reach, settings: ReplicationSettings, source: TableFacts, clock: Clock) -> None:
+    """See refuse_items. `source`: with the stream that would be followed."""
+
+    async def life() -> Incarnation | None:
+        """Looked at anew each time: another worker may be beginning the task just now."""
+        leases = await found_table(reach.state_control, settings.task.lease_table)
+        now = await found_table(reach.source_control, settings.source.table)
+        stream_arn = (now.stream_arn if now is not None else None) or source.stream_arn
+        return Incarnation(leases.table_id, stream_arn) if leases is not None and stream_arn is not None else None
+
+    await refuse_items(reach.state, reach.destination, settings, clock, life)
 
 
 async def _opened(
