@@ -9,6 +9,7 @@ from dynamirror.copy.copier import Copier
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
 from dynamirror.engines.destination_life import refuse_made_anew
+from dynamirror.engines.missing_tables import missing_source
 from dynamirror.engines.preflight import LEASE_SCHEMA, Ready, found_table
 from dynamirror.engines.table_checks import check_own, check_stream
 from dynamirror.errors import Retry, Stop
@@ -34,8 +35,10 @@ async def make_destination(
     """
     if not settings.clone.wanted:
         return
+    source = await found_table(connections.source_control, settings.source.table)
+    if source is None:
+        raise missing_source(settings, connections.source.url)
     if not settings.copy.at_rest:
-        source = await connections.source_control.describe_table(settings.source.table)
         check_stream(source, settings)
         there = connections.destination_control
         if ready is not None and await found_table(there, settings.destination.table) is None:

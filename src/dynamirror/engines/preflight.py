@@ -15,6 +15,7 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.destination_life import refuse_made_anew
+from dynamirror.engines.missing_tables import missing_destination, missing_source
 from dynamirror.engines.old_stream import with_old_stream
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.refuse_items import refuse_items
@@ -144,20 +145,11 @@ async def both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[Tabl
     """Source and destination as they are: there, in service, two tables, one key schema."""
     source = await found_table(reach.source_control, settings.source.table)
     if source is None:
-        raise NotFound(
-            Side.SOURCE,
-            f"the source table {settings.source.table} does not exist in {settings.source.region} "
-            f"({reach.source.url}); check --source-table, --source-region and the account of the credentials",
-        )
+        raise missing_source(settings, reach.source.url)
     check_in_service(Side.SOURCE, f"source table {settings.source.table}", source)
     destination = await found_table(reach.destination_control, settings.destination.table)
     if destination is None:
-        raise NotFound(
-            Side.DESTINATION,
-            f"the destination table {settings.destination.table} does not exist in {settings.destination.region} "
-            f"({reach.destination.url}); create it with the key {source.schema} (or give --create-destination), or "
-            "check --destination-table, --destination-region and the account of the credentials",
-        )
+        raise missing_destination(settings, reach.destination.url, source.schema)
     check_in_service(Side.DESTINATION, f"destination table {settings.destination.table}", destination)
     check_pair(source, destination, settings)
     check_rates(source, destination, settings)
