@@ -43,7 +43,7 @@ async def check_at_rest(reach: Reach, settings: ReplicationSettings, clock: Cloc
     life = at_rest(source, destination)
     state = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     await state.refuse_other_pair(life)
-    await _refuse_followed(reach, settings, source, clock)
+    await refuse_followed(reach, settings, source, clock)
 
     async def same_life() -> Incarnation:
         return life
@@ -55,7 +55,7 @@ async def check_at_rest(reach: Reach, settings: ReplicationSettings, clock: Cloc
     return RestFacts(source, destination, life, table)
 
 
-async def _refuse_followed(reach: Reach, settings: ReplicationSettings, source: TableFacts, clock: Clock) -> None:
+async def refuse_followed(reach: Reach, settings: ReplicationSettings, source: TableFacts, clock: Clock) -> None:
     """Raises Refused while a worker follows the task.
 
     1 a page is read; 2 an item of it changes, and the follower, which knows of no copy, writes the change; 3 the page
