@@ -4,20 +4,19 @@ python examples/replicate.py us-east-1 Orders eu-west-1 Orders
 """
 
 import asyncio
-import contextlib
 import os
 import sys
 
 from dynamirror import Replication, replication_settings
+from dynamirror.errors import DynamirrorError
+
+PLACES = ("source_region", "source_table", "destination_region", "destination_table")
 
 
-async def main(source_region: str, source_table: str, destination_region: str, destination_table: str) -> None:
+async def replicate(places: list[str]) -> None:
     """The names of the settings are those of the flags, with underscores."""
     settings = replication_settings(
-        source_region=source_region,
-        source_table=source_table,
-        destination_region=destination_region,
-        destination_table=destination_table,
+        **dict(zip(PLACES, places, strict=True)),
         **{
             name: value
             for name in ("source_endpoint", "destination_endpoint")
@@ -31,9 +30,24 @@ async def main(source_region: str, source_table: str, destination_region: str, d
             await replication.wait()
     finally:
         # After the orderly stop: what was on its way is counted too.
-        print(replication.figures(), flush=True)
+        if replication.started:
+            print(replication.figures(), flush=True)
+
+
+def main(places: list[str]) -> int:
+    """The exit code. What is refused, or ends a replication, is a DynamirrorError: one line that says what to do."""
+    if len(places) != len(PLACES):
+        print(f"give {', '.join(PLACES)}", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(replicate(places))
+    except DynamirrorError as error:
+        print(f"replicate: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        pass
+    return 0
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(*sys.argv[1:5]))
+    sys.exit(main(sys.argv[1:]))

@@ -113,6 +113,7 @@ def test_a_task_name_that_is_too_long(table: Table) -> None:
 def test_a_profile_that_does_not_exist(table: Table) -> None:
     code, line = table.refused("--source-profile", "nobody")
     assert code == 2
+    assert "--source-profile: " in line
     assert "nobody" in line
 
 

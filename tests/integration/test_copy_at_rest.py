@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -90,19 +91,22 @@ def test_a_copy_that_is_over_is_told_by_its_rerun_and_nothing_is_written(small: 
     told = json.loads(done.stdout)
     assert (told["over"], told["items"], told["read"], told["parked"]) == (True, 300, 300, 0)
     assert not told["over_before"]
+    assert told["command_seconds"] > told["seconds"] + 5, "what was sent last is waited for"
     small.destination.put_item(TableName="Copy", Item={"pk": {"S": "item 7"}, "newer": {"BOOL": True}})
     again = small.run("--json")
     assert again.returncode == 0
     assert (
         f"the copy of this task is over since {told['over_since']}: 300 items; give another --task-name" in again.stderr
     )
-    assert json.loads(again.stdout) == told | {"over_before": True}
+    assert json.loads(again.stdout) == told | {"over_before": True, "command_seconds": ANY}
     item = small.destination.get_item(TableName="Copy", Key={"pk": {"S": "item 7"}})["Item"]
     assert item["newer"] == {"BOOL": True}
     # Another name is another copy, into a table with items: only where that is allowed.
+    tables = small.source.list_tables()["TableNames"]
     other = small.run("--task-name", "other")
     assert other.returncode == 4
     assert "--allow-non-empty" in other.stderr
+    assert small.source.list_tables()["TableNames"] == tables, "nothing is made for a start that is refused"
 
 
 @pytest.mark.timeout(120)

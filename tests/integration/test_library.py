@@ -33,3 +33,20 @@ def test_the_example_replicates(dynamodb_local: DynamoDBLocal, access_key: str, 
         example.kill()
         example.wait()
     assert "changes_applied=1" in log.read_text()
+
+
+def test_what_is_refused_is_one_line_and_an_exit_code(dynamodb_local: DynamoDBLocal, access_key: str) -> None:
+    dynamodb_local.create_table(access_key, "Orders", "us-east-1")
+    url = dynamodb_local.url
+    environ = bare_environ(access_key) | {"SOURCE_ENDPOINT": url, "DESTINATION_ENDPOINT": url}
+    for places, code, words in (
+        (["us-east-1", "Orders", "eu-west-1", "Copy"], 4, "replicate: the destination table Copy does not exist"),
+        (["us-east-1", "Orders", "eu-west-1", "a table"], 2, "replicate: --destination-table a table: "),
+        (["us-east-1"], 2, "give source_region, source_table,"),
+    ):
+        command = [sys.executable, str(EXAMPLE), *places]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, done.stderr
+        assert done.stderr.startswith(words)
+        assert done.stderr.count("\n") == 1
+        assert not done.stdout

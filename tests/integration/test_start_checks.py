@@ -72,6 +72,23 @@ def test_a_copy_into_items_is_refused_and_nothing_is_made(stage: Stage) -> None:
     assert stage.tables() == ["Orders", "Copy"]
 
 
+def test_a_task_that_was_followed_is_not_copied_into_its_items_nor_its_stream_switched_on(stage: Stage) -> None:
+    """Such a start is asked nothing of what a plan looks at."""
+    stage.local.create_table(stage.access_key, "Orders", SOURCE)
+    stage.local.create_table(stage.access_key, "Copy", DESTINATION, stream=None)
+    with stage.command("following") as command:
+        wait_until(lambda: "replicating" in command.output, 60, command)
+        stage.source.put_item(TableName="Orders", Item={"pk": {"S": "applied"}})
+        wait_until(lambda: stage.destination.scan(TableName="Copy")["Count"] == 1, 60, command)
+        assert command.terminate()[0] == 0
+    stage.source.update_table(TableName="Orders", StreamSpecification={"StreamEnabled": False})
+    with stage.command("refused", "--copy", "--enable-stream") as command:
+        assert command.process.wait(60) == 4
+    assert "Give --allow-non-empty if that is meant" in command.output
+    spec = stage.source.describe_table(TableName="Orders")["Table"].get("StreamSpecification", {})
+    assert not spec.get("StreamEnabled")
+
+
 def test_a_destination_is_not_made_for_a_start_that_is_refused(stage: Stage) -> None:
     stage.indexed(SOURCE, "Orders", "S")
     settings = stage.folder / "table.toml"

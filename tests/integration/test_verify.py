@@ -75,6 +75,7 @@ def test_only_recent_keys_and_only_a_sample(dynamodb_local: DynamoDBLocal, acces
     pair.source.put_item(TableName="Orders", Item={"pk": {"S": "fresh"}})
     code, found = pair.run("recent", "--since", "1h", "--patience", "1s")
     assert (code, found["missing"], found["suspects"]) == (1, 1, 1)
+    assert found["source_items"] is found["destination_items"] is None, "whole tables were not read"
     code, found = pair.run("sample", "--sample", "10%", "--seed", "1", "--patience", "1s")
     assert 0 < found["source_items"] < 1_500
     assert found["sample"] == {"share": 0.1, "seed": 1}

@@ -175,7 +175,7 @@ def _places(settings: ReplicationSettings, environ: Mapping[str, str]) -> tuple[
         side: Side, region: str, endpoint: str | None, profile: str | None, role_arn: str | None = None
     ) -> _Place:
         if profile not in sessions:
-            sessions[profile] = new_session(profile, region)
+            sessions[profile] = _session(side, profile, region)
         session = sessions[profile]
         ca_bundle = session.get_config_variable("ca_bundle") or environ.get("REQUESTS_CA_BUNDLE")
         if ca_bundle not in contexts:
@@ -190,6 +190,16 @@ def _places(settings: ReplicationSettings, environ: Mapping[str, str]) -> tuple[
         place(Side.STATE, task.region, task.endpoint, None),
     ]
     return places, _streams_url(sessions[source.profile], source)
+
+
+def _session(side: Side, profile: str | None, region: str) -> "Session":
+    """A refusal that is about the profile names its flag; one without a flag comes from the environment."""
+    try:
+        return new_session(profile, region)
+    except Refused as failure:
+        if profile is None or profile not in str(failure):
+            raise
+        raise Refused(f"{FLAG_OF_FIELD[f'{side.value}_profile'].name}: {failure}") from failure
 
 
 def _streams_url(session: "Session", source: SourceSettings) -> str:

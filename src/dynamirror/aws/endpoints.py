@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from dynamirror.errors import Refused
+from dynamirror.model.spelling import distance
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -123,7 +124,8 @@ def _known(session: "Session", region: str) -> bool:
 
 
 def _unknown(session: "Session", region: str) -> str:
-    near = get_close_matches(region, _regions(session), n=3)
+    like = get_close_matches(region, _regions(session), n=10)
+    near = sorted(like, key=lambda one: (distance(region, one), one))[:3]
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return (
         f"{region} is not a Region that DynamoDB is known in{hint} "

@@ -1,11 +1,9 @@
 """What a verify prints at its end: a few lines, or one JSON document."""
 
-from dataclasses import asdict
-
 import msgspec
 
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
-from dynamirror.model.verify_progress import counts
+from dynamirror.model.verify_progress import counts, facts_of
 from dynamirror.settings.groups import ReplicationSettings
 
 
@@ -42,7 +40,7 @@ def as_json(settings: ReplicationSettings, options: VerifyOptions, result: Verif
         "repair": options.repair,
         "sample": {"share": result.share, "seed": result.seed} if options.share < 1 else None,
         "since_seconds": options.since_s,
-        **asdict(result.tally),
+        **facts_of(result.tally, whole=options.since_s is None),
         "first": [
             {"class": found.kind.value, "key": found.key, **({"path": found.path} if found.path else {})}
             for found in result.first

@@ -87,14 +87,19 @@ class Copier:
                 await self._pause()
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
+        busy, asked_at_s = frozenset(self._mine), self._tools.clock.boottime_s()
         copy = self._copy_seen = await self._phases.look(self._leases_made())
         self._took_part |= copy is not None and copy.phase is not Phase.OVER
         self._tools.credentials.answered()
-        if copy is not None and copy.phase is Phase.COPYING and self._stray_life.fits(copy, self._phases.segments):
-            await self._take_segments(copy, group)
+        if copy is None or copy.phase is not Phase.COPYING or self._phases.read_at_s < asked_at_s:
+            return
+        if self._stray_life.fits(copy, self._phases.segments):
+            await self._take_segments(copy, group, busy)
 
-    async def _take_segments(self, copy: Copy, group: asyncio.TaskGroup) -> None:
-        segments = self._phases.segments
+    async def _take_segments(self, copy: Copy, group: asyncio.TaskGroup, busy: frozenset[int]) -> None:
+        """`busy`: what this worker copied when the rows were asked for: a row that it has written since is not among
+        them. One that has ended wakes the next look at once."""
+        segments = [segment for segment in self._phases.segments if segment.number not in busy]
         self._say(self.progress())
         free = self._tools.settings.copy.segments_at_once - len(self._mine)
         if free <= 0:
@@ -116,9 +121,9 @@ class Copier:
         self._said = now
 
     async def _free(self, segments: list[Segment]) -> list[Segment]:
-        """Those that nobody copies, each worker beginning at another place, so that few are refused."""
+        """Those of them that nobody copies, each worker beginning at another place, so that few are refused."""
         clock = self._tools.clock
-        open_ones = [segment for segment in segments if not segment.done and segment.number not in self._mine]
+        open_ones = [segment for segment in segments if not segment.done]
         asked_at_s = clock.boottime_s()
         beats = await self._tools.state.beats()
         owners = {segment.owner for segment in open_ones if segment.owner is not None}

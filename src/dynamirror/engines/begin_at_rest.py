@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from dynamirror.aws.connect import Connections
 from dynamirror.engines.attempts import patiently
-from dynamirror.engines.begin_copy import began_ms, checked_empty
+from dynamirror.engines.begin_copy import began_ms
+from dynamirror.engines.refuse_items import checked_empty
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.ports import Clock
@@ -40,7 +41,7 @@ async def begun_at_rest(
 
 async def _begin(connections: Connections, store: CopyStore, settings: ReplicationSettings, clock: Clock) -> Copy:
     try:
-        was_empty = await checked_empty(connections, settings, clock)
+        was_empty = await checked_empty(connections.destination, settings, clock)
     except Stop:
         # Another worker may have begun in between: the items may be those of this very copy.
         copy = await patiently(clock, "the row of the copy", store.copy)

@@ -15,7 +15,7 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.copy.phases import announced
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.preflight import Facts
-from dynamirror.errors import Refused, Side, Stop
+from dynamirror.engines.refuse_items import checked_empty, copy_without_state
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.lease import TRIM_HORIZON
 from dynamirror.model.shard_graph import Start
@@ -48,9 +48,7 @@ async def begun(
             await former_landed(copy_rows(connections, facts, settings), settings, clock)
         return settings
     if facts.state is None:
-        raise Refused(
-            "--copy needs the state table, which may not be used: grant its rights (docs/LEASES.md), or leave it out"
-        )
+        raise copy_without_state()
     store = copy_rows(connections, facts, settings)
     copy = await patiently(clock, "the row of the copy", store.copy)
     if copy is None:
@@ -97,7 +95,7 @@ async def former_landed(store: CopyRows, settings: ReplicationSettings, clock: C
 async def _announce(
     connections: Connections, store: CopyRows, settings: ReplicationSettings, clock: Clock, me: str
 ) -> Copy:
-    was_empty = await checked_empty(connections, settings, clock)
+    was_empty = await checked_empty(connections.destination, settings, clock)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     at_ms = await began_ms(connections, settings, clock)
     hold_s, segments = settings.hold.hold_s, settings.copy.segments
@@ -113,25 +111,3 @@ async def began_ms(connections: Connections, settings: ReplicationSettings, cloc
     scan = TableScan(connections.source, table)
     await patiently(clock, f"the first item of {table}", lambda: scan.scan(0, 1, b"", 1))
     return int((connections.source.served_s or clock.wall_s()) * 1000)
-
-
-async def checked_empty(connections: Connections, settings: ReplicationSettings, clock: Clock) -> bool:
-    """Whether the destination has no item. Raises Stop when it has some and that was not allowed."""
-    table = settings.destination.table
-    scan = TableScan(connections.destination, table, Side.DESTINATION)
-    page = await patiently(clock, f"the first item of {table}", lambda: scan.scan(0, 1, b"", 1))
-    # An empty page with a key to go on from proves nothing.
-    was_empty = not page.items and not page.last_key
-    if not was_empty and not settings.copy.allow_non_empty:
-        raise Stop(
-            Side.DESTINATION,
-            f"the destination table {table} has items: a copy writes over those that the source has too, and leaves "
-            "the others. Give --allow-non-empty if that is meant, or empty the table",
-        )
-    if not was_empty:
-        log.warning(
-            "the destination table %s has items: those that the source has too are written over, the others stay",
-            table,
-            extra={"event": "copy_over_items", "facts": {"table": table}},
-        )
-    return was_empty

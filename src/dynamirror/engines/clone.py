@@ -199,9 +199,10 @@ class _Clone:
 
     def _say_created(self) -> None:
         log.info(
-            "created table %s as %s is defined, without auto scaling, resource policy and the like; time to live comes "
-            "after the copy",
+            "created table %s as %s is defined%s, without auto scaling, resource policy and the like; time to live "
+            "comes after the copy",
             self._name,
             self._source,
+            f", but for {self._options.origin or 'what was asked for'}" if self._options.overrides else "",
             extra={"event": "destination_created", "facts": {"table": self._name}},
         )

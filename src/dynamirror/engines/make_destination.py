@@ -9,7 +9,9 @@ from dynamirror.copy.copier import Copier
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
 from dynamirror.engines.destination_life import refuse_made_anew
+from dynamirror.engines.missing_tables import missing_source
 from dynamirror.engines.preflight import LEASE_SCHEMA, Ready, found_table
+from dynamirror.engines.preflight_at_rest import refuse_followed
 from dynamirror.engines.table_checks import check_own, check_stream
 from dynamirror.errors import Retry, Stop
 from dynamirror.loops.log_limit import LogLimit
@@ -30,15 +32,19 @@ async def make_destination(
     """The destination, made like the source if there is none, and if that was asked for. Idempotent.
 
     Raises Refused, Stop, or a Retry that did not pass; nothing is made for a source whose stream would stop the start,
-    nor before `ready` has found nothing either.
+    nor before `ready` has found nothing either, nor for a copy at rest of a task that is followed.
     """
     if not settings.clone.wanted:
         return
+    source = await found_table(connections.source_control, settings.source.table)
+    if source is None:
+        raise missing_source(settings, connections.source.url)
     if not settings.copy.at_rest:
-        source = await connections.source_control.describe_table(settings.source.table)
         check_stream(source, settings)
-        there = connections.destination_control
-        if ready is not None and await found_table(there, settings.destination.table) is None:
+    if await found_table(connections.destination_control, settings.destination.table) is None:
+        if settings.copy.at_rest:
+            await refuse_followed(connections, settings, source, clock)
+        elif ready is not None:
             await _refuse_making(connections, settings, source.stream_arn or "", clock, ready)
     await ensure_destination(*_what(connections, settings, clock))
 

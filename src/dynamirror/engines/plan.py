@@ -138,7 +138,7 @@ class _Look:
         copied, findings_of_task = await self._task(pair, *own[:2])
         of_source, of_destination, (listing, of_stream), (readers, of_readers), reverse, schema = await asyncio.gather(
             self._look.of_source(pair),
-            self._look.of_destination(pair, copied=copied),
+            self._of_destination(pair, findings_of_task, copied=copied),
             self._look.of_stream(here),
             self._look.of_readers(here),
             self._reverse(),
@@ -200,6 +200,12 @@ class _Look:
             what = f"the task's copy was begun before, and is {copy.phase.value}"
             findings.append(Finding(READY, "copy", what))
         return copy is not None, findings
+
+    async def _of_destination(self, pair: Pair, of_task: Sequence[Finding], *, copied: bool) -> list[Finding]:
+        """Of one that is gone since the task began no more is said: none will be made."""
+        if isinstance(pair.destination, NotFound) and any(one.about == "destination" for one in of_task):
+            return []
+        return await self._look.of_destination(pair, copied=copied)
 
     async def _reverse(self) -> list[Finding]:
         """A start watches it; here it is only said that there is something to watch."""

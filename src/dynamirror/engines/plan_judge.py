@@ -110,16 +110,11 @@ def judge_destination(
             yield Finding(severity, difference.setting, difference.line, do, Side.DESTINATION)
 
 
-def judge_missing_destination(
-    name: str, source: TableSeen | None, settings: ReplicationSettings, will_be_made: bool
-) -> Iterator[Finding]:
-    """There is no destination."""
-    if not will_be_made:
-        key = f" with the key {source.facts.schema}" if source is not None else ""
-        do = f"create it{key}, or mend the name"
-        yield Finding(STOP, "destination", f"the table {name} does not exist", do, Side.DESTINATION)
-        return
-    yield Finding(READY, "destination", f"the table {name} is missing, and will be made as the source is defined")
+def judge_destination_to_make(source: TableSeen | None, settings: ReplicationSettings) -> Iterator[Finding]:
+    """There is no destination, and one is to be made."""
+    name = settings.destination.table
+    like = "as the source is defined" + (f", but for {settings.clone.origin}" if settings.clone.overrides else "")
+    yield Finding(READY, "destination", f"the table {name} is missing, and will be made {like}")
     if source is not None:
         yield from _tried("destination", lambda: definition_to_make(source.definition, settings))
 

@@ -7,6 +7,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
+from dynamirror.engines.missing_tables import missing_destination, missing_source
 from dynamirror.engines.plan_facts import (
     Asked,
     Mappings,
@@ -22,7 +23,7 @@ from dynamirror.engines.plan_judge import (
     Readers,
     definition_to_make,
     judge_destination,
-    judge_missing_destination,
+    judge_destination_to_make,
     judge_readers,
     judge_source,
     judge_stream,
@@ -92,6 +93,8 @@ class Look:
 
     async def of_source(self, pair: Pair) -> list[Finding]:
         """The table that is read, and some of its items."""
+        if isinstance(pair.source, NotFound):
+            return [refusal("source", missing_source(self._settings, self._reach.source.url))]
         if not isinstance(pair.source, TableSeen):
             return [refusal("source", pair.source)]
         sample = await sample_items(self._source, pair.source.name)
@@ -104,8 +107,10 @@ class Look:
             sample = Sample(0) if copied else await sample_items(self._destination, there.name, 1)
             return list(judge_destination(there, pair.here, sample, self._settings))
         if isinstance(there, NotFound):
-            name = self._settings.destination.table
-            return list(judge_missing_destination(name, pair.here, self._settings, self._will_be_made))
+            if self._will_be_made:
+                return list(judge_destination_to_make(pair.here, self._settings))
+            schema = pair.here.facts.schema if pair.here is not None else None
+            there = missing_destination(self._settings, self._reach.destination.url, schema)
         return [refusal("destination", there)]
 
     async def of_stream(self, here: TableSeen | None) -> tuple[Listing | None, list[Finding]]:

@@ -15,8 +15,10 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.destination_life import refuse_made_anew
+from dynamirror.engines.missing_tables import missing_destination, missing_source
 from dynamirror.engines.old_stream import with_old_stream
 from dynamirror.engines.reach import Control, Reach
+from dynamirror.engines.refuse_items import refuse_items
 from dynamirror.engines.rest_watch import refuse_beside_rest
 from dynamirror.engines.reverse_task import ReverseTask, refuse_running, refuse_starting
 from dynamirror.engines.state_setup import StateSetup
@@ -84,6 +86,7 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
             life = Incarnation(leases.table_id, source.stream_arn)
             await refuse_made_anew(reach.state, settings, life, destination.table_id, clock)
         await refuse_beside_rest(reach, settings, (source, destination), clock)
+    await _refuse_items(reach, settings, source, clock)
     # Up to here no table has been changed or made.
     if source.stream_arn is None:
         source = await _switch_stream_on(reach, settings)
@@ -96,6 +99,19 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
     if table is not None:
         await patiently(clock, "the destination's id", lambda: table.remember_destination(destination.table_id))
     return Facts(source, destination, source.stream_arn, leases, table)
+
+
+async def _refuse_items(reach: Reach, settings: ReplicationSettings, source: TableFacts, clock: Clock) -> None:
+    """See refuse_items. `source`: with the stream that would be followed."""
+
+    async def life() -> Incarnation | None:
+        """Looked at anew each time: another worker may be beginning the task just now."""
+        leases = await found_table(reach.state_control, settings.task.lease_table)
+        now = await found_table(reach.source_control, settings.source.table)
+        stream_arn = (now.stream_arn if now is not None else None) or source.stream_arn
+        return Incarnation(leases.table_id, stream_arn) if leases is not None and stream_arn is not None else None
+
+    await refuse_items(reach.state, reach.destination, settings, clock, life)
 
 
 async def _opened(
@@ -130,20 +146,11 @@ async def both_tables(reach: Reach, settings: ReplicationSettings) -> tuple[Tabl
     """Source and destination as they are: there, in service, two tables, one key schema."""
     source = await found_table(reach.source_control, settings.source.table)
     if source is None:
-        raise NotFound(
-            Side.SOURCE,
-            f"the source table {settings.source.table} does not exist in {settings.source.region} "
-            f"({reach.source.url}); check --source-table, --source-region and the account of the credentials",
-        )
+        raise missing_source(settings, reach.source.url)
     check_in_service(Side.SOURCE, f"source table {settings.source.table}", source)
     destination = await found_table(reach.destination_control, settings.destination.table)
     if destination is None:
-        raise NotFound(
-            Side.DESTINATION,
-            f"the destination table {settings.destination.table} does not exist in {settings.destination.region} "
-            f"({reach.destination.url}); create it with the key {source.schema} (or give --create-destination), or "
-            "check --destination-table, --destination-region and the account of the credentials",
-        )
+        raise missing_destination(settings, reach.destination.url, source.schema)
     check_in_service(Side.DESTINATION, f"destination table {settings.destination.table}", destination)
     check_pair(source, destination, settings)
     check_rates(source, destination, settings)

@@ -10,6 +10,7 @@ from dynamirror.aws.state_rows import Incarnation, at_rest
 from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.preflight import LEASE_SCHEMA, both_tables, found_table
 from dynamirror.engines.reach import Reach
+from dynamirror.engines.refuse_items import refuse_items
 from dynamirror.engines.signs_of_life import Watched, living_worker
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.waiting import reach_aloud
@@ -42,13 +43,19 @@ async def check_at_rest(reach: Reach, settings: ReplicationSettings, clock: Cloc
     life = at_rest(source, destination)
     state = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     await state.refuse_other_pair(life)
-    await _refuse_followed(reach, settings, source, clock)
+    await refuse_followed(reach, settings, source, clock)
+
+    async def same_life() -> Incarnation:
+        return life
+
+    await refuse_items(reach.state, reach.destination, settings, clock, same_life)
+    # Up to here no table has been changed or made.
     table = await state.open(life, follows=False)
     assert table is not None, "only the Java form goes on without a state table"
     return RestFacts(source, destination, life, table)
 
 
-async def _refuse_followed(reach: Reach, settings: ReplicationSettings, source: TableFacts, clock: Clock) -> None:
+async def refuse_followed(reach: Reach, settings: ReplicationSettings, source: TableFacts, clock: Clock) -> None:
     """Raises Refused while a worker follows the task.
 
     1 a page is read; 2 an item of it changes, and the follower, which knows of no copy, writes the change; 3 the page

@@ -11,6 +11,7 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.reach import Reach
+from dynamirror.engines.refuse_items import copy_without_state
 from dynamirror.engines.table_checks import check_own
 from dynamirror.engines.waiting import Question
 from dynamirror.errors import AccessDenied, NotFound, Refused, Side
@@ -110,6 +111,8 @@ class StateSetup:
     def _do_without(self, error: AccessDenied) -> None:
         if not self.settings.java_form or self.settings.read.on_gap is not OnGap.STOP:
             raise AccessDenied(Side.STATE, f"{error} (the state table {self.name}, beside the lease table)") from error
+        if self.settings.copy.wanted:
+            raise copy_without_state() from error
         self._denied = True
         log.warning(
             "going on without the state table %s, so a crashed worker's shards wait longer: %s",

@@ -74,6 +74,7 @@ class TableCopy:
 
         A copy of this task that was over before is told (`Summary.earlier`), and nothing is written.
         """
+        begun_s = self._clock.boottime_s()
         ended = asyncio.create_task(self._run())
         stopped = asyncio.create_task(self._stopping.wait())
         try:
@@ -83,7 +84,8 @@ class TableCopy:
             if not ended.done():
                 ended.cancel()
                 await asyncio.wait({ended})
-        return self._so_far() if ended.cancelled() else await ended
+        summary = self._so_far() if ended.cancelled() else await ended
+        return replace(summary, command_s=self._clock.boottime_s() - begun_s)
 
     async def _run(self) -> Summary:
         settings, clock = self._settings, self._clock

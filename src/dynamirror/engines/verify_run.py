@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.table_definition import TableDefinitions
@@ -212,21 +212,20 @@ class Passes:
         return run
 
     async def _say(self, ledger: Ledger, verifier: Verifier) -> None:
-        before = _progress(ledger, verifier, self._clock)
+        before = self._progress(ledger, verifier)
         while True:
             await self._clock.sleep(SAY_EVERY_S)
-            now = _progress(ledger, verifier, self._clock)
+            now = self._progress(ledger, verifier)
             items = 0 if self._options.since_s is not None else round(self._items * self._options.share)
-            facts = asdict(now.tally) | {"suspects_open": now.open, "segments_done": now.done}
+            facts = now.facts() | {"suspects_open": now.open, "segments_done": now.done}
             log.info("%s", now.line(before, items), extra={"event": "verify_progress", "facts": facts})
             before = now
 
     def _tell(self, ledger: Ledger, verifier: Verifier) -> None:
-        now = _progress(ledger, verifier, self._clock)
-        log.info("%s", now.line(None, 0), extra={"event": "verify_pass", "facts": asdict(now.tally)})
+        now = self._progress(ledger, verifier)
+        log.info("%s", now.line(None, 0), extra={"event": "verify_pass", "facts": now.facts()})
 
-
-def _progress(ledger: Ledger, verifier: Verifier, clock: Clock) -> VerifyProgress:
-    run = ledger.run
-    done = run.done.bit_count()
-    return VerifyProgress(clock.boottime_s(), ledger.tally, verifier.open, done, done + len(run.left()))
+    def _progress(self, ledger: Ledger, verifier: Verifier) -> VerifyProgress:
+        run, now_s = ledger.run, self._clock.boottime_s()
+        done, whole = run.done.bit_count(), self._options.since_s is None
+        return VerifyProgress(now_s, ledger.tally, verifier.open, done, done + len(run.left()), whole)

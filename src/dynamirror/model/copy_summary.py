@@ -28,6 +28,8 @@ class Summary:
     finished: bool = True
     # Items that are parked now: the destination refused them, and nobody has tried again with success.
     parked: int = 0
+    # From this command's start to its end, checks and waits included; 0: not measured.
+    command_s: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -79,6 +81,7 @@ class Summary:
             "parked_now": self.parked,
             "bytes": counts.size_bytes,
             "seconds": round(self.seconds, 1),
+            "command_seconds": round(self.command_s, 1),
             "items_per_second": round(self.items_per_second, 1),
             "segments": counts.segments if self.copy is None else self.copy.segments,
             "segments_done": counts.done,
@@ -104,10 +107,12 @@ class Summary:
 
     def _now(self) -> str:
         counts = self.counts
+        all_of_it = f"; this command took {time_text(self.command_s)} in all, with its checks and waits"
         return (
             f"the copy is over: {counts.written:,} items ({size_text(counts.size_bytes)}) in "
             f"{time_text(self.seconds)}, {self.items_per_second:,.0f} items/s; "
             f"read {counts.read:,}, written {counts.written:,}, parked {counts.parked:,}"
+            f"{all_of_it if self.command_s else ''}"
         )
 
 

@@ -1,6 +1,8 @@
 """How far a verify is, in one line."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from dynamirror.model.progress_text import pace_texts
 from dynamirror.model.verify import Tally
@@ -17,6 +19,8 @@ class VerifyProgress:
     open: int
     done: int
     segments: int
+    # Both tables are read; else single keys are looked at, and nobody counts items.
+    whole: bool = True
 
     @property
     def items(self) -> int:
@@ -25,15 +29,32 @@ class VerifyProgress:
 
     def line(self, before: "VerifyProgress | None", items: int) -> str:
         """One line; `before`: an earlier moment, for the rate; `items`: about so many there are (0: not known)."""
-        tally = self.tally
-        parts = [f"verified {tally.source_items:,} items of the source, {tally.destination_items:,} of the destination"]
-        earlier = (before.at_s, before.items) if before is not None else None
-        parts += pace_texts((self.at_s, self.items), earlier, items)
-        parts.append(f"{self.done} of {self.segments} segments done")
+        parts = (
+            [*self._tables(before, items)]
+            if self.whole
+            else [f"looked at {self.tally.suspects:,} keys that the stream names"]
+        )
         if self.open:
             parts.append(f"{self.open:,} suspects")
-        parts.append(counts(tally))
+        parts.append(counts(self.tally))
         return ", ".join(parts)
+
+    def facts(self) -> dict[str, Any]:
+        """The sums by name."""
+        return facts_of(self.tally, whole=self.whole)
+
+    def _tables(self, before: "VerifyProgress | None", items: int) -> Iterator[str]:
+        tally = self.tally
+        yield f"verified {tally.source_items:,} items of the source, {tally.destination_items:,} of the destination"
+        earlier = (before.at_s, before.items) if before is not None else None
+        yield from pace_texts((self.at_s, self.items), earlier, items)
+        yield f"{self.done} of {self.segments} segments done"
+
+
+def facts_of(tally: Tally, *, whole: bool) -> dict[str, Any]:
+    """The sums by name; unless whole tables were read, how many items they have is not known."""
+    unknown = {} if whole else {"source_items": None, "destination_items": None}
+    return asdict(tally) | unknown
 
 
 def counts(tally: Tally) -> str:

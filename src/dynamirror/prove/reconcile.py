@@ -21,6 +21,7 @@ from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
 from dynamirror.model.duty import Duty, duty_id
 from dynamirror.model.item_key import ItemKey, ItemKeys
+from dynamirror.model.permit import NEVER
 from dynamirror.prove.cases import Case, Cases
 from dynamirror.prove.heal import REFUSED_AGAIN_S, Healer, Result
 from dynamirror.prove.inherit import Heirs
@@ -46,7 +47,8 @@ class Reconciler:
         self._cases = Cases()
         self._healer = Healer(tools)
         self._added = 0
-        self._announced = 0
+        # Items that no line has told yet, and when the last of them may be looked at.
+        self._announced, self._announced_ready_s = 0, NEVER
         self._unwritten = asyncio.Event()
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
@@ -130,20 +132,23 @@ class Reconciler:
             case.again(ready_at_s)
             case.note = case.note or self._new_duty(key)
         self._announced += len(keys)
+        self._announced_ready_s = max(self._announced_ready_s, ready_at_s)
         self._unwritten.set()
         self._changed.set()
 
     def _announce(self) -> None:
         """One line for all that was added in one go."""
-        added, self._announced = self._announced, 0
+        added, ready_at_s = self._announced, self._announced_ready_s
+        self._announced, self._announced_ready_s = 0, NEVER
         if not added:
             return
+        wait_s = round(ready_at_s - self._clock.boottime_s())
+        when = f", once nothing sent before can still land ({wait_s} s)" if wait_s > 0 else " now"
         mishap = "" if self._claims else ". There is no state table: should this worker die before, verify the tables"
         log.warning(
-            "%d items may be out of step: they are compared with the source, and mended, once nothing sent before can "
-            "still land (%.0f s)%s",
+            "%d items may be out of step: they are compared with the source, and mended%s%s",
             added,
-            self._tools.settings.settle_s,
+            when,
             mishap,
             extra={"event": "reconcile_planned", "facts": {"items": added}},
         )

@@ -31,6 +31,7 @@ from dynamirror.settings.groups import (
     TaskSettings,
     WriteSettings,
 )
+from dynamirror.settings.needs import refuse_alone
 from dynamirror.settings.rate import parsed_rate
 from dynamirror.settings.start_at import parsed_start
 from dynamirror.settings.values import Value, converted
@@ -62,6 +63,7 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
     if unknown:
         raise Refused(f"unknown setting: {', '.join(unknown)}")
     given = _complete(values, java_form)
+    refuse_alone({field: given[field] for field in values})
     for field in ("source_table", "destination_table", "task_name"):
         _check_name(given, field, java_form)
     for field, form, otherwise in (
@@ -217,18 +219,11 @@ def _hold(write: WriteSettings) -> HoldSettings:
 
 
 def _clone(given: _Given) -> CloneSettings:
-    later = given.on("indexes_after_copy")
-    if later and not (given.on("create_destination") and given.on("copy")):
-        raise Refused(f"--indexes-after-copy needs --create-destination{'' if given.on('copy') else ' and --copy'}")
+    made, later = given.on("create_destination"), given.on("indexes_after_copy")
     path = given.path_or_none("destination_settings")
     if path is None:
-        return CloneSettings(given.on("create_destination"), later)
-    if not given.on("create_destination"):
-        raise Refused(
-            "--destination-settings needs --create-destination: it says how a table is made, and changes none"
-        )
-    origin = f"--destination-settings {path}"
-    return CloneSettings(given.on("create_destination"), later, read_destination_file(path), origin)
+        return CloneSettings(made, later)
+    return CloneSettings(made, later, read_destination_file(path), f"--destination-settings {path}")
 
 
 def _copy(given: _Given) -> CopySettings:

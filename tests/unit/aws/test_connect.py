@@ -174,7 +174,11 @@ async def test_a_control_plane_speaks_for_its_own_side() -> None:
     [
         (settings(SourceSettings("us-esat-1", "T")), "us-east-1"),
         (settings(destination=DestinationSettings("eu-west-1", "T", endpoint="ftp://h")), "must start with"),
-        (settings(destination=DestinationSettings("eu-west-1", "T", profile="nobody")), "nobody"),
+        (
+            settings(destination=DestinationSettings("eu-west-1", "T", profile="nobody")),
+            "^--destination-profile: .*nobody",
+        ),
+        (settings(SourceSettings("us-east-1", "T", profile="no one")), "^--source-profile: .*no one"),
     ],
 )
 async def test_what_cannot_be_is_refused_before_anything_is_sent(given: ReplicationSettings, said: str) -> None:

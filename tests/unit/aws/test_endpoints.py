@@ -61,9 +61,19 @@ def test_the_environment_may_name_an_endpoint_for_each_service(
     assert endpoint_url(session, TABLES, "mars-1", "http://127.0.0.1:9") == "http://127.0.0.1:9/"
 
 
-@pytest.mark.parametrize("region,near", [("us-esat-1", "us-east-1"), ("eu-cental-1", "eu-central-1")])
-def test_an_unknown_region_is_refused_with_those_like_it(session: Session, region: str, near: str) -> None:
-    with pytest.raises(Refused, match=f"{region} is not a Region.*did you mean .*{near}"):
+@pytest.mark.parametrize(
+    "region,near",
+    [
+        ("us-esat-1", "us-east-1 or us-east-2 or us-west-1"),
+        ("us-est-1", "us-east-1 or us-west-1 or us-east-2"),
+        ("eu-cental-1", "eu-central-1 or "),
+        ("eu-west-9", "eu-west-1 or eu-west-2 or eu-west-3"),
+    ],
+)
+def test_an_unknown_region_is_refused_with_those_like_it_the_closest_first(
+    session: Session, region: str, near: str
+) -> None:
+    with pytest.raises(Refused, match=rf"{region} is not a Region.*; did you mean {near}"):
         endpoint_url(session, TABLES, region)
 
 

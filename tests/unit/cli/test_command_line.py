@@ -196,10 +196,11 @@ COPY = ["copy", *WHOLE[1:]]
 
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.field)
 def test_copy_takes_its_flags_and_refuses_those_that_mean_nothing_to_it(engine: Recorder, flag: Flag) -> None:
-    from tests.unit.settings.test_parse import EFFECTS, NEEDS, at
+    from dynamirror.settings.needs import NEEDS
+    from tests.unit.settings.test_parse import EFFECTS, at
 
     value, path, expected = EFFECTS[flag.field]
-    more = ["--create-destination"] if flag.field in NEEDS and flag.field != "create_destination" else []
+    more = ["--create-destination"] if "create_destination" in NEEDS.get(flag.field, ()) else []
     at_source = {"source_region": 1, "source_table": 3, "destination_region": 5, "destination_table": 7}
     base = list(COPY)
     if flag.field in at_source:

@@ -104,6 +104,14 @@ def test_the_document() -> None:
     assert (document["equal"], document["different"], document["remaining"]) == (False, 1, 1)
     assert document["first"] == [{"class": "different", "key": {"pk": {"S": "x"}}, "path": "a.b"}]
     assert document["sample"] is None
+    assert (document["source_items"], document["destination_items"]) == (0, 0)
+
+
+def test_where_only_keys_are_looked_at_the_items_of_the_tables_are_not_known() -> None:
+    tally = Tally(suspects=4)
+    document = json.loads(verify_page.as_json(SETTINGS, VerifyOptions(since_s=60.0), result(tally, 0)))
+    assert (document["source_items"], document["destination_items"], document["suspects"]) == (None, None, 4)
+    assert "4 keys looked at one by one" in verify_page.as_text(SETTINGS, VerifyOptions(since_s=60.0), result(tally, 0))
 
 
 def test_the_report_is_appended_to(tmp_path: Path) -> None:

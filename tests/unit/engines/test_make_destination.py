@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +12,7 @@ import pytest
 from dynamirror.aws.connect import Connections
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.make_destination import finish_when_copied, make_destination
-from dynamirror.errors import AccessDenied, Refused, Side
+from dynamirror.errors import AccessDenied, NotFound, Refused, Side
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.settings.parse import settings_from
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
@@ -43,13 +44,15 @@ class Denied:
         return refuse
 
 
-def test_a_file_of_settings_says_what_is_otherwise(tmp_path: Path) -> None:
+def test_a_file_of_settings_says_what_is_otherwise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "table.json"
     path.write_text('{"deletion_protection": false, "indexes": {"by-at": false}}')
     settings = settings_from({**FLAGS, "enable_stream": True, "destination_settings": path}, java_form=False, now_ms=0)
     world, clock = World(), VirtualClock()
     controls = {"source_control": world.source.control(clock), "destination_control": world.destination.control(clock)}
-    run_virtual(make_destination(cast(Connections, SimpleNamespace(**controls)), settings, clock))
+    with caplog.at_level(logging.INFO, "dynamirror.clone"):
+        run_virtual(make_destination(cast(Connections, SimpleNamespace(**controls)), settings, clock))
+    assert f"created table Copy as Orders is defined, but for --destination-settings {path}, without" in caplog.text
     made = world.destination.last("CreateTable")
     assert not made.get("DeletionProtectionEnabled")
     assert [index["IndexName"] for index in made["GlobalSecondaryIndexes"]] == ["by-who"]
@@ -64,6 +67,17 @@ def test_settings_that_do_not_suit_the_source_make_nothing(tmp_path: Path) -> No
     with pytest.raises(Refused, match=r"^--destination-settings .*table.json: the source table has no index nowhere"):
         run_virtual(make_destination(cast(Connections, SimpleNamespace(**controls)), settings, clock))
     assert not world.destination.changes()
+
+
+@pytest.mark.parametrize("at_rest", [False, True])
+def test_a_source_that_is_not_there_is_told_in_the_words_of_any_start(at_rest: bool) -> None:
+    settings = settings_from(FLAGS, java_form=False, now_ms=0)
+    settings = replace(settings, copy=replace(settings.copy, at_rest=at_rest))
+    world, clock = World(), VirtualClock()
+    del world.source.tables["Orders"]
+    sides = {"source_control": world.source.control(clock), "source": SimpleNamespace(url="http://east")}
+    with pytest.raises(NotFound, match=r"^the source table Orders does not exist in us-east-1 \(http://east\); check"):
+        run_virtual(make_destination(cast(Connections, SimpleNamespace(**sides)), settings, clock))
 
 
 def test_a_right_that_is_missing_at_the_end_is_said_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -120,6 +120,12 @@ def test_missing_and_denied_tables_do_not_end_the_plan(world: PlanWorld) -> None
     assert found(plan, STOP).keys() == {"source", "destination"}
     assert plan.source is None
     assert plan.estimate is None
+    del world.source.refusals["DescribeTable"]
+    del world.source.database.tables["Orders"]
+    told = found(run(world.plan(destination_table="Nothing")), STOP)
+    assert told["source"].what == "the source table Orders does not exist in us-east-1 (https://us-east-1.invalid/)"
+    assert told["source"].do.startswith("check --source-table, --source-region")
+    assert told["destination"].what.startswith("the destination table Nothing does not exist in eu-west-1 (https://")
     made = run(PlanWorld().plan(PlanOptions(create_destination=True), destination_table="Nothing"))
     assert made.ready
     assert made.estimate is not None
@@ -297,9 +303,9 @@ async def test_a_destination_that_is_not_the_tasks_own_any_more(world: PlanWorld
 async def test_a_destination_that_is_gone_and_would_be_made_for_a_task_under_way(world: PlanWorld) -> None:
     await began(world, "another")
     del world.destination.database.tables["Copy"]
-    finding = found(await world.plan(PlanOptions(create_destination=True), create_destination=True), STOP)[
-        "destination"
-    ]
+    plan = await world.plan(PlanOptions(create_destination=True), create_destination=True)
+    (finding,) = [one for one in plan.findings if one.about == "destination"]
+    assert finding.severity is STOP
     assert finding.what.startswith("the destination table Copy is gone since the task")
 
 

@@ -2,11 +2,14 @@
 
 import logging
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from dynamirror.aws.connect import Connections
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
+from dynamirror.engines.make_destination import make_destination
 from dynamirror.engines.preflight_at_rest import RestFacts, check_at_rest
 from dynamirror.errors import DynamirrorError, ExitCode, Refused
 from dynamirror.settings.at_rest import settings_at_rest
@@ -86,6 +89,20 @@ async def test_a_task_that_is_followed_is_not_copied_at_rest(world: World) -> No
     said = await refused(world, ExitCode.USAGE)
     assert f"this task is followed (worker w-1, lease table {LEASES})" in said
     assert "replicate --copy" in said
+
+
+async def test_nor_is_a_destination_made_for_it(world: World) -> None:
+    world.state.add(LEASES, LEASE_KEY)
+    del world.destination.tables["Copy"]
+
+    def renew() -> None:
+        world.state.rows[LEASES][SHARD,] = lease_row(int(world.time.now_s), "w-1", "5")
+
+    renew()
+    world.time.meanwhile = renew
+    wanted = settings_at_rest({**FLAGS, "create_destination": True}, now_ms=0)
+    with pytest.raises(Refused, match="this task is followed"):
+        await make_destination(cast(Connections, world), wanted, world.time)
 
 
 @pytest.mark.parametrize("owner", [None, "w-that-crashed"])

@@ -28,6 +28,15 @@ def test_a_copy_that_is_over_has_its_sums_and_its_pace() -> None:
     assert told["over_since"] == "2023-11-14T22:13:30Z"
 
 
+def test_what_the_command_waited_for_before_and_after_is_told_beside_the_copys_own_time() -> None:
+    """Whether anybody follows the task takes 21 s to see, and what was sent last half a minute to land."""
+    summary = replace(summed(OVER, ROWS, BEGAN_MS + 60_000), command_s=80.4)
+    assert " in 10 s, 200 items/s; " in summary.line()
+    assert summary.line().endswith("; this command took 80 s in all, with its checks and waits")
+    assert (summary.as_json()["seconds"], summary.as_json()["command_seconds"]) == (10.0, 80.4)
+    assert summed(OVER, ROWS, BEGAN_MS).as_json()["command_seconds"] == 0.0
+
+
 def test_one_that_was_over_before_says_since_when_and_what_to_do() -> None:
     summary = summed(OVER, ROWS, BEGAN_MS + 10**9, earlier=True)
     assert summary.exit_code is ExitCode.OK

@@ -90,3 +90,13 @@ def test_the_line_has_share_rate_and_what_is_left_of_time() -> None:
         "verified 500 items of the source, 490 of the destination, 50 items/s, 50 % of about 1,000, 10 s left, "
         "4 of 10 segments done, 3 suspects, 1 missing, 0 extra, 0 different"
     )
+
+
+def test_of_keys_alone_nobody_knows_how_many_items_there_are() -> None:
+    now = VerifyProgress(10.0, Tally(suspects=1200, missing=1), 3, 0, 1, whole=False)
+    assert now.line(None, 0) == (
+        "looked at 1,200 keys that the stream names, 3 suspects, 1 missing, 0 extra, 0 different"
+    )
+    facts = now.facts()
+    assert (facts["source_items"], facts["destination_items"], facts["suspects"]) == (None, None, 1200)
+    assert VerifyProgress(10.0, Tally(source_items=5), 0, 0, 1).facts()["source_items"] == 5

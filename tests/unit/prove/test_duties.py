@@ -343,3 +343,16 @@ def test_with_its_duties_noted_a_worker_goes_quietly(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO, "dynamirror.reconcile"):
         run(steps())
     assert [record.__dict__["event"] for record in caplog.records] == ["reconcile_planned"]
+
+
+@pytest.mark.parametrize("ago_s,wait", [(0.0, f"can still land ({SETTLE_S:.0f} s)"), (SETTLE_S, "mended now")])
+def test_the_wait_that_is_said_is_the_one_that_comes(ago_s: float, wait: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def steps() -> None:
+        worker = Worker(World()).start()
+        await asyncio.sleep(1)
+        with caplog.at_level(logging.WARNING, "dynamirror.reconcile"):
+            worker.add("k", ago_s=ago_s)
+            await worker.settled()
+
+    run(steps())
+    assert wait in caplog.records[0].getMessage()

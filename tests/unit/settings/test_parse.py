@@ -12,6 +12,7 @@ from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import lease_table_name
 from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
 from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.settings.needs import NEEDS
 from dynamirror.settings.parse import settings_from, values_of_variables
 from dynamirror.settings.values import Value
 
@@ -83,17 +84,10 @@ def at(settings: ReplicationSettings, path: str) -> Any:
     return found
 
 
-# Flags that are refused without others.
-NEEDS: dict[str, dict[str, Any]] = {
-    "indexes_after_copy": {"create_destination": True, "copy": True},
-    "destination_settings": {"create_destination": True},
-}
-
-
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.field)
 def test_each_flag_and_its_variable_arrive_and_differ_from_the_default(flag: Any) -> None:
     text, path, expected = EFFECTS[flag.field]
-    more = NEEDS.get(flag.field, {})
+    more: dict[str, Value] = dict.fromkeys(NEEDS.get(flag.field, ()), True)
     assert at(parsed(**{flag.field: text, **more}), path) == expected
     assert at(parsed(**values_of_variables({flag.variable: text}), **more), path) == expected
     assert at(parsed(), path) != expected
@@ -287,8 +281,3 @@ def test_changes_wait_longer_where_strays_live_longer() -> None:
     assert parsed().hold.hold_s == 60
     assert parsed(stray_life="300s").hold.hold_s == 330
     assert parsed(stray_life="5s").hold.hold_s == 60
-
-
-def test_indexes_are_left_for_later_only_where_there_is_a_later() -> None:
-    with pytest.raises(Refused, match="--indexes-after-copy needs"):
-        parsed(indexes_after_copy=True, create_destination=True)
