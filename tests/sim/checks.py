@@ -76,6 +76,7 @@ class Checks:
         self._sent_at_s: dict[tuple[str, str], float] = {}
         # Items that reconcile sees to: what stands there may be older for a while.
         self._excused: set[Key] = set()
+        self._lost_shards: set[str] = set()
 
     @property
     def _now_s(self) -> float:
@@ -105,6 +106,14 @@ class Checks:
         self._changes[change.sequence] = change
         self._newest[key] = change.sequence
         self._ahead[change.shard_id].append(change)
+
+    def lost(self, shard_id: str) -> None:
+        """A gap was noted: of this shard, or up to its end, nobody can read any more."""
+        self._lost_shards.add(shard_id)
+
+    def items(self) -> list[Key]:
+        """Of every item that was ever there."""
+        return sorted(self._images, key=repr)
 
     # --- the destination
 
@@ -204,6 +213,8 @@ class Checks:
         return [shard_id for shard_id in self._rows if not self._finished(shard_id)]
 
     def _finished(self, shard_id: str) -> bool:
+        if shard_id in self._lost_shards and shard_id not in self._rows:
+            return True
         return bool(self._rows.get(shard_id, {}).get("checkpoint", {}).get("S") == SHARD_END)
 
     def _note_owner(self, shard_id: str, before: dict[str, Any], row: Item) -> None:

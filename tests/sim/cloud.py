@@ -71,6 +71,11 @@ class Cloud:
             self.checks.applied(key, item)
         elif table == LEASES:
             self.checks.lease_row(str(key), item)
+        elif key[0] == "gap":
+            if item is not None:
+                self.counts["gap"] += 1
+                self.checks.lost(item["shard"]["S"])
+                asyncio.get_running_loop().call_soon(self._mend)
         elif key[0] == "parked":
             if item is not None:
                 self.counts["parked"] += 1
@@ -92,6 +97,18 @@ class Cloud:
         """Somebody brings what the source has now to the destination."""
         for item in self.source.items.values():
             self.database.answer("PutItem", msgspec.json.encode({"TableName": TARGET, "Item": item}))
+
+    def _mend(self) -> None:
+        """Somebody compares the tables at the moment a gap is noted, and makes them equal."""
+        for key in self.checks.items():
+            item = self.source.items.get(key)
+            if item is not None:
+                self.database.answer("PutItem", msgspec.json.encode({"TableName": TARGET, "Item": item}))
+            else:
+                request = {"TableName": TARGET, "Key": {"id": {"S": key}}}
+                self.database.answer("DeleteItem", msgspec.json.encode(request))
+                # Of what was not there nobody is told.
+                self.checks.applied(key, None)
 
     def had(self, key: str, value: str, bad: bool = False) -> None:
         """There is an item of which the stream knows nothing."""

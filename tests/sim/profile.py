@@ -84,6 +84,7 @@ class Profile:
     at_send: float = 0.3
     sends: tuple[str, ...] = ("BatchWriteItem",)
     partition: float = 0.04
+    partitions_s: tuple[float, ...] = (2.0, 8.0, 30.0)
     # From what; each but the first two is a part of the state side.
     partitions: tuple[str, ...] = ("source", "destination", "state", "leases", "leases writes", "heartbeats")
     step_clock: float = 0.02

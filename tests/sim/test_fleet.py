@@ -3,6 +3,7 @@
 import pytest
 
 from tests.sim.many import FAULTS, SITUATIONS, many, shortfalls
+from tests.sim.mutants.base import GAPS
 from tests.sim.play import run
 
 
@@ -25,6 +26,14 @@ def test_one_seed_is_one_run() -> None:
     first, second = run(7), run(7)
     assert first.counts == second.counts
     assert first.counts["applied changes"] > 0
+
+
+@pytest.mark.timeout(600)
+def test_gaps_that_are_noted_and_passed() -> None:
+    """Nobody reads for longer than the stream keeps changes, again and again; each gap is mended as it is noted."""
+    outcomes = [run(seed, GAPS) for seed in range(8)]
+    assert [outcome for outcome in outcomes if outcome.failure] == []
+    assert sum(outcome.counts["gap"] for outcome in outcomes) >= 20
 
 
 @pytest.mark.parametrize(

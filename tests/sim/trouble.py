@@ -9,7 +9,7 @@ from tests.sim.profile import Profile
 from tests.sim.worker import Worker
 
 # What a partition cuts off.
-PLACES = {"state": ("leases", "heartbeats", "copy", "parked")}
+PLACES = {"state": ("leases", "heartbeats", "copy", "parked", "gaps")}
 # A process that was frozen past its lease, sends, and dies at once, is what nobody can mend.
 RESTED_S = 20.0
 FROZEN_LONG_S = 10.0
@@ -124,7 +124,7 @@ class Trouble:
         if self._chance(profile.freeze) and not worker.machine.frozen:
             self._freeze(worker, draw.choice(profile.freezes_s), self._chance(profile.at_send))
         if self._chance(profile.partition):
-            self._partition(worker, draw.choice(profile.partitions), draw.choice([2.0, 8.0, 30.0]))
+            self._partition(worker, draw.choice(profile.partitions), draw.choice(profile.partitions_s))
         if self._chance(profile.step_clock):
             self._cloud.counts["clock step"] += 1
             worker.clock.step_wall(draw.uniform(-3600, 3600))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.parked_rows import ParkedRows
@@ -36,6 +37,7 @@ from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
+from dynamirror.model.gap import OnGap
 from dynamirror.model.lane import Lane
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
@@ -52,7 +54,7 @@ from tests.sim.copying import SourceScan, begin, callers
 from tests.sim.network import Machine, Weather, Wire
 from tests.sim.profile import Fleet
 from tests.sim.services import StreamWire, WatchedWriter
-from tests.support.gap_policies import stopping
+from tests.support.gap_policies import continuing, stopping
 from tests.support.memory_caller import MemoryCaller
 
 _PROCESS: ContextVar["Worker | None"] = ContextVar("process", default=None)
@@ -162,7 +164,9 @@ class Worker:
         )
         if state is None:
             self.held = replace(self.held, knowledge=CopyKnowledge(float("inf")))
-        self.gaps = stopping()
+        store = GapRows(self._caller(Side.STATE, "gaps"), STATE, INCARNATION)
+        passes = has_state and self.read.on_gap is not OnGap.STOP
+        self.gaps = continuing(store, clock, self.metrics, self.name) if passes else stopping()
         limit = LogLimit(clock, 10)
         follow = FollowTools(
             read, self.applier, CODEC, self.metrics, self.settings, self.budget, reconcile, limit, self.held, self.gaps

@@ -3,7 +3,7 @@
 A mutant patches what it names while it is entered. Its profile makes what it breaks likely.
 """
 
-from tests.sim.mutants import applying, bounds, copy_bounds, copy_times, copying, parking, reading, tenure, times
+from tests.sim.mutants import applying, bounds, copy_bounds, copy_times, copying, gaps, parking, reading, tenure, times
 from tests.sim.mutants.base import MUTANTS, Mutant
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "copy_bounds",
     "copy_times",
     "copying",
+    "gaps",
     "parking",
     "reading",
     "tenure",

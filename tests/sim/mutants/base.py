@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dynamirror.settings.groups import CopySettings
-from tests.sim.profile import Fleet, Profile
+from dynamirror.model.gap import OnGap
+from dynamirror.settings.groups import CopySettings, ReadSettings, WriteSettings
+from tests.sim.profile import Fleet, Profile, Service
 
 ONE = (1.0,)
 THERE = frozenset({"destination"})
@@ -31,6 +32,29 @@ COPY = Profile(
     keys=150,
     partition=0.02,
     fleet=Fleet(copy=CopySettings(segments=5, segments_at_once=2, page_items_first=3, page_items_max=6)),
+)
+# Nobody reads the stream for longer than it keeps changes, or nobody can write for so long.
+GAPS = Profile(
+    turns=80,
+    turn_s=60.0,
+    share=0.1,
+    share_factors=ONE,
+    load=(0, 1, 2, 4),
+    keys=60,
+    kill=0.03,
+    # The first worker has begun the task at least.
+    stop=0.0,
+    start=0.06,
+    roll=0.05,
+    split=0.01,
+    night=0.0,
+    step_clock=0.0,
+    date_off_s=0.0,
+    partition=0.08,
+    partitions=("destination",),
+    partitions_s=(1700.0, 2400.0),
+    service=Service(retention_s=1440.0),
+    fleet=Fleet(read=ReadSettings(batch_size=5, on_gap=OnGap.CONTINUE), write=WriteSettings(queue_bytes_max=300)),
 )
 PARKED = replace(QUIET, bad=0.3, keys=5, share=0.4, places=LOT, kinds={"late": 2, "applied": 1, "throttle": 1})
 STATE = replace(QUIET, share=0.3, places=ROWS, roll=0.2, kill=0.05, stop=0.05)
