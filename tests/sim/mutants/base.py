@@ -47,6 +47,8 @@ GAPS = Profile(
     start=0.06,
     roll=0.05,
     split=0.01,
+    # Turns are long: what was followed at the last one says little of a worker that was frozen and robbed since.
+    freeze=0.0,
     night=0.0,
     step_clock=0.0,
     date_off_s=0.0,
