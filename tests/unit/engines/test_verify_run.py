@@ -65,7 +65,7 @@ class World:
         )
 
         def recent(_: float) -> RecentKeys:
-            return RecentKeys(MemoryStream(self.clock), CODEC, self.clock, random, 0.0, 0.0)
+            return RecentKeys(MemoryStream(self.clock), CODEC, self.clock, random, 0.0, lambda: 0.0)
 
         parts = VerifyParts(self.clock, random, tools, patience, None, None, None, recent)
         facts = Verified(_facts("a"), _facts("b"), Lives(), None)
