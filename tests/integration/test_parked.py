@@ -237,3 +237,26 @@ def test_a_copy_at_rest_parks_what_is_refused_and_ends_with_1(pair: Pair) -> Non
     assert pair.equal()
     code, summary = pair.json("copy", "--stray-life", "5s")
     assert (code, summary["over_before"], summary["parked_now"]) == (0, True, 0)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("compared", ["none", "recent"])
+def test_a_cutover_with_a_parked_item_ends_with_1_and_names_it(pair: Pair, compared: str) -> None:
+    words = ["cutover", "--writers-stopped", "--disable-stream", "--verify", compared]
+    words += ["--report", str(pair.folder / "report.json"), "--hook-after", f"touch '{pair.folder}/started'"]
+    with pair.replicate() as command:
+        pair.put("poison", kind={"S": "no number"})
+        pair.put("good", kind={"N": "1"})
+        wait_until(lambda: pair.arrived("good") and pair.parked() == {"poison"}, 60, command)
+        code, output, errors = pair.run(*words)
+        assert command.process.wait(60) == 3
+    assert (code, '{"pk":{"S":"poison"}}  ' in output) == (1, True), errors
+    assert "do not start the writers" in output
+    assert "--hook-after is not called: 1 " in errors
+    assert not (pair.folder / "started").exists()
+    # As the page says: mend, try again, and the same command.
+    pair.drop_index()
+    assert pair.run("parked", "retry")[0] == 0
+    code, output, errors = pair.run(*words)
+    assert (code, (pair.folder / "started").exists()) == (0, True), errors
+    assert pair.equal()

@@ -24,7 +24,8 @@ HELP = """Move writers from the source to the destination, with proof that nothi
 Runs beside the workers of the task, with the flags of their replicate. Step by step: looks whether the task is fit;
 waits until the lag is small; has the writers stopped (--hook-before, or asks); with --disable-stream switches the
 source's stream off, and waits until every shard is applied to its end; compares the keys changed lately; writes a
-report; calls --hook-after, where nothing differs. Each step is said. Ended at any place, the same command is simply
+report; calls --hook-after, where nothing differs. An item that is parked counts: it is compared too, and with --verify
+none it is known to be missing. Each step is said. Ended at any place, the same command is simply
 begun again; hooks may then be called again.
 
 Only --disable-stream proves that nothing is left: an empty page of an open stream proves nothing. It ends the stream
@@ -34,8 +35,8 @@ drain is not proven.
 Hooks get DYNAMIRROR_HOOK, _SOURCE_REGION, _SOURCE_TABLE, _DESTINATION_REGION, _DESTINATION_TABLE, _STREAM_ARN, _LAG_MS;
 --hook-after also _EXACT, _DIFFERING, _REPORT. What they print goes to stderr.
 
-Exit code 0: as asked; 1: keys differ (the report is written all the same), a wait took longer than --timeout, or a
-hook or the answer said no.
+Exit code 0: as asked; 1: keys differ, move on at every look, or are parked with --verify none (the report is written
+all the same); a wait took longer than --timeout, or a hook or the answer said no.
 """
 
 EPILOG = """\b
@@ -101,9 +102,20 @@ def _refuse_contradictions(own: dict[str, Any]) -> None:
         raise Refused(
             f"--since and --verify {own['verify']} exclude each other: --since is for the keys changed lately"
         )
-    report = own["report"]
-    if report is not None and not report.absolute().parent.is_dir():
-        raise Refused(f"--report {report}: there is no directory {report.absolute().parent}; give a file in one")
+    if not own["dry_run"]:
+        _refuse_report(own["report"])
+
+
+def _refuse_report(report: Path | None) -> None:
+    """Not at the end, when the writers are stopped and the stream is off. Raises Refused."""
+    folder = report.absolute().parent if report is not None else Path.cwd()
+    what = f"--report {report}" if report is not None else "the report goes to the working directory without --report"
+    if not folder.is_dir():
+        raise Refused(f"{what}: there is no directory {folder}; give a file in one")
+    existing = report is not None and report.exists()
+    place = report if report is not None and existing else folder
+    if not os.access(place, os.W_OK):
+        raise Refused(f"{what}: {place} cannot be written; give --report FILE where it can")
 
 
 def _given(name: str) -> bool:
@@ -166,7 +178,12 @@ command = GroupedHelp(
             show_default=True,
             help="What is compared at the end: the keys changed lately, both tables whole, or nothing.",
         ),
-        _duration_option("--since", "15m", "How long ago a key may have been changed to be compared; at most 24h."),
+        _duration_option(
+            "--since",
+            "15m",
+            "How long before the writers' stop a key may have been changed to be compared; at most 24h. All that "
+            "the stream names where it was off before.",
+        ),
         click.Option(
             ["--report"],
             type=click.Path(dir_okay=False, path_type=Path),

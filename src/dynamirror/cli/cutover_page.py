@@ -1,14 +1,15 @@
 """What a cut-over prints at its end: one page, or the report."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from dynamirror.engines.cutover_options import CutoverResult
+from dynamirror.model.cutover import COMPARED, against
 from dynamirror.model.verify import Class, Found
 
-SHARDS_SHOWN = 10
+SHARDS_SHOWN = PARKED_SHOWN = 10
 
 
 def as_json(result: CutoverResult) -> str:
@@ -35,9 +36,7 @@ def _lines(result: CutoverResult) -> Iterator[str]:
     yield from _steps(document)
     yield from _drain(document["drain"])
     yield from map(_found, document["verify"].get("first", ()))
-    if parked := document["verify"].get("parked"):
-        items = "1 item is" if parked == 1 else f"{parked:,} items are"
-        yield f"  {items} parked, the destination refuses them: dynamirror parked list"
+    yield from _parked(document["parked"])
     if document["reverse"]:
         yield "  the way back, for changes after the switch (stop workers of this task that still run first):"
         yield f"    {document['reverse']['command']}"
@@ -54,6 +53,20 @@ def _found(found: Mapping[str, Any]) -> str:
     return f"  {Found(Class(found['class']), found['key'], found['path'])}"
 
 
+def _parked(parked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not parked:
+        return
+    items = "1 item is" if len(parked) == 1 else f"{len(parked):,} items are"
+    yield (
+        f"  {items} parked, the destination has refused them: mend it or them, then dynamirror parked retry, then the "
+        "same cutover again"
+    )
+    for one in parked[:PARKED_SHOWN]:
+        yield f"    {one['id']}  {msgspec.json.encode(one['key']).decode()}  {one['error']}"
+    if len(parked) > PARKED_SHOWN:
+        yield f"    ... {len(parked) - PARKED_SHOWN} more in the report"
+
+
 def _drain(drain: Mapping[str, Any]) -> Iterator[str]:
     shards = drain["shards"]
     for shard in shards[:SHARDS_SHOWN]:
@@ -65,9 +78,8 @@ def _drain(drain: Mapping[str, Any]) -> Iterator[str]:
 def _verdict(document: Mapping[str, Any]) -> str:
     verify, drain = document["verify"], document["drain"]
     proof = "The drain is exact" if drain["exact"] else f"The drain is {drain['proof']}"
+    if why := against(verify, len(document["parked"])):
+        return f"{proof}; {why}: do not start the writers."
     if verify["mode"] == "none":
         return f"{proof}; nothing was compared."
-    what = "keys of both tables" if verify["mode"] == "full" else "keys changed lately"
-    if verify["differing"]:
-        return f"{proof}; {verify['differing']:,} of {verify['keys']:,} {what} differ: do not start the writers."
-    return f"{proof}; {verify['keys']:,} {what} compared, none differs."
+    return f"{proof}; {verify['keys']:,} {COMPARED[verify['mode']]} compared, none differs."

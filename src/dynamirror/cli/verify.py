@@ -137,7 +137,8 @@ command = GroupedHelp(
         click.Option(
             ["--since"],
             metavar="DURATION",
-            help="Only keys that the source's stream names since so long ago, as 2h; at most 24h, what a stream keeps.",
+            help="Only keys that the source's stream names since so long ago, as 2h; at most 24h, what a stream keeps. "
+            "Parked items are looked at beside them.",
         ),
         click.Option(
             ["--continuous"],

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from dynamirror.engines.until_signal import until_signal
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
 from dynamirror.engines.verify_report import Report
 from dynamirror.engines.verify_run import compare, lives_of
+from dynamirror.engines.verify_state import parked_items
 from dynamirror.engines.waiting import aloud
-from dynamirror.errors import Refused
+from dynamirror.errors import Unmet
+from dynamirror.model.parked import Parked
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
 
@@ -88,6 +90,7 @@ class _Hands:
             self._switch_off,
             self._switch_reverse_on,
             self._compare,
+            self._parked,
             lambda command, facts: run_hook(command, {**self._environ, **facts}),
             _in_thread(ask) if ask is not None else None,
             write_report,
@@ -95,6 +98,9 @@ class _Hands:
 
     async def _duties(self) -> int:
         return len(await self._fit.state.table.duties())
+
+    async def _parked(self) -> Sequence[Parked]:
+        return await parked_items(self._fit.state.parked, self._clock)
 
     async def _switch_off(self) -> None:
         table = self._settings.source.table
@@ -122,8 +128,11 @@ def _in_thread(ask: Ask) -> Callable[[str], Awaitable[bool]]:
 
 
 def write_report(path: Path, text: str) -> None:
-    """Raises Refused when the file cannot be written."""
+    """Raises Unmet when the file cannot be written."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Refused(f"--report {path}: {error.strerror}; give a file that can be written") from error
+        raise Unmet(
+            f"the report cannot be written to {path}: {error.strerror}; everything before it is done, but --hook-after "
+            "was not called: start the same command again with another --report"
+        ) from error

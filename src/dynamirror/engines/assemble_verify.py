@@ -32,7 +32,7 @@ class VerifyParts:
     state: VerifyState | None
     keeper: RunKeeper | None
     mending: Mending | None
-    # Given the moment since which keys are wanted, in seconds before now.
+    # Given since how many seconds before now keys are wanted.
     recent: Callable[[float], RecentKeys]
 
 
@@ -73,8 +73,7 @@ def assemble_verify(
 
     def recent(since_s: float) -> RecentKeys:
         stream = DynamoDBStream(connections.streams, facts.source.stream_arn or "")
-        now_s = connections.source.served_s or clock.wall_s()
-        return RecentKeys(stream, codec, clock, draw, now_s - since_s, now_s)
+        return RecentKeys(stream, codec, clock, draw, since_s, lambda: connections.streams.served_s or clock.wall_s())
 
     sides = items[Side.SOURCE], items[Side.DESTINATION]
     mending = assemble_mending(sides, codec, clock, settings, state) if options.repair else None

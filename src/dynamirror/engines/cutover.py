@@ -11,12 +11,22 @@ from typing import Any
 import msgspec
 
 from dynamirror import __version__
-from dynamirror.engines.cutover_options import CutoverOptions, CutoverResult, CutoverTools
+from dynamirror.engines.cutover_options import CutoverOptions, CutoverResult, CutoverTools, verified
 from dynamirror.engines.reverse_command import reverse_command, reverse_values
 from dynamirror.engines.table_checks import VIEW_TYPE, stream_command
-from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
+from dynamirror.engines.verify_options import VerifyOptions
 from dynamirror.errors import ExitCode, Unmet
-from dynamirror.model.cutover_report import Findings, StepTime, drain_of, moment, steps_of, with_digest
+from dynamirror.model.cutover import against
+from dynamirror.model.cutover_report import (
+    Findings,
+    StepTime,
+    drain_of,
+    moment,
+    parked_of,
+    steps_of,
+    with_digest,
+)
+from dynamirror.model.shard_graph import RETENTION_MS
 from dynamirror.model.task_name import LEASE_TABLE_PREFIX
 from dynamirror.prove.drain import Waits
 from dynamirror.settings.groups import ReplicationSettings
@@ -50,6 +60,8 @@ class Cutover:
         self._found = Findings()
         self._waits = Waits(tools.view, tools.duties, options.timeout_s)
         self._closing = options.disable_stream or tools.stream_off
+        # Since when nobody writes, as was said.
+        self._stopped_s = 0.0
 
     def looked(self, began_ms: int, said: str) -> None:
         """The look, which is over before anything can be put together."""
@@ -65,17 +77,14 @@ class Cutover:
         await self._writers()
         await self._switch()
         await self._drain()
-        differing = await self._verify()
+        against = await self._verify()
         document, path = self._report()
-        code = ExitCode.DIFFERS if differing else ExitCode.OK
         if options.hook_after is not None:
-            if differing:
-                log.warning(
-                    "--hook-after is not called: the tables differ", extra={"event": "hook_skipped", "facts": {}}
-                )
+            if against:
+                log.warning("--hook-after is not called: %s", against, extra={"event": "hook_skipped", "facts": {}})
             else:
                 await self._after(options.hook_after, path)
-        return CutoverResult(document, path, code)
+        return CutoverResult(document, path, ExitCode.DIFFERS if against else ExitCode.OK)
 
     async def _reverse(self) -> None:
         """Before the lag is waited for: switching a stream on may take a minute."""
@@ -109,6 +118,7 @@ class Cutover:
                 if not await self._tools.ask(QUESTION):
                     raise Unmet(f"ended as answered: {self._untouched}")
                 said.text = "stopped, as answered"
+        self._stopped_s = self._tools.view.now_s()
 
     @property
     def _untouched(self) -> str:
@@ -142,25 +152,33 @@ class Cutover:
             drain = drain_of(found)
             said.text = f"{'exact' if found.exact else 'not exact'}: {drain['proof']} ({len(drain['shards'])} shards)"
 
-    async def _verify(self) -> int:
-        """How many keys differ."""
+    async def _verify(self) -> str | None:
+        """What speaks against starting the writers; None: nothing that was looked at."""
         options = self._options
+        self._found.parked = await self._tools.parked()
         if options.verify == "none":
-            self._found.verify = {"mode": "none", "keys": 0, "differing": 0}
-            return 0
-        full = options.verify == "full"
-        what = "whole tables" if full else f"keys changed in the last {options.since_s:g} s"
-        with self._step("verify", what) as said:
-            patience_s = PATIENCE_AT_REST_S if self._found.exact else PATIENCE_S
-            since_s = None if full else self._since_s()
-            result = await self._tools.compare(VerifyOptions(since_s=since_s, patience_s=patience_s))
-            self._found.verify = _verified(result, options)
-            said.text = "{keys} keys compared, {differing} differ".format_map(self._found.verify)
-        return result.remaining
+            self._found.verify = {"mode": "none", "keys": 0, "differing": 0, "unsettled": 0}
+        else:
+            since_s = None if options.verify == "full" else self._since_s()
+            what = (
+                "whole tables" if since_s is None else f"keys changed in the last {since_s:.0f} s, and what is parked"
+            )
+            with self._step("verify", what) as said:
+                patience_s = PATIENCE_AT_REST_S if self._found.exact else PATIENCE_S
+                result = await self._tools.compare(VerifyOptions(since_s=since_s, patience_s=patience_s))
+                self._found.verify = verified(result, options.verify, since_s)
+                said.text = "{keys} keys compared, {differing} differ".format_map(self._found.verify)
+        return against(self._found.verify, len(self._found.parked))
 
     def _since_s(self) -> float:
-        """Counted from the drain's end, so that a long wait does not shorten it."""
-        return self._options.since_s + self._tools.view.now_s() - self._found.drained_ms / 1000
+        """Counted from the writers' stop: however long the drain took, the last changes are compared.
+
+        Where the stream was off before, they had stopped nobody knows when, perhaps on a run that has found
+        differences: then all that the stream still names.
+        """
+        if self._tools.stream_off:
+            return RETENTION_MS / 1000
+        return self._options.since_s + self._tools.view.now_s() - self._stopped_s
 
     def _report(self) -> tuple[Mapping[str, Any], Path]:
         path = self._options.report or Path(f"cutover-{self._task}-{_stamp(self._clock.wall_s())}.json")
@@ -198,12 +216,16 @@ class Cutover:
             ("switch the source's stream off", options.disable_stream and not self._tools.stream_off),
             ("wait until every shard is applied to its end (exact)", self._closing),
             (f"wait until nothing comes for {options.quiet_s:g} s (not exact)", not self._closing),
-            (f"compare keys changed in the last {options.since_s:g} s", options.verify == "recent"),
+            (f"compare keys changed in the last {self._window}", options.verify == "recent"),
             ("compare the whole tables", options.verify == "full"),
             (f"call the hook: {options.hook_after}", options.hook_after is not None),
         ]
         would = [what for what, applies in steps if applies]
         return CutoverResult(self._head() | {"dry_run": True, "would": would}, None, ExitCode.OK)
+
+    @property
+    def _window(self) -> str:
+        return "24 h" if self._tools.stream_off else f"{self._options.since_s:g} s before the writers' stop"
 
     def _document(self) -> dict[str, Any]:
         found = self._found
@@ -211,6 +233,7 @@ class Cutover:
             "ended": moment(int(self._clock.wall_s() * 1000)),
             "drain": drain_of(found),
             "verify": dict(found.verify),
+            "parked": parked_of(found),
             "reverse": found.reverse,
         }
 
@@ -252,24 +275,6 @@ class Cutover:
         self._times.append(StepTime(name, began_ms, took_ms, said.text))
         facts = {"step": name, "took_ms": took_ms}
         log.info("%s: %s, %.1f s", name, said.text, took_ms / 1000, extra={"event": "step_ended", "facts": facts})
-
-
-def _verified(result: VerifyResult, options: CutoverOptions) -> dict[str, Any]:
-    tally = result.tally
-    full = options.verify == "full"
-    return {
-        "mode": options.verify,
-        "since_ms": None if full else round(options.since_s * 1000),
-        "keys": max(tally.source_items, tally.destination_items) if full else tally.suspects,
-        "differing": result.remaining,
-        "missing": tally.missing,
-        "extra": tally.extra,
-        "different": tally.different,
-        "expired": tally.expired,
-        "unsettled": tally.unsettled,
-        "parked": result.parked,
-        "first": [{"class": found.kind.value, "key": found.key, "path": found.path} for found in result.first],
-    }
 
 
 def _stamp(wall_s: float) -> str:

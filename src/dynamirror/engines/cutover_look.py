@@ -22,7 +22,7 @@ from dynamirror.errors import Side, Stop
 from dynamirror.model.cutover import View, copy_against, left_to_drain
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, TableFacts
-from dynamirror.prove.stream_view import ViewTools
+from dynamirror.prove.stream_view import ServiceClock, ViewTools
 from dynamirror.settings.groups import ReplicationSettings
 
 # Workers list the stream every minute, and a shard that is new has no row until then.
@@ -65,7 +65,8 @@ async def look(
     ):
         raise Stop(Side.STATE, against)
     leases = LeaseTable(reach.state, settings.task.lease_table)
-    tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, clock, served_s)
+    now_s = ServiceClock(served_s, clock.boottime_s)
+    tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, clock, now_s)
     view = await _with_leases(tools, settings)
     said = await _alive(reach, settings, life, tools, view)
     return Fit(source, destination, stream_arn, off, tools, state, said)

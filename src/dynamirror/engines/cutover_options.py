@@ -1,12 +1,13 @@
 """What a cut-over is asked for, what it is given, and what it answers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
 from dynamirror.errors import ExitCode
+from dynamirror.model.parked import Parked
 from dynamirror.prove.stream_view import ViewTools
 
 Compare = Literal["recent", "full", "none"]
@@ -45,6 +46,8 @@ class CutoverTools:
     switch_off: Callable[[], Awaitable[None]]
     switch_reverse_on: Callable[[], Awaitable[None]]
     compare: Callable[[VerifyOptions], Awaitable[VerifyResult]]
+    # The task's parked items, as they are now.
+    parked: Callable[[], Awaitable[Sequence[Parked]]]
     # Runs a shell command with variables beside the process's own; returns its exit code.
     hook: Callable[[str, Mapping[str, str]], Awaitable[int]]
     # Asks the operator; None: there is no terminal.
@@ -60,3 +63,21 @@ class CutoverResult:
     # None: none was written (--dry-run).
     report: Path | None
     exit_code: ExitCode
+
+
+def verified(result: VerifyResult, mode: Compare, since_s: float | None) -> dict[str, Any]:
+    """What a comparison has found, for the report."""
+    tally = result.tally
+    return {
+        "mode": mode,
+        "since_ms": None if since_s is None else round(since_s * 1000),
+        "keys": tally.suspects if since_s is not None else max(tally.source_items, tally.destination_items),
+        "differing": result.remaining,
+        "missing": tally.missing,
+        "extra": tally.extra,
+        "different": tally.different,
+        "expired": tally.expired,
+        "unsettled": tally.unsettled,
+        "parked": result.parked,
+        "first": [{"class": found.kind.value, "key": found.key, "path": found.path} for found in result.first],
+    }

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.table_definition import TableDefinitions
@@ -18,10 +19,13 @@ from dynamirror.engines.preflight import both_tables
 from dynamirror.engines.until_signal import until_signal
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
 from dynamirror.engines.verify_report import Report
-from dynamirror.engines.verify_state import open_state
+from dynamirror.engines.verify_state import open_state, parked_items
 from dynamirror.engines.waiting import aloud, reach_aloud
 from dynamirror.errors import AccessDenied, Side, Stop
 from dynamirror.fleet.stop import within
+from dynamirror.model.item_key import ItemKeys
+from dynamirror.model.key import Key
+from dynamirror.model.parked import Parked
 from dynamirror.model.verify import Lives, VerifyRun, segments_for
 from dynamirror.model.verify_progress import VerifyProgress
 from dynamirror.ports import Clock
@@ -156,12 +160,18 @@ class Passes:
             run.seed,
             keeper.spent_s if keeper is not None and self._resumed else self._clock.boottime_s() - begun_at_s,
             self._resumed,
-            await self._parked(),
+            len(await self._parked()),
         )
 
-    async def _parked(self) -> int:
-        stores = self._parts.state.parked if self._parts.state is not None else ()
-        return sum([len(await patiently(self._clock, "the parked items", store.rows)) for store in stores])
+    async def _parked(self) -> Sequence[Parked]:
+        return await parked_items(self._parts.state.parked if self._parts.state is not None else (), self._clock)
+
+    async def _recent(self, since_s: float, take: Callable[[Iterable[Key]], Awaitable[None]]) -> None:
+        """Keys that the stream names, and those that are parked: whenever they were changed, they are known to differ
+        but where a row is left over."""
+        keys = ItemKeys(self._parts.tools.codec)
+        await take([keys.of_item(parked.key).key for parked in await self._parked()])
+        await self._parts.recent(since_s).read(take)
 
     async def _pass(self) -> VerifyRun:
         keeper = self._parts.keeper
@@ -178,7 +188,7 @@ class Passes:
                 if self._options.since_s is None:
                     await verifier.tables()
                 else:
-                    await verifier.keys(self._parts.recent(self._options.since_s).read)
+                    await verifier.keys(partial(self._recent, self._options.since_s))
                 for task in beside:
                     task.cancel()
             ended = True

@@ -10,14 +10,16 @@ from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.state_rows import VERIFY_LIFE, Incarnation, at_rest
 from dynamirror.aws.verify_rows import VerifyRows
+from dynamirror.engines.attempts import patiently
 from dynamirror.engines.reach import Reach
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.errors import AccessDenied, NotFound, Retry
 from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.parked import Parked
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.groups import ReplicationSettings
-from dynamirror.state_ports import StateStore
+from dynamirror.state_ports import ParkStore, StateStore
 
 COPY_LOOK_S = 10.0
 
@@ -32,7 +34,7 @@ class VerifyState:
     rows: VerifyRows
     copies: CopyRows
     # Items that the destination refuses.
-    parked: Sequence[ParkedRows]
+    parked: Sequence[ParkStore]
     gaps: GapRows
 
 
@@ -86,6 +88,11 @@ def parked_stores(
     """Where parked items are: those of the task's workers, and those of a copy at rest between the same tables."""
     name = state_table_name(settings.task.lease_table)
     return [ParkedRows(reach.state, name, of) for of in (life, at_rest(*pair))]
+
+
+async def parked_items(stores: Sequence[ParkStore], clock: Clock) -> list[Parked]:
+    """All that is parked there now. Raises Stop, or a Retry that did not pass."""
+    return [parked for store in stores for parked in await patiently(clock, "the parked items", store.rows)]
 
 
 async def task_life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:

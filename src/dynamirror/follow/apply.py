@@ -197,15 +197,16 @@ class Applier:
             raise
 
     def _answered(self, batch: list[Pending], outcome: Outcome) -> None:
-        refused = []
+        refused, passed = [], []
         for pending, error in outcome.refused:
-            # A newer image of the item is waiting, or the shard is somebody else's: it need not be written.
-            if pending.abandoned or pending.write.key in self._waiting:
-                outcome.failed.append(pending)
+            # The shard is somebody else's, or a newer image of the item is waiting: it need not be written. But where
+            # each one is refused there may always be a newer one, and the checkpoint would never pass them.
+            if pending.abandoned or (pending.write.key in self._waiting and not pending.attempts):
+                passed.append(pending)
             else:
                 refused.append((pending, error))
         outcome.refused = refused
-        missed = {id(pending) for pending in [*outcome.failed, *outcome.doubtful, *(item for item, _ in refused)]}
+        missed = {id(pending) for pending in outcome.failed + outcome.doubtful + passed + [one for one, _ in refused]}
         for pending in batch:
             if id(pending) not in missed:
                 self._durable(pending)
@@ -215,7 +216,7 @@ class Applier:
                     self.parking.unpark(pending.write, pending.unparks)
         self._tools.metrics.count("changes_applied", len(batch) - len(missed))
         self._progress.notify()
-        self._pump()
+        self._land(passed)
 
     def _durable(self, pending: Pending) -> None:
         key = pending.write.key

@@ -71,6 +71,8 @@ class Parking:
         self._asking = asyncio.Lock()
         self._credentials = CredentialsPatience(tools.clock)
         self._log_limit = LogLimit(tools.clock, RETRY_LOG_EVERY_S)
+        # Of items that were told of: each change of one may be refused, and it may change often.
+        self._again_limit = LogLimit(tools.clock, RETRY_LOG_EVERY_S)
 
     def __repr__(self) -> str:
         return f"Parking(known={len(self.known)}, coming={len(self._coming)}, leaving={len(self._leaving)})"
@@ -166,6 +168,8 @@ class Parking:
             # Read again after a lease had changed hands, or sent a second time: it was told of.
             return
         self._tools.metrics.count("items_parked")
+        if before is not None and not self._again_limit.allows():
+            return
         log.error(
             "%s. It is parked, the others go on: it differs from the source until a newer change of it is taken; see "
             "`dynamirror parked show %s`, mend the destination table or the item, then `dynamirror parked retry`",

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.lease import Lease
@@ -79,6 +80,25 @@ def copy_against(copy: Copy | None, *, whole_verify: bool) -> str | None:
             "compare the whole tables with --verify full"
         )
     return None
+
+
+# What was compared, by --verify.
+COMPARED = {"full": "keys of both tables", "recent": "keys changed lately", "none": "keys"}
+
+
+def against(verify: Mapping[str, Any], parked: int) -> str | None:
+    """Why the writers should not be started at the destination, by what was compared; None: nothing speaks against it.
+
+    Where anything was compared, so was every parked item: one whose row is only left over does no harm. One that was
+    never seen in step is no proof of anything, and at rest nothing should move.
+    """
+    differing, unsettled = verify["differing"], verify.get("unsettled", 0)
+    said = [f"{differing:,} of {verify['keys']:,} {COMPARED[verify['mode']]} differ"] if differing else []
+    if unsettled:
+        said.append(f"{unsettled:,} were never seen in step, so something still writes")
+    if parked and verify["mode"] == "none":
+        said.append(f"{parked:,} parked item{'s' if parked > 1 else ''} may be missing")
+    return ", ".join(said) or None
 
 
 def _shards(ids: Collection[str]) -> str:

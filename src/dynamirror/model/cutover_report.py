@@ -1,6 +1,6 @@
 """The report of a cut-over as a document: whole numbers only, so that its digest can be made anew by other means."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from dynamirror.model.cutover import ShardEnd, View, shard_ends
+from dynamirror.model.parked import Parked
 
 EXACT = "the stream is off, every shard is closed, and every lease is at SHARD_END"
 OPEN = "not proven: the stream is still open"
@@ -33,6 +34,8 @@ class Findings:
     exact: bool = False
     # When the drain was over, by the service's clock.
     drained_ms: int = 0
+    # After the drain: the destination has refused these.
+    parked: Sequence[Parked] = ()
     verify: Mapping[str, Any] = field(default_factory=dict)
     reverse: Mapping[str, Any] | None = None
 
@@ -65,6 +68,11 @@ def drain_of(found: Findings) -> dict[str, Any]:
         "ended": moment(found.drained_ms),
         "shards": [asdict(end) for end in ends],
     }
+
+
+def parked_of(found: Findings) -> list[dict[str, Any]]:
+    """The parked items, as `parked list` names them."""
+    return [{"id": parked.id, "key": parked.key, "error": parked.error} for parked in found.parked]
 
 
 def moment(at_ms: int) -> str:

@@ -23,10 +23,11 @@ log = logging.getLogger("dynamirror.cutover")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look. `lag_s`: None where shards were not read."""
+    """One look. `lag_s`: None where shards were not read. `waits`: a change behind a checkpoint was seen."""
 
     view: View
     lag_s: float | None
+    waits: bool
     duties: int
 
 
@@ -95,7 +96,7 @@ class Waits:
             return "the stream or the leases could not be read"
         closed = {shard.id for shard in look.view.listing.shards if not shard.open}
         behind = [row.shard_id for row in look.view.unfinished if row.shard_id in closed]
-        if look.lag_s or behind or look.duties or self._without_lease(look.view):
+        if look.waits or behind or look.duties or self._without_lease(look.view):
             return f"changes wait to be applied, the oldest for {look.lag_s or 0.0:.0f} s"
         return ""
 
@@ -110,7 +111,7 @@ class Waits:
                 self._listing, self._listed_s = await self._tools.stream.list_shards(), now_s
             view = await self._tools.view(self._listing)
             lag_s = await self._watch.look(view.leases) if lag else None
-            return Look(view, lag_s, await self._duties())
+            return Look(view, lag_s, lag and self._watch.waits, await self._duties())
         except Retry as error:
             log.warning("trying again: %s", error, extra={"event": "cutover_retry", "facts": {}})
             return None

@@ -33,25 +33,29 @@ log = logging.getLogger("dynamirror.verify")
 
 @dataclass(frozen=True, slots=True)
 class RecentKeys:
-    """What names the keys. `since_s`, `until_s`: by the service's clock; `until_s` is when the reading begins."""
+    """What names the keys. `ago_s`: since so long ago, counted from when the reading begins; `now_s`: the service's
+    clock, which is asked once it has answered. By another clock, one that is late ends the reading of an open shard too
+    early, and by one that is ahead nothing was changed lately."""
 
     stream: ChangeStream
     codec: KeyCodec
     clock: Clock
     random: Callable[[], float]
-    since_s: float
-    until_s: float
+    ago_s: float
+    now_s: Callable[[], float]
     # Of all shards: they come over the same path.
     size: ReadingSize = field(default_factory=lambda: ReadingSize(RECORDS_MAX))
 
     async def read(self, take: Callable[[Iterable[Key]], Awaitable[None]]) -> None:
         """Hand all keys to `take`, page by page, some of them several times. Raises (in a group) Stop."""
         listing = await self._listing()
+        begun_s = self.now_s()
+        begun_s = self.now_s()
         shards = iter(listing.shards)
 
         async def read_some() -> None:
             for shard in shards:
-                await self._shard(shard.id, take)
+                await self._shard(shard.id, begun_s, take)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(SHARDS_AT_ONCE):
@@ -68,7 +72,7 @@ class RecentKeys:
                 await self._pause("listing shards", error, attempt)
                 attempt += 1
 
-    async def _shard(self, shard_id: str, take: Callable[[Iterable[Key]], Awaitable[None]]) -> None:
+    async def _shard(self, shard_id: str, begun_s: float, take: Callable[[Iterable[Key]], Awaitable[None]]) -> None:
         place, iterator, empty, attempt = TRIM_HORIZON, None, 0, 0
         credentials = CredentialsPatience(self.clock)
         while empty < EMPTY_PAGES_MAX:
@@ -90,9 +94,9 @@ class RecentKeys:
                 continue
             credentials.answered()
             attempt = 0
-            await take(self._keys(page))
+            await take(self._keys(page, begun_s - self.ago_s - SLACK_S))
             iterator = page.next_iterator
-            if iterator is None or (page.records and page.records[-1].change.created_s > self.until_s):
+            if iterator is None or (page.records and page.records[-1].change.created_s > begun_s):
                 return
             empty = 0 if page.records else empty + 1
             if page.records:
@@ -107,8 +111,7 @@ class RecentKeys:
         self.size.succeeded(len(page.records))
         return page
 
-    def _keys(self, page: Page) -> Iterable[Key]:
-        from_s = self.since_s - SLACK_S
+    def _keys(self, page: Page, from_s: float) -> Iterable[Key]:
         stamped = ((record.change.keys, record.change.created_s) for record in page.records)
         # 0: without a stamp, so it may be recent.
         return {self.codec.of(keys) for keys, created_s in stamped if not created_s or created_s >= from_s}

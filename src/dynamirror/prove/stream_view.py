@@ -18,9 +18,28 @@ EMPTY_PAUSE_S = 0.2
 SHARDS_AT_ONCE = 8
 
 
+class ServiceClock:
+    """The service's clock, carried on since its last answer. Otherwise: 1 a page is read; 2 nothing is read while it
+    waits, so no answer comes, and time stands still; 3 the lag of a worker that does nothing stays small."""
+
+    def __init__(self, served_s: Callable[[], float], boottime_s: Callable[[], float]) -> None:
+        """`served_s`: as of the last answer, in whole seconds; 0: it has not said."""
+        self._served_s = served_s
+        self._boottime_s = boottime_s
+        self._answered = 0.0
+        self._answered_at_s = 0.0
+
+    def __call__(self) -> float:
+        """Now; 0: not known."""
+        served_s, now_s = self._served_s(), self._boottime_s()
+        if served_s != self._answered:
+            self._answered, self._answered_at_s = served_s, now_s
+        return served_s + now_s - self._answered_at_s if served_s else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class ViewTools:
-    """What is looked at. `served_s`: the service's clock as of its last answer; 0: not known."""
+    """What is looked at. `served_s`: the service's clock, now; 0: not known."""
 
     stream: ChangeStream
     leases: LeaseStore
@@ -51,6 +70,11 @@ class LagWatch:
     def __init__(self, tools: ViewTools) -> None:
         self._tools = tools
         self._readers: dict[str, _Reader] = {}
+
+    @property
+    def waits(self) -> bool:
+        """A change is known to wait, whatever the clocks say of how long."""
+        return any(reader.trail.waits_for is not None for reader in self._readers.values())
 
     async def look(self, leases: Mapping[str, Lease]) -> float:
         """Seconds that the oldest change behind a checkpoint waits; 0: nothing came behind any. Raises Retry, Gap."""

@@ -1,6 +1,7 @@
 """The command line of `cutover`: what it refuses before it asks anything, the question, and the page."""
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 
 from dynamirror.cli import cutover, cutover_page, main
+from dynamirror.engines.assemble_cutover import write_report
 from dynamirror.engines.cutover_options import CutoverResult
-from dynamirror.errors import ExitCode
+from dynamirror.errors import ExitCode, Unmet
 
 PAIR = ["--source-region", "us-east-1", "--source-table", "Orders"]
 PAIR += ["--destination-region", "eu-west-1", "--destination-table", "Copy"]
@@ -58,6 +60,7 @@ DOCUMENT: dict[str, Any] = {
     "ended": "2026-01-31T12:01:00Z",
     "drain": {"exact": True, "proof": "p", "shards": [{"id": "s1", "last_sequence": "9"}]},
     "verify": {"mode": "recent", "keys": 1200, "differing": 0, "first": []},
+    "parked": [],
     "reverse": None,
     "digest": "abc",
 }
@@ -89,7 +92,7 @@ def test_the_last_line_says_what_is_not_proven_or_differs() -> None:
     assert lines[-1].startswith("The drain is not proven: the stream is still open; 2 of 5 keys of both tables differ")
     assert lines[-1].endswith(": do not start the writers.")
     assert "  pk=x: missing" in lines
-    assert page(verify={"mode": "none"})[-1] == "The drain is exact; nothing was compared."
+    assert page(verify={"mode": "none", "keys": 0, "differing": 0})[-1] == "The drain is exact; nothing was compared."
 
 
 def test_many_shards_are_in_the_report_only() -> None:
@@ -106,7 +109,37 @@ def test_the_page_of_a_dry_run() -> None:
     assert lines[-1] == "    call the hook: x"
 
 
-@pytest.mark.parametrize("parked,said", [(1, "1 item is"), (2, "2 items are")])
-def test_what_is_parked_is_said(parked: int, said: str) -> None:
-    lines = page(verify=DOCUMENT["verify"] | {"parked": parked})
-    assert f"  {said} parked, the destination refuses them: dynamirror parked list" in lines
+@pytest.mark.parametrize("parked,said", [(1, "1 item is"), (12, "12 items are")])
+def test_what_is_parked_is_named(parked: int, said: str) -> None:
+    items = [{"id": f"id{number}", "key": {"pk": {"S": "x"}}, "error": "too large"} for number in range(parked)]
+    lines = page(parked=items)
+    assert any(line.startswith(f"  {said} parked, the destination has refused") for line in lines)
+    assert '    id0  {"pk":{"S":"x"}}  too large' in lines
+    assert ("    ... 2 more in the report" in lines) is (parked == 12)
+    assert lines[-1].endswith("none differs.")
+    last = page(parked=items, verify={"mode": "none", "keys": 0, "differing": 0})[-1]
+    assert last.startswith(f"The drain is exact; {parked} parked item")
+    assert last.endswith("may be missing: do not start the writers.")
+
+
+def test_what_was_never_seen_in_step_is_said() -> None:
+    last = page(verify=DOCUMENT["verify"] | {"unsettled": 2})[-1]
+    assert "2 were never seen in step, so something still writes: do not start" in last
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    # Not by the file's mode: tests may run as root.
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for words in ([], ["--report", str(tmp_path / "r.json")]):
+        assert main.main(["cutover", *PAIR, *STOPPED, *words]) == ExitCode.USAGE
+        assert f"{tmp_path} cannot be written; give --report FILE where it can" in capsys.readouterr().err
+
+
+def test_one_that_can_no_longer_be_written_says_that_all_the_rest_is_done(tmp_path: Path) -> None:
+    with pytest.raises(Unmet, match="everything before it is done") as error:
+        write_report(tmp_path / "gone" / "r.json", "{}")
+    assert error.value.exit_code is ExitCode.DIFFERS

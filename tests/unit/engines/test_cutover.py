@@ -15,6 +15,7 @@ from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
 from dynamirror.errors import ExitCode, Side, Throttled, Unmet
 from dynamirror.model.cutover_report import digest_of
 from dynamirror.model.lease import SHARD_END
+from dynamirror.model.parked import Parked
 from dynamirror.model.verify import Class, Found, Tally
 from dynamirror.prove.drain import SETTLED_S
 from dynamirror.prove.stream_view import ViewTools
@@ -48,6 +49,8 @@ class Scene:
         self.hook_code = 0
         self.answer: bool | None = None
         self.duties = 0
+        self.parked: list[Parked] = []
+        self.unsettled = 0
         self.writing = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
@@ -81,8 +84,11 @@ class Scene:
         here, there = self.world.source.items, self.world.destination.items
         differing = len({key for key in here.keys() | there.keys() if here.get(key) != there.get(key)})
         found = (Found(Class.MISSING, {"id": {"S": "x"}}),) if differing else ()
-        tally = Tally(suspects=len(here), missing=differing)
+        tally = Tally(suspects=len(here), missing=differing, unsettled=self.unsettled)
         return VerifyResult(tally, 1, differing, found, 1.0, 0, 1.0, False)
+
+    async def parked_now(self) -> list[Parked]:
+        return self.parked
 
     async def count_duties(self) -> int:
         return self.duties
@@ -98,6 +104,7 @@ class Scene:
             self.switch_off,
             self.switch_reverse_on,
             self.compare,
+            self.parked_now,
             self.hook,
             self.ask if self.answer is not None else None,
             self.files.__setitem__,
@@ -235,7 +242,8 @@ def test_a_run_that_was_ended_in_the_drain_is_begun_again() -> None:
         assert result.document["drain"]["exact"]
         assert result.document["lag_ms"] is None
         assert steps(result) == ["writers", "drain", "verify"]
-        assert scene.did == ["stop", "off", "stop", "since 900"]
+        # The keys of the run before are compared again, whenever that was.
+        assert scene.did == ["stop", "off", "stop", "since 86400"]
 
     play(body)
 
@@ -270,7 +278,7 @@ def test_a_difference_is_1_with_a_report_and_without_the_second_hook() -> None:
         options = CutoverOptions(hook_before="stop", hook_after="start", disable_stream=True, report=Path("r"))
         result = await scene.cutover(options).run()
         assert result.exit_code is ExitCode.DIFFERS
-        assert scene.did == ["stop", "off", "since 900"]
+        assert [what.partition(" ")[0] for what in scene.did] == ["stop", "off", "since"]
         document = msgspec.json.decode(scene.files[Path("r")])
         assert document["verify"]["differing"] == 1
         assert document["digest"] == digest_of(document)
@@ -306,7 +314,7 @@ def test_a_dry_run_says_the_rest_and_does_none_of_it() -> None:
             "call the hook: stop",
             "switch the source's stream off",
             "wait until every shard is applied to its end (exact)",
-            "compare keys changed in the last 900 s",
+            "compare keys changed in the last 900 s before the writers' stop",
         ]
         assert scene.world.stream.enabled
 
@@ -334,5 +342,49 @@ def test_nothing_compared_is_said() -> None:
         result = await scene.cutover(CutoverOptions(hook_before="stop", disable_stream=True, verify="none")).run()
         assert scene.did == ["stop", "off"]
         assert result.document["verify"]["mode"] == "none"
+
+    play(body)
+
+
+def test_however_long_the_drain_takes_the_last_changes_are_compared() -> None:
+    async def body(scene: Scene) -> None:
+        worker = scene.world.workers[0]
+        worker.write_faults.fault = Fault(Throttled(Side.DESTINATION, "injected"))
+        options = CutoverOptions(hook_before="stop", disable_stream=True, timeout_s=3600.0, max_lag_s=60.0)
+        running = asyncio.create_task(scene.cutover(options).run())
+        await scene.world.until(lambda: "stop" in scene.did, 60)
+        await asyncio.sleep(1200)
+        worker.write_faults.fault = None
+        await running
+        [compared] = [float(what.split()[1]) for what in scene.did if what.startswith("since")]
+        assert 900 + 1200 <= compared <= 900 + 1300
+
+    play(body)
+
+
+PARKED = Parked("1f3a", {"id": {"S": "x"}}, "7".zfill(40), "too large", 0, "w", 1, 10)
+
+
+def test_a_parked_item_that_nothing_is_compared_with_ends_with_1_and_is_named() -> None:
+    async def body(scene: Scene) -> None:
+        scene.parked = [PARKED]
+        options = CutoverOptions(hook_before="stop", hook_after="start", disable_stream=True, verify="none")
+        result = await scene.cutover(options).run()
+        assert result.exit_code is ExitCode.DIFFERS
+        assert scene.did == ["stop", "off"]
+        assert result.document["parked"] == [{"id": "1f3a", "key": {"id": {"S": "x"}}, "error": "too large"}]
+        # Compared, and found to be equal: the row is only left over.
+        result = await scene.cutover(CutoverOptions(writers_stopped=True, hook_after="start"), stream_off=True).run()
+        assert (result.exit_code, scene.did[-1]) == (ExitCode.OK, "start")
+
+    play(body)
+
+
+def test_what_was_never_seen_in_step_is_not_safe() -> None:
+    async def body(scene: Scene) -> None:
+        scene.unsettled = 1
+        result = await scene.cutover(CutoverOptions(hook_before="stop", hook_after="start", disable_stream=True)).run()
+        assert result.exit_code is ExitCode.DIFFERS
+        assert "start" not in scene.did
 
     play(body)

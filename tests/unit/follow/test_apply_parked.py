@@ -206,3 +206,18 @@ async def test_a_throttled_state_table_holds_up_no_other_key() -> None:
         bench.faults.down = set()
         await bench.settled()
     assert await bench.versions() == {"a": "1", "b": "2", "c": "3"}
+
+
+@virtually
+async def test_an_item_that_is_refused_again_and_again_does_not_hold_the_checkpoint_back() -> None:
+    """Whenever a change of it is refused, the next one waits already: one of them has to be parked all the same."""
+    bench = Parked(lambda writes: (0.1, ItemRefused("too large")))
+    async with bench.running():
+        for _ in range(600):
+            bench.submit("a")
+            await asyncio.sleep(0.05)
+        assert int(bench.watermark.advance() or 0) > 590
+        await bench.settled()
+        bench.assert_at_rest()
+    assert await bench.versions() == {"a": "600"}
+    assert bench.metrics.value("throttles") == 0

@@ -118,7 +118,7 @@ def test_the_keys_of_a_stream_are_read_with_pages_that_come_through() -> None:
         async def take(keys: Iterable[Key]) -> None:
             found.update(keys)
 
-        reading = RecentKeys(stream, CODEC, clock, lambda: 0.5, clock.wall_s() - 600, clock.wall_s())
+        reading = RecentKeys(stream, CODEC, clock, lambda: 0.5, 600.0, clock.wall_s)
         await asyncio.wait_for(reading.read(take), 7200)
         assert len(found) == RECORDS
         assert sorted(set(stream.asked), reverse=True)[:5] == [1000, 500, 250, 125, 62]

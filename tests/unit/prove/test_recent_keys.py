@@ -19,8 +19,7 @@ async def named(stream: MemoryStream, clock: VirtualClock, since_s: float) -> se
     async def take(keys: Iterable[Key]) -> None:
         found.update(keys)
 
-    now_s = clock.wall_s()
-    await RecentKeys(stream, CODEC, clock, lambda: 0.5, now_s - since_s, now_s).read(take)
+    await RecentKeys(stream, CODEC, clock, lambda: 0.5, since_s, clock.wall_s).read(take)
     return found
 
 
@@ -64,3 +63,26 @@ def test_a_record_without_a_time_stamp_may_be_recent() -> None:
         return await named(stream, clock, 600)
 
     assert run_virtual(body()) == {"bare"}
+
+
+def test_time_is_the_services_once_it_has_answered() -> None:
+    """1 nothing was asked of the service before; 2 this machine's clock is an hour ahead: nothing would be recent."""
+
+    async def body() -> set[Key]:
+        clock = VirtualClock()
+        asked: list[str] = []
+        stream = MemoryStream(clock, Line(asked.append))
+        MemorySource(CODEC, stream).put({"pk": {"S": "new"}})
+
+        def now_s() -> float:
+            return clock.wall_s() + (0 if asked else 3600)
+
+        found: set[Key] = set()
+
+        async def take(keys: Iterable[Key]) -> None:
+            found.update(keys)
+
+        await RecentKeys(stream, CODEC, clock, lambda: 0.5, 600, now_s).read(take)
+        return found
+
+    assert run_virtual(body()) == {"new"}

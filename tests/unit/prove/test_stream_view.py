@@ -9,7 +9,7 @@ from dynamirror.errors import Gap, Retry, Side, Throttled, Unmet
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease
 from dynamirror.prove.drain import Waits
-from dynamirror.prove.stream_view import LagWatch, ViewTools
+from dynamirror.prove.stream_view import LagWatch, ServiceClock, ViewTools
 from dynamirror.testing.faults import Fault, Line
 from dynamirror.testing.memory_state import MemoryLeases
 from dynamirror.testing.memory_stream import ITERATOR_LIFE_S, MemoryStream
@@ -167,5 +167,33 @@ def test_a_throttled_look_is_taken_again() -> None:
         assert not waiting.done()
         service.fault = None
         assert await waiting == 0
+
+    play(body)
+
+
+def test_the_services_clock_goes_on_while_it_is_not_asked() -> None:
+    async def body(service: Service) -> None:
+        answered_s = service.clock.wall_s()
+        now_s = ServiceClock(lambda: answered_s, service.clock.boottime_s)
+        service.watch = LagWatch(ViewTools(service.stream, service.leases, service.clock, now_s))
+        service.put()
+        await service.lag_s()
+        await asyncio.sleep(4)
+        assert await service.lag_s() >= 4
+        assert ServiceClock(lambda: 0.0, service.clock.boottime_s)() == 0
+
+    play(body)
+
+
+def test_a_change_that_waits_is_noise_also_when_the_clocks_say_that_it_is_yet_to_come() -> None:
+    async def body(service: Service) -> None:
+        behind = ViewTools(service.stream, service.leases, service.clock, lambda: service.clock.wall_s() - 300)
+        service.put()
+
+        async def no_duties() -> int:
+            return 0
+
+        with pytest.raises(Unmet, match="--quiet 5s was not reached"):
+            await Waits(behind, no_duties, 20.0).quiet(5.0)
 
     play(body)
