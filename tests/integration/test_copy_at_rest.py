@@ -124,7 +124,8 @@ def test_a_destination_that_was_made_anew_meanwhile_is_not_said_to_have_all(smal
         )
         assert small.copied() < 300
         assert first.process.wait(90) == 4, first.output
-    assert "was deleted and made anew under this worker" in first.output
+    # Where it was written to in the moment between, it is only gone.
+    assert "was deleted and made anew under this worker" in first.output or "non-existent table" in first.output
     assert whole_table(small.destination, "Copy") != whole_table(small.source, "Orders")
 
 

@@ -9,6 +9,7 @@ from dynamirror.aws.lease_rows import update_request
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.tenure import Tenure
+from dynamirror.follow.saving import Saver
 from dynamirror.follow.send import Sender
 from dynamirror.follow.settling import Aftermath
 from dynamirror.follow.shard_task import ShardTask
@@ -194,11 +195,11 @@ _release = HeldLease.release
 
 @mutant("a worker that fails to save says so and tries again", STATE)
 def shard_end_saved_once_and_never_again() -> Iterator[None]:
-    async def until_saved(self: ShardTask, save: Callable[[], Any]) -> None:
+    async def until_done(self: Saver, step: Callable[[], Any]) -> None:
         try:
-            await save()
+            await step()
         except Retry:
             return
 
-    with patch.object(ShardTask, "_until_saved", until_saved):
+    with patch.object(Saver, "until_done", until_done):
         yield
