@@ -5,6 +5,7 @@ no harm: the second takes the verify over, and the first gives way.
 """
 
 import logging
+from collections.abc import Mapping
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.state_rows import Incarnation
@@ -18,7 +19,7 @@ from dynamirror.engines.verify_run import compare, lives_of
 from dynamirror.engines.verify_state import state_in
 from dynamirror.errors import DynamirrorError
 from dynamirror.model.copy import Phase
-from dynamirror.model.gap import OnGap
+from dynamirror.model.gap import OnGap, is_first
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
 
@@ -35,14 +36,17 @@ async def heal_gaps(
     state = facts.state
     if state is None or settings.read.on_gap is not OnGap.RECONCILE:
         return
+    seen: Mapping[str, int] = {}
     while True:
+        # Heartbeats move several times between two looks.
         await clock.sleep(LOOK_EVERY_S)
         # A copy's pages may land over what is mended: it is over first.
         copy = worker.copier.standing() if worker.copier is not None else None
         if not worker.gaps.open or (copy is not None and copy.phase is not Phase.OVER):
             continue
         beats = await patiently(clock, "the heartbeats", state.beats)
-        if worker.id != min(beats, default=worker.id):
+        before, seen = seen, beats
+        if not is_first(worker.id, before, beats):
             continue
         try:
             await _compared(connections, facts, settings, clock)

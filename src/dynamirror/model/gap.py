@@ -1,5 +1,6 @@
 """Gaps: parts of the stream that nobody can read any more and that the task had not applied (docs/decisions/0014)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,3 +40,9 @@ class OpenGap:
 
     def __str__(self) -> str:
         return f"{self.what} (shard {self.shard_id}, read up to {self.behind})"
+
+
+def is_first(me: str, before: Mapping[str, int], beats: Mapping[str, int]) -> bool:
+    """Whether `me` is the first by name of the workers whose heartbeats have moved since `before`; rows of workers that
+    crashed stay. One that was not there before counts: the next look tells."""
+    return me == min((worker for worker, beat in beats.items() if before.get(worker) != beat), default=me)
