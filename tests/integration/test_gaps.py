@@ -72,7 +72,9 @@ class Away:
             bench.thread.do(stream.trim, shard_id, keep=0)
         # Behind the gap there is something in each shard: the checkpoint passes it.
         bench.write(names[30:], stream)
-        assert all(bench.drain(shard_id) for shard_id in stream.open_shards())
+        # Looked at, not read: the reader that has just ended may still be one of the two that a shard may have.
+        shards = [stream.shard(shard_id) for shard_id in stream.open_shards()]
+        assert all(len(shard.records) > shard.trimmed for shard in shards)
         assert len(self.differing()) == 35
 
 
