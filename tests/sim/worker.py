@@ -172,6 +172,7 @@ class Worker:
 
         def join(start: Start) -> None:
             directory = ShardDirectory(stream, leases, clock, draw, start, read.now_s)
+            directory.idle = self.reconciler.idle
             if state is not None:
                 copying = self._copy_tools(copy or CopySettings(), state, leases, copied, draw)
                 self.copier = Copier(copying, directory.synced.is_set)

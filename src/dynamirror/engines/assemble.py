@@ -132,6 +132,7 @@ def assemble_worker(
     held = LeaseTools(leases, clock, fence_of(settings.lease, settings.write, beating is not None), beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
     directory = ShardDirectory(stream, leases, clock, draw, settings.read.start, read.now_s)
+    directory.idle = reconciler.idle
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
     shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate, parking)

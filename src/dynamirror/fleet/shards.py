@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from dynamirror.errors import ConditionFailed, Gap, Side, Stop
 from dynamirror.model.backoff import Backoff
@@ -29,6 +29,10 @@ LATE_CHILD_S = 4.0
 log = logging.getLogger("dynamirror.leases")
 
 
+async def _always_idle() -> bool:
+    return True
+
+
 class ShardDirectory:
     """Lists the stream and keeps a lease row for every shard that needs one. Every step may run twice."""
 
@@ -47,6 +51,8 @@ class ShardDirectory:
         self._clock = clock
         self._random = random
         self._start = start
+        # Whether a worker whose stream is applied to its end has nothing else to do: it does not end before.
+        self.idle: Callable[[], Awaitable[bool]] = _always_idle
         self._now_s = now_s or clock.wall_s
         self._listed: set[str] = set()
         # Listed, but not believed: their young parents were not.
@@ -72,7 +78,8 @@ class ShardDirectory:
         """List, then create the missing rows, ancestors first; returns how many.
 
         Raises Retry, NotFound; Gap when a lineage was never read; Stop when the stream was switched off and nothing of
-        it is left to apply, and was not some seconds before: a child may be listed late.
+        it is left to apply, and was not some seconds before: a child may be listed late. Nor may an item wait to be
+        reconciled: no worker could be started for it.
         """
         found = await self._patient_listing()
         listing = believable(found, self._now_ms, self._stream.retention_ms)
@@ -93,7 +100,8 @@ class ShardDirectory:
         if not listing.enabled:
             # One without a row, and for which none was made, was completed before (P-19).
             left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]
-            self._refuse_to_idle(drained=not (left or created or unreadable or self._barred))
+            drained = not (left or created or unreadable or self._barred)
+            self._refuse_to_idle(drained=drained and await self.idle())
         return created
 
     def _refuse_to_idle(self, drained: bool) -> None:

@@ -56,6 +56,8 @@ class World:
         # (time, worker, key, sequence number) of each write at the moment it was applied.
         self.writes: list[tuple[float, str, Key, int]] = []
         self.workers: list[Worker] = []
+        # No item waits to be reconciled.
+        self.idle = True
 
     def put(self, *keys: str, value: int = 0) -> None:
         for key in keys:
@@ -147,6 +149,7 @@ class Worker:
         beating = Heartbeat(self.state, self.clock, name, {}, self.settings.heartbeat_s) if self.state else None
         terms = Terms(name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
         self.directory = ShardDirectory(stream, self.leases, self.clock, draw, start)
+        self.directory.idle = self._idle
         fence = fence_of(self.settings, write, heartbeat=beating is not None)
         held = LeaseTools(self.leases, self.clock, fence, lambda: beating.beaten_at_s if beating else NEVER)
         self.tenure = TenureTools(follow, held, write, self.directory, terms, 10.0, Signal())
@@ -159,6 +162,9 @@ class Worker:
         return "waiting=0, flying=0" in repr(self.applier) and all(
             tenure.settled for tenure in self.coordinator.tenures.values()
         )
+
+    async def _idle(self) -> bool:
+        return self.world.idle
 
     def _note(self, write: Write) -> None:
         self.world.writes.append((self.world.now_s, self.name, write.key, int(write.sequence_number)))
