@@ -228,9 +228,30 @@ def test_writers_that_go_on_are_never_quiet() -> None:
 
 def test_items_to_be_reconciled_hold_the_drain_up() -> None:
     async def body(scene: Scene) -> None:
+        running = asyncio.create_task(
+            scene.cutover(CutoverOptions(hook_before="stop", disable_stream=True, timeout_s=60.0)).run()
+        )
+        await scene.world.until(lambda: not scene.world.stream.enabled, 60)
         scene.duties = 2
         with pytest.raises(Unmet, match="2 items wait to be reconciled"):
-            await scene.cutover(CutoverOptions(hook_before="stop", disable_stream=True, timeout_s=60.0)).run()
+            await running
+
+    play(body)
+
+
+def test_items_to_be_reconciled_are_waited_for_before_the_writers_stop() -> None:
+    """One that the destination refuses waits for ever: the drain would not end, with the stream off."""
+
+    async def body(scene: Scene) -> None:
+        scene.duties = 1
+        options = CutoverOptions(hook_before="stop", disable_stream=True, timeout_s=60.0)
+        with pytest.raises(Unmet, match=r"--max-lag 5s was not reached in 60 s .*: 1 item waits to be reconciled"):
+            await scene.cutover(options).run()
+        assert (scene.did, scene.world.stream.enabled) == ([], True)
+        running = asyncio.create_task(scene.cutover(options).run())
+        await asyncio.sleep(10)
+        scene.duties = 0
+        assert (await running).exit_code is ExitCode.OK
 
     play(body)
 
