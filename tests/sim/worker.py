@@ -178,6 +178,7 @@ class Worker:
 
         def join(start: Start) -> None:
             directory = ShardDirectory(DirectoryTools(stream, leases, clock, draw, read.now_s, self.gaps), start)
+            directory.idle = self.reconciler.idle
             if state is not None:
                 copying = self._copy_tools(copy or CopySettings(), state, leases, copied, draw)
                 self.copier = Copier(copying, directory.synced.is_set)

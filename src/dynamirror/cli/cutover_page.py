@@ -29,6 +29,7 @@ def _lines(result: CutoverResult) -> Iterator[str]:
     if document.get("dry_run"):
         yield f"{pair}: fit for a cut-over; nothing was changed"
         yield from _steps(document)
+        yield from _parked(document["parked"])
         yield "  what a run would do now:"
         yield from (f"    {what}" for what in document["would"])
         return

@@ -137,6 +137,7 @@ def assemble_worker(
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
     listing = DirectoryTools(stream, leases, clock, draw, read.now_s, gaps)
     directory = ShardDirectory(listing, settings.read.start)
+    directory.idle = reconciler.idle
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
     shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate, parking)

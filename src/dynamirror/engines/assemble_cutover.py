@@ -21,7 +21,7 @@ from dynamirror.engines.verify_report import Report
 from dynamirror.engines.verify_run import compare, lives_of
 from dynamirror.engines.verify_state import parked_items
 from dynamirror.engines.waiting import aloud
-from dynamirror.errors import Unmet
+from dynamirror.errors import Retry, Side, Stop, Unmet
 from dynamirror.model.parked import Parked
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
@@ -87,6 +87,7 @@ class _Hands:
             self._duties,
             fit.stream_arn,
             fit.stream_off,
+            self._stream_now,
             self._switch_off,
             self._switch_reverse_on,
             self._compare,
@@ -102,15 +103,25 @@ class _Hands:
     async def _parked(self) -> Sequence[Parked]:
         return await parked_items(self._fit.state.parked, self._clock)
 
+    async def _stream_now(self) -> str | None:
+        facts = await self._connections.source_control.describe_table(self._settings.source.table)
+        return facts.stream_arn
+
     async def _switch_off(self) -> None:
         table = self._settings.source.table
         await aloud(f"switching the stream of {table} off", self._connections.source_control.disable_stream(table))
 
     async def _switch_reverse_on(self) -> None:
-        """With the connections of the way back, which read streams on the destination's side."""
+        """With the connections of the way back, which read streams on the destination's side and call it a source."""
         table = self._settings.destination.table
-        async with connect(reverse_settings(self._settings), self._environ, self._clock, jitter()) as back:
-            await aloud(f"switching the stream of {table} on", back.source_control.enable_stream(table))
+        try:
+            async with connect(reverse_settings(self._settings), self._environ, self._clock, jitter()) as back:
+                await aloud(f"switching the stream of {table} on", back.source_control.enable_stream(table))
+        except (Stop, Retry) as error:
+            raise Stop(
+                Side.DESTINATION,
+                f"--prepare-reverse: the destination table {table} as the source of the way back: {error}",
+            ) from error
 
     async def _compare(self, options: VerifyOptions) -> VerifyResult:
         fit = self._fit

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dynamirror import __version__
-from dynamirror.engines.cutover_options import CutoverOptions, CutoverResult, CutoverTools, verified
+from dynamirror.engines.cutover_options import CutoverOptions, CutoverResult, CutoverTools, verified, would_do
 from dynamirror.engines.reverse_command import reverse_command, reverse_values
 from dynamirror.engines.table_checks import VIEW_TYPE, stream_command
 from dynamirror.engines.verify_options import VerifyOptions
@@ -72,6 +72,7 @@ class Cutover:
         options = self._options
         await self._reverse()
         await self._lag()
+        await self._tell_parked()
         if options.dry_run:
             return self._would()
         await self._writers()
@@ -103,6 +104,17 @@ class Cutover:
             self._found.lag_s = await self._waits.lag_under(most_s)
             said.text = f"{self._found.lag_s:.1f} s"
 
+    async def _tell_parked(self) -> None:
+        """While it can still be mended: nobody has stopped writing yet."""
+        self._found.parked = await self._tools.parked()
+        if self._found.parked:
+            log.warning(
+                "%d items are parked, the destination has refused them; what of them differs ends the cut-over with 1: "
+                "see dynamirror parked list, and parked retry",
+                len(self._found.parked),
+                extra={"event": "items_are_parked", "facts": {"items": len(self._found.parked)}},
+            )
+
     async def _writers(self) -> None:
         command = self._options.hook_before
         with self._step("writers", "they are stopped" if command else "they are to be stopped") as said:
@@ -130,6 +142,7 @@ class Cutover:
     async def _switch(self) -> None:
         if not self._options.disable_stream or self._tools.stream_off:
             return
+        await self._same_stream(self._tools.stream_arn)
         again = stream_command(self._settings.source, f"StreamEnabled=true,StreamViewType={VIEW_TYPE}")
         log.info(
             "the source's stream is switched off, which closes its shards; other readers lose it. To switch it on "
@@ -148,9 +161,20 @@ class Cutover:
             found = self._found
             found.drained = await (self._waits.drained() if self._closing else self._waits.quiet(quiet_s))
             found.exact = self._closing
+            if found.exact:
+                await self._same_stream(None)
             found.drained_ms = int(self._tools.view.now_s() * 1000)
             drain = drain_of(found)
             said.text = f"{'exact' if found.exact else 'not exact'}: {drain['proof']} ({len(drain['shards'])} shards)"
+
+    async def _same_stream(self, arn: str | None) -> None:
+        """Off, or the one named. Raises Unmet: an exact drain of one stream says nothing of the changes in another."""
+        now = await self._tools.stream_now()
+        if now not in (None, arn):
+            raise Unmet(
+                f"the source's stream was switched on anew meanwhile ({now}), and what is written goes there: have the "
+                "writers stopped, and workers follow it, then start the same command again"
+            )
 
     async def _verify(self) -> str | None:
         """What speaks against starting the writers; None: nothing that was looked at."""
@@ -208,24 +232,9 @@ class Cutover:
 
     def _would(self) -> CutoverResult:
         """What a run would do, said and not done."""
-        options = self._options
-        steps = [
-            ("switch the destination's stream on", options.prepare_reverse),
-            (f"call the hook: {options.hook_before}", options.hook_before is not None),
-            ("ask whether all writers are stopped", options.hook_before is None and not options.writers_stopped),
-            ("switch the source's stream off", options.disable_stream and not self._tools.stream_off),
-            ("wait until every shard is applied to its end (exact)", self._closing),
-            (f"wait until nothing comes for {options.quiet_s:g} s (not exact)", not self._closing),
-            (f"compare keys changed in the last {self._window}", options.verify == "recent"),
-            ("compare the whole tables", options.verify == "full"),
-            (f"call the hook: {options.hook_after}", options.hook_after is not None),
-        ]
-        would = [what for what, applies in steps if applies]
-        return CutoverResult(self._head() | {"dry_run": True, "would": would}, None, ExitCode.OK)
-
-    @property
-    def _window(self) -> str:
-        return "24 h" if self._tools.stream_off else f"{self._options.since_s:g} s before the writers' stop"
+        would = would_do(self._options, stream_off=self._tools.stream_off)
+        document = self._head() | {"dry_run": True, "parked": parked_of(self._found), "would": would}
+        return CutoverResult(document, None, ExitCode.OK)
 
     def _document(self) -> dict[str, Any]:
         found = self._found

@@ -60,16 +60,28 @@ async def look(
     source = replace(source, stream_arn=stream_arn)
     await check_readable(reach.streams, source, clock)
     life, state = await _state(reach, settings, (source, destination), clock)
-    if against := copy_against(
-        await patiently(clock, "the row of the copy", state.copies.copy), whole_verify=options.verify == "full"
-    ):
-        raise Stop(Side.STATE, against)
+    await _copied(state, options, clock)
     leases = LeaseTable(reach.state, settings.task.lease_table)
     now_s = ServiceClock(served_s, clock.boottime_s)
     tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, clock, now_s)
     view = await _with_leases(tools, settings)
     said = await _alive(reach, settings, life, tools, view)
     return Fit(source, destination, stream_arn, off, tools, state, said)
+
+
+async def _copied(state: VerifyState, options: CutoverOptions, clock: Clock) -> None:
+    """Raises Stop when a copy goes on, or is not whole. That there was none is said: the task may have been begun anew
+    while its table was copied, or not know of a copy made by other means."""
+    copy, whole = await patiently(clock, "the row of the copy", state.copies.copy), options.verify == "full"
+    if against := copy_against(copy, whole_verify=whole):
+        raise Stop(Side.STATE, against)
+    if copy is None and not whole:
+        log.warning(
+            "this task has made no copy of its own, so what was in the table before its first change is not proven to "
+            "be at the destination: unless dynamirror verify has shown that, compare the whole tables with --verify "
+            "full",
+            extra={"event": "copy_unknown", "facts": {}},
+        )
 
 
 async def _state(

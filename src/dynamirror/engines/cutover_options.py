@@ -43,6 +43,8 @@ class CutoverTools:
     stream_arn: str
     # The stream was off when the cut-over began: there is no lag to wait for.
     stream_off: bool
+    # The ARN of the source's stream, as it is now; None: it is off.
+    stream_now: Callable[[], Awaitable[str | None]]
     switch_off: Callable[[], Awaitable[None]]
     switch_reverse_on: Callable[[], Awaitable[None]]
     compare: Callable[[VerifyOptions], Awaitable[VerifyResult]]
@@ -81,3 +83,21 @@ def verified(result: VerifyResult, mode: Compare, since_s: float | None) -> dict
         "parked": result.parked,
         "first": [{"class": found.kind.value, "key": found.key, "path": found.path} for found in result.first],
     }
+
+
+def would_do(options: CutoverOptions, *, stream_off: bool) -> list[str]:
+    """The steps of a run after the lag, for --dry-run."""
+    closing = options.disable_stream or stream_off
+    window = "24 h" if stream_off else f"{options.since_s:g} s before the writers' stop"
+    steps = [
+        ("switch the destination's stream on", options.prepare_reverse),
+        (f"call the hook: {options.hook_before}", options.hook_before is not None),
+        ("ask whether all writers are stopped", options.hook_before is None and not options.writers_stopped),
+        ("switch the source's stream off", options.disable_stream and not stream_off),
+        ("wait until every shard is applied to its end (exact)", closing),
+        (f"wait until nothing comes for {options.quiet_s:g} s (not exact)", not closing),
+        (f"compare keys changed in the last {window}", options.verify == "recent"),
+        ("compare the whole tables", options.verify == "full"),
+        (f"call the hook: {options.hook_after}", options.hook_after is not None),
+    ]
+    return [what for what, applies in steps if applies]

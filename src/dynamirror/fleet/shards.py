@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dynamirror.errors import ConditionFailed, Gap, Side, Stop
@@ -56,6 +56,10 @@ class DirectoryTools:
     gaps: GapPolicy | None = None
 
 
+async def _always_idle() -> bool:
+    return True
+
+
 class ShardDirectory:
     """Lists the stream and keeps a lease row for every shard that needs one. Every step may run twice."""
 
@@ -67,6 +71,8 @@ class ShardDirectory:
         self._now_s = tools.now_s
         self._gaps = tools.gaps
         self._start = start
+        # Whether a worker whose stream is applied to its end has nothing else to do: it does not end before.
+        self.idle: Callable[[], Awaitable[bool]] = _always_idle
         self._listed: set[str] = set()
         # Listed, but not believed: their young parents were not.
         self._barred: set[str] = set()
@@ -91,7 +97,8 @@ class ShardDirectory:
         """List, then create the missing rows, ancestors first; returns how many.
 
         Raises Retry, NotFound; Gap when a lineage was never read; Stop when the stream was switched off and nothing of
-        it is left to apply, and was not some seconds before: a child may be listed late.
+        it is left to apply, and was not some seconds before: a child may be listed late. Nor may an item wait to be
+        reconciled: no worker could be started for it.
         """
         found = await self._patient_listing()
         listing = believable(found, self._now_ms, self._stream.retention_ms)
@@ -113,7 +120,8 @@ class ShardDirectory:
         if not listing.enabled:
             # One without a row, and for which none was made, was completed before (P-19).
             left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]
-            self._refuse_to_idle(drained=not (left or created or self._leases.unreadable or self._barred))
+            drained = not (left or created or self._leases.unreadable or self._barred)
+            self._refuse_to_idle(drained=drained and await self.idle())
         return created
 
     async def _create_missing(self, listing: Listing, rows: Mapping[str, Lease]) -> int:

@@ -64,8 +64,17 @@ def left_to_drain(view: View, duties: int, now_ms: int, retention_ms: int = RETE
     elif doubts := doubts_about(view.listing, now_ms, retention_ms):
         left.append(doubts[0])
     if duties:
-        left.append(f"{duties} items wait to be reconciled (by a worker, or verify --repair)")
+        left.append(to_reconcile(duties))
     return left
+
+
+def to_reconcile(duties: int) -> str:
+    """Duties, in words."""
+    items = "1 item waits" if duties == 1 else f"{duties:,} items wait"
+    return (
+        f"{items} to be reconciled (by a worker, or verify --repair; one that the destination refuses has to be mended "
+        "first, the logs name it)"
+    )
 
 
 def copy_against(copy: Copy | None, *, whole_verify: bool) -> str | None:

@@ -89,6 +89,11 @@ class Cases:
         """Those with a row that is still to be written."""
         return [case for case in self._open.values() if case.note is not None]
 
+    @property
+    def under_way(self) -> bool:
+        """One is open that was not refused."""
+        return not all(case.refused for case in self._open.values())
+
     def due(self, now_s: float, cases_max: int) -> list[Case]:
         """Some that may be looked at now, longest due first."""
         due = [case for case in self._open.values() if case.note is None and case.ready_at_s <= now_s]

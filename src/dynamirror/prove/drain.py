@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dynamirror.errors import Retry, Unmet
-from dynamirror.model.cutover import View, left_to_drain
+from dynamirror.model.cutover import View, left_to_drain, to_reconcile
 from dynamirror.model.shard_graph import Listing
 from dynamirror.prove.stream_view import LagWatch, ViewTools
 
@@ -46,17 +46,31 @@ class Waits:
         self._began_s = self._said_s = 0.0
 
     async def lag_under(self, max_s: float) -> float:
-        """Wait until the lag stays at `max_s` or less; returns it. Raises Unmet, Stop."""
+        """Wait until the lag stays at `max_s` or less, and no item waits to be reconciled; returns it.
+
+        An item that the destination refuses waits for ever: better found now than when the writers are stopped. Raises
+        Unmet, Stop.
+        """
         self._begin()
         under = 0
         while True:
             look = await self._look(lag=True)
-            fits = look is not None and not self._without_lease(look.view) and (look.lag_s or 0.0) <= max_s
-            under = under + 1 if fits else 0
-            if under >= LOOKS_UNDER and look is not None:
-                return look.lag_s or 0.0
-            said = f"the lag is {look.lag_s or 0.0:.0f} s" if look is not None else "the lag is not known"
-            await self._next(said, f"--max-lag {max_s:g}s")
+            lag_s = look.lag_s or 0.0 if look is not None else 0.0
+            left = self._too_early(look, max_s)
+            under = 0 if left else under + 1
+            if under >= LOOKS_UNDER:
+                return lag_s
+            await self._next(", ".join(left) or f"the lag is {lag_s:.0f} s", f"--max-lag {max_s:g}s")
+
+    def _too_early(self, look: Look | None, max_s: float) -> list[str]:
+        """What keeps the writers from being stopped; empty: nothing."""
+        if look is None:
+            return ["the lag is not known"]
+        late = (look.lag_s or 0.0) > max_s
+        left = [f"the lag is {look.lag_s:.0f} s"] if late else []
+        if lacking := self._without_lease(look.view):
+            left.append(f"{len(lacking)} shards without a lease ({lacking[0]})")
+        return left + ([to_reconcile(look.duties)] if look.duties else [])
 
     async def drained(self) -> View:
         """Wait until two listings show nothing left to apply. Raises Unmet, Stop."""
@@ -97,7 +111,8 @@ class Waits:
         closed = {shard.id for shard in look.view.listing.shards if not shard.open}
         behind = [row.shard_id for row in look.view.unfinished if row.shard_id in closed]
         if look.waits or behind or look.duties or self._without_lease(look.view):
-            return f"changes wait to be applied, the oldest for {look.lag_s or 0.0:.0f} s"
+            duties = f"; {to_reconcile(look.duties)}" if look.duties else ""
+            return f"changes wait to be applied, the oldest for {look.lag_s or 0.0:.0f} s{duties}"
         return ""
 
     def _without_lease(self, view: View) -> list[str]:

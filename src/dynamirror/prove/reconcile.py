@@ -83,6 +83,14 @@ class Reconciler:
             self._cases.close(case)
             self._settled.set()
 
+    async def idle(self) -> bool:
+        """No item of the task waits to be mended, by whichever worker, but for those that a table refuses. Raises
+        Retry, Stop."""
+        if self._cases.under_way or self._claims is None:
+            return not self._cases.under_way
+        rows = await self._claims.state.duties()
+        return all(self.refusal(self._keys.of_item(duty.key)) is not None for duty in rows)
+
     def add(self, keys: Iterable[bytes | Raw], since_s: float) -> None:
         """Reconcile these items, given as JSON maps with the key attributes in them (`Keys`, or whole images).
 

@@ -4,15 +4,16 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
+from dynamirror.engines import assemble_cutover
 from dynamirror.engines.cutover import Cutover
 from dynamirror.engines.cutover_options import CutoverOptions, CutoverResult, CutoverTools
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
-from dynamirror.errors import ExitCode, Side, Throttled, Unmet
+from dynamirror.errors import AccessDenied, ExitCode, Side, Stop, Throttled, Unmet
 from dynamirror.model.cutover_report import digest_of
 from dynamirror.model.lease import SHARD_END
 from dynamirror.model.parked import Parked
@@ -51,6 +52,7 @@ class Scene:
         self.duties = 0
         self.parked: list[Parked] = []
         self.unsettled = 0
+        self.on_anew: str | None = None
         self.writing = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
@@ -71,6 +73,9 @@ class Scene:
         self.did.append(question)
         self.writing.cancel()
         return self.answer is True
+
+    async def stream_now(self) -> str | None:
+        return self.on_anew or (self.world.stream.arn if self.world.stream.enabled else None)
 
     async def switch_off(self) -> None:
         self.did.append("off")
@@ -101,6 +106,7 @@ class Scene:
             self.count_duties,
             world.stream.arn,
             stream_off,
+            self.stream_now,
             self.switch_off,
             self.switch_reverse_on,
             self.compare,
@@ -222,9 +228,30 @@ def test_writers_that_go_on_are_never_quiet() -> None:
 
 def test_items_to_be_reconciled_hold_the_drain_up() -> None:
     async def body(scene: Scene) -> None:
+        running = asyncio.create_task(
+            scene.cutover(CutoverOptions(hook_before="stop", disable_stream=True, timeout_s=60.0)).run()
+        )
+        await scene.world.until(lambda: not scene.world.stream.enabled, 60)
         scene.duties = 2
         with pytest.raises(Unmet, match="2 items wait to be reconciled"):
-            await scene.cutover(CutoverOptions(hook_before="stop", disable_stream=True, timeout_s=60.0)).run()
+            await running
+
+    play(body)
+
+
+def test_items_to_be_reconciled_are_waited_for_before_the_writers_stop() -> None:
+    """One that the destination refuses waits for ever: the drain would not end, with the stream off."""
+
+    async def body(scene: Scene) -> None:
+        scene.duties = 1
+        options = CutoverOptions(hook_before="stop", disable_stream=True, timeout_s=60.0)
+        with pytest.raises(Unmet, match=r"--max-lag 5s was not reached in 60 s .*: 1 item waits to be reconciled"):
+            await scene.cutover(options).run()
+        assert (scene.did, scene.world.stream.enabled) == ([], True)
+        running = asyncio.create_task(scene.cutover(options).run())
+        await asyncio.sleep(10)
+        scene.duties = 0
+        assert (await running).exit_code is ExitCode.OK
 
     play(body)
 
@@ -388,3 +415,46 @@ def test_what_was_never_seen_in_step_is_not_safe() -> None:
         assert "start" not in scene.did
 
     play(body)
+
+
+def test_a_stream_that_is_switched_on_anew_is_another_one_and_its_changes_are_not_drained() -> None:
+    async def body(scene: Scene) -> None:
+        scene.on_anew = "arn:another"
+        with pytest.raises(Unmet, match=r"switched on anew meanwhile \(arn:another\)"):
+            await scene.cutover(STOP).run()
+        assert (scene.did, scene.world.stream.enabled) == (["stop"], True)
+        scene.on_anew = None
+        running = asyncio.create_task(scene.cutover(STOP).run())
+        await scene.world.until(lambda: not scene.world.stream.enabled, 60)
+        scene.on_anew = "arn:another"
+        with pytest.raises(Unmet, match="switched on anew"):
+            await running
+        assert not scene.files
+
+    play(body)
+
+
+def test_what_is_parked_is_said_while_it_can_still_be_mended(caplog: pytest.LogCaptureFixture) -> None:
+    async def body(scene: Scene) -> None:
+        scene.parked = [PARKED]
+        result = await scene.cutover(CutoverOptions(hook_before="stop", dry_run=True)).run()
+        assert result.document["parked"] == [{"id": "1f3a", "key": {"id": {"S": "x"}}, "error": "too large"}]
+        assert "1 items are parked, the destination has refused them" in caplog.text
+
+    play(body)
+
+
+def test_what_is_wrong_with_the_way_back_is_the_destinations(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise AccessDenied(Side.SOURCE, "source, Copy: not authorized")
+
+    monkeypatch.setattr(assemble_cutover, "connect", refused)
+
+    async def body() -> None:
+        nothing = cast(Any, None)
+        hands = assemble_cutover._Hands(nothing, SETTINGS, {}, nothing, nothing)
+        with pytest.raises(Stop, match="the destination table Copy as the source of the way back") as error:
+            await hands._switch_reverse_on()
+        assert error.value.exit_code is ExitCode.DESTINATION
+
+    run_virtual(body())

@@ -105,6 +105,19 @@ async def test_a_copy_that_goes_on_or_is_doubtful(task: Task) -> None:
     assert (await task.look(CutoverOptions(verify="full"))).said
 
 
+async def test_a_task_without_a_copy_of_its_own_is_told_what_is_not_proven(
+    task: Task, caplog: pytest.LogCaptureFixture
+) -> None:
+    await task.look(CutoverOptions(verify="full"))
+    assert "has made no copy" not in caplog.text
+    await task.look()
+    assert "this task has made no copy of its own" in caplog.text
+    caplog.clear()
+    task.copy("over", doubtful=False)
+    await task.look()
+    assert "has made no copy" not in caplog.text
+
+
 async def test_tables_and_streams_that_are_not_there(task: Task) -> None:
     del task.world.destination.tables["Copy"]
     assert "the destination table Copy does not exist" in await task.refused(ExitCode.DESTINATION)

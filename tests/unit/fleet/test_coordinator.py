@@ -684,6 +684,23 @@ async def test_a_stream_that_was_switched_off_is_applied_to_its_end_and_then_end
 
 
 @virtually
+async def test_a_worker_whose_stream_is_off_does_not_end_while_items_wait_to_be_reconciled() -> None:
+    """None could be started for them: the stream is off, and all of it has been applied."""
+    world = World()
+    world.idle = False
+    worker = world.worker("w").start()
+    world.put_many(20)
+    world.stream.disable()
+    await asyncio.sleep(300)
+    assert world.destination.items == world.source.items
+    assert worker.task is not None
+    assert not worker.task.done()
+    world.idle = True
+    assert "was switched off" in str((await worker.ended(200))[0])
+    await world.end()
+
+
+@virtually
 async def test_what_a_throttled_destination_has_not_taken_does_not_keep_the_lease() -> None:
     """A throttled request is answered: nothing can land any more, and the next owner may start at once."""
     world = World()

@@ -59,6 +59,8 @@ class World:
         self.workers: list[Worker] = []
         # Where gaps are noted that are passed; None: they stop a worker.
         self.gaps: MemoryGaps | None = None
+        # No item waits to be reconciled.
+        self.idle = True
 
     def put(self, *keys: str, value: int = 0) -> None:
         for key in keys:
@@ -153,6 +155,7 @@ class Worker:
         self.directory = ShardDirectory(
             DirectoryTools(stream, self.leases, self.clock, draw, self.clock.wall_s, gaps), start
         )
+        self.directory.idle = self._idle
         fence = fence_of(self.settings, write, heartbeat=beating is not None)
         held = LeaseTools(self.leases, self.clock, fence, lambda: beating.beaten_at_s if beating else NEVER)
         self.tenure = TenureTools(follow, held, write, self.directory, terms, 10.0, Signal())
@@ -165,6 +168,9 @@ class Worker:
         return "waiting=0, flying=0" in repr(self.applier) and all(
             tenure.settled for tenure in self.coordinator.tenures.values()
         )
+
+    async def _idle(self) -> bool:
+        return self.world.idle
 
     def _note(self, write: Write) -> None:
         self.world.writes.append((self.world.now_s, self.name, write.key, int(write.sequence_number)))

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from dynamirror.errors import Retry, Side, Unanswered
+from dynamirror.errors import ItemRefused, Retry, Side, Unanswered
 from dynamirror.model.duty import Duty
 from dynamirror.prove.inherit import LOOK_EVERY_S, Heirs
 from dynamirror.testing.faults import Fault
@@ -356,3 +356,29 @@ def test_the_wait_that_is_said_is_the_one_that_comes(ago_s: float, wait: str, ca
 
     run(steps())
     assert wait in caplog.records[0].getMessage()
+
+
+def test_a_worker_is_idle_once_no_item_of_the_task_waits() -> None:
+    async def steps() -> None:
+        world = World()
+        world.set_source("k", "A")
+        worker = Worker(world).start()
+        assert await worker.reconciler.idle()
+        worker.add("k", ago_s=SETTLE_S)
+        assert not await worker.reconciler.idle(), "nor before the duty is durable"
+        await worker.settled()
+        await asyncio.sleep(1)
+        assert await worker.reconciler.idle()
+        # Another worker's, which may be dead.
+        await world.state.put_duty(Duty("d", dict(item("k", "A") or {}), "w9"))
+        assert not await worker.reconciler.idle()
+        await world.state.remove_duty(Duty("d", dict(item("k", "A") or {}), "w9"))
+        # Refused by a table: its own end will not come.
+        world.set_source("big", "A")
+        worker.destination_faults.next["PutItem"] = [Fault(ItemRefused("too large"))] * 9
+        worker.add("big", ago_s=SETTLE_S)
+        await asyncio.sleep(5)
+        assert await world.state.duties()
+        assert await worker.reconciler.idle()
+
+    run(steps())
