@@ -90,6 +90,10 @@ class ShardLost(Gap):
     """A gap that reaches to the end of its shard: the stream no longer knows it."""
 
 
+class LifeOver(Stop):
+    """This life of the task is over: its stream is off, and applied to its end, or others have begun the next one."""
+
+
 class TooManyParked(Stop):
     """More items are refused than may be parked: something is wrong with the table, not with items."""
 

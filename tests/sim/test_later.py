@@ -8,7 +8,6 @@ from importlib.util import find_spec
 import pytest
 
 LATER = [
-    ("the stream made anew under another ARN: drained first, then a gap", "dynamirror.engines.next_stream"),
     ("inequality 5, P-24: hand-off shorter than T + L + drain", "dynamirror.fleet.handoff"),
     ("P-11: no wait after a steal", "dynamirror.fleet.steal"),
 ]

@@ -58,6 +58,7 @@ def read_row(row: Row) -> tuple[Lease | None, list[Wrong]]:
         lambda: {"terms": _terms(row)},
         lambda: {"start_at_ms": _own_integer(row, "xr_startAt")},
         lambda: {"since_ms": _own_integer(row, "xr_since")},
+        lambda: {"gap_behind": _text(row, "xr_gapBehind") if "xr_gapBehind" in row else None},
         lambda: {"clean_counter": _own_integer(row, "xr_clean")},
     ):
         try:
@@ -126,6 +127,8 @@ def _own(lease: Lease) -> dict[str, Value]:
         own["xr_startAt"] = n(lease.start_at_ms)
     if lease.since_ms is not None:
         own["xr_since"] = n(lease.since_ms)
+    if lease.gap_behind is not None:
+        own["xr_gapBehind"] = s(lease.gap_behind)
     if lease.clean_counter is not None:
         own["xr_clean"] = n(lease.clean_counter)
     if lease.terms is not None:

@@ -47,8 +47,17 @@ class Incarnation:
         was not: a start has looked, and made nothing, or a command that follows nothing has written the row."""
         if pair is None or self.owns(pair) or pair.get("leaseTableId") == s(""):
             return False
-        stream = pair.get("streamArn", {}).get("S", "")
-        return stream not in ("", VERIFY_LIFE) and not stream.startswith(_AT_REST)
+        return _begun(pair) is not None
+
+
+def begun_stream(pair: Row | None, lease_table_id: str) -> str | None:
+    """The stream that the task follows, by the row of the pair, with this lease table; None: it has begun with none."""
+    return _begun(pair) if pair is not None and pair.get("leaseTableId") == s(lease_table_id) else None
+
+
+def _begun(pair: Row) -> str | None:
+    stream = str(pair.get("streamArn", {}).get("S", ""))
+    return None if stream in ("", VERIFY_LIFE) or stream.startswith(_AT_REST) else stream
 
 
 def at_rest(source: TableFacts, destination: TableFacts) -> Incarnation:

@@ -12,7 +12,7 @@ from dynamirror.model.duty import Duty
 from dynamirror.state_ports import PairAnswer
 
 _WORKER, _DUTY = "worker", "duty"
-_DESTINATION = "destination"
+_SOURCE, _DESTINATION = "source", "destination"
 _RESERVED = frozenset({"kind", "id", "leaseTableId", "streamArn", "schema", "beat"})
 
 
@@ -79,10 +79,16 @@ class StateTable:
         row = await self._rows.row(TASK, _DESTINATION)
         return _text(row, "tableId") if row is not None and self._rows.incarnation.owns(row) else None
 
-    async def remember_destination(self, table_id: str) -> None:
-        """Remember it, unless this life of the task has one already. Idempotent."""
-        with suppress(ConditionFailed):
-            await self._rows.put(TASK, _DESTINATION, {"tableId": s(table_id)}, self._rows.vacant)
+    async def source_id(self) -> str | None:
+        """TableId of the source that this life of the task began with; None: not remembered."""
+        row = await self._rows.row(TASK, _SOURCE)
+        return _text(row, "tableId") if row is not None and self._rows.incarnation.owns(row) else None
+
+    async def remember_tables(self, source_id: str, destination_id: str) -> None:
+        """Remember both, unless this life of the task has them already. Idempotent."""
+        for row_id, table_id in ((_SOURCE, source_id), (_DESTINATION, destination_id)):
+            with suppress(ConditionFailed):
+                await self._rows.put(TASK, row_id, {"tableId": s(table_id)}, self._rows.vacant)
 
     async def put_duty(self, duty: Duty) -> None:
         """See state_ports.StateStore. The key's attributes stand there verbatim, for operators too."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from dynamirror.copy.tools import CopyTools
-from dynamirror.errors import ConditionFailed, Retry, Side, Stop
+from dynamirror.errors import ConditionFailed, LifeOver, Retry, Side, Stop
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.copy_progress import named, progress, uneven
 from dynamirror.model.lease import Lease
@@ -125,7 +125,7 @@ class Phases:
 
 
 async def prove_life(tools: CopyTools) -> None:
-    """Raises Stop when this worker's life of the task is over.
+    """Raises LifeOver when this worker's life of the task is over.
 
     1 this worker is frozen; 2 the lease table is deleted, the task begun anew, and its copy announced; 3 this worker
     wakes: among the rows of its own life there is no copy, and it would not wait. The pair's row moves into the new
@@ -133,7 +133,7 @@ async def prove_life(tools: CopyTools) -> None:
     """
     # At rest the pair's row stands in another life, or none.
     if tools.leases is not None and not await tools.store.life_is_mine():
-        raise Stop(
+        raise LifeOver(
             Side.STATE,
             "the task was begun anew since this worker started (another lease table or stream); start this worker "
             "again, it joins what goes on now",

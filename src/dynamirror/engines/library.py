@@ -20,11 +20,12 @@ from dynamirror.engines.begin_copy import begun
 from dynamirror.engines.destination_life import not_its_own, watch_destination
 from dynamirror.engines.gap_healing import heal_gaps
 from dynamirror.engines.make_destination import finish_when_copied, make_destination
+from dynamirror.engines.next_stream import next_stream_on
 from dynamirror.engines.preflight import Facts, check
 from dynamirror.engines.start_checks import StartChecks
 from dynamirror.engines.waiting import aloud
 from dynamirror.engines.worker_tasks import run_tasks
-from dynamirror.errors import DynamirrorError, Gap, NotFound, Side, Stop
+from dynamirror.errors import DynamirrorError, Gap, LifeOver, NotFound, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
 from dynamirror.follow.gaps import GapPolicy
 from dynamirror.model.copy_line import Standing
@@ -151,25 +152,38 @@ class Replication:
             async with AsyncExitStack() as stack:
                 opening = connect(self._settings, self._environ, clock, jitter())
                 connections = await aloud("credentials", stack.enter_async_context(opening))
-                checks = StartChecks(connections, self._settings, clock, mappings_of(self._settings.source))
-                await make_destination(connections, self._settings, clock, checks.refuse_unready)
-                facts = await check(connections, self._settings, clock, checks.refuse_unready)
-                settings = await begun(connections, facts, self._settings, clock, self.worker)
-                worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
-                self._copier, self._gaps = worker.copier, worker.gaps
-                beside = [
-                    connections.keep_fresh(),
-                    finish_when_copied(connections, settings, worker.copier, clock),
-                    _watch(connections, settings, facts, clock),
-                    heal_gaps(connections, facts, settings, worker, clock),
-                    self._announce(worker.coordinator, clock),
-                ]
-                await run_tasks(worker, beside, self._stopping)
+                while await self._ends_for_another_life(connections, clock):
+                    pass
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
         except BaseExceptionGroup as errors:
             raise explained(root_cause(errors), self._settings.task.lease_table) from errors
+
+    async def _ends_for_another_life(self, connections: Connections, clock: Clock) -> bool:
+        """One life of the task. True: it is over, and the next one, on a new stream, is to be followed."""
+        checks = StartChecks(connections, self._settings, clock, mappings_of(self._settings.source))
+        await make_destination(connections, self._settings, clock, checks.refuse_unready)
+        facts = await check(connections, self._settings, clock, checks.refuse_unready, self.worker)
+        settings = await begun(connections, facts, self._settings, clock, self.worker)
+        worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
+        self._copier, self._gaps = worker.copier, worker.gaps
+        beside = [
+            connections.keep_fresh(),
+            finish_when_copied(connections, settings, worker.copier, clock),
+            _watch(connections, settings, facts, clock),
+            heal_gaps(connections, facts, settings, worker, clock),
+            self._announce(worker.coordinator, clock),
+        ]
+        try:
+            await run_tasks(worker, beside, self._stopping)
+        except BaseExceptionGroup as errors:
+            if not isinstance(root_cause(errors), LifeOver):
+                raise
+            if not await next_stream_on(connections.source_control, settings, facts.stream_arn):
+                raise
+            return True
+        return False
 
     async def _announce(self, coordinator: Coordinator, clock: Clock) -> None:
         """`latest` means: from when this is started. So its iterators are there first."""

@@ -1,4 +1,5 @@
-"""A stream that was switched off with something left for this task: it is followed to its end, also by a new worker."""
+"""A stream that is off, with something left for this task: it is followed to its end, also by a new worker, and also
+where the table has a new one by now."""
 
 import logging
 from dataclasses import replace
@@ -17,16 +18,18 @@ log = logging.getLogger("dynamirror")
 
 
 async def with_old_stream(
-    reach: Reach, lease_table: str, source: TableFacts, leases: TableFacts | None, clock: Clock
+    reach: Reach, lease_table: str, source: TableFacts, clock: Clock, before: str | None
 ) -> TableFacts:
-    """The facts of the source, with its last stream where that is off and not applied to its end.
+    """The facts of the source, with the stream that the task has followed `before` (None: not known; then its last
+    one) where that is off and not applied to its end.
 
     1 the stream is switched off (`cutover`), which keeps its changes for a day; 2 the last worker dies before it has
     applied them; 3 one that refused to start would lose them. Raises Stop, or a Retry that did not pass.
     """
-    arn = source.last_stream_arn
-    if source.stream_arn is not None or arn is None or leases is None or leases.status == "CREATING":
+    arn = before or (source.last_stream_arn if source.stream_arn is None else None)
+    if arn in (None, source.stream_arn):
         return source
+    assert arn is not None, "looked at above"
     view = ViewTools(DynamoDBStream(reach.streams, arn), LeaseTable(reach.state, lease_table), clock, lambda: 0.0)
     what = Question(Side.SOURCE, reach.streams.url, f"DescribeStream of {arn}, which is off")
     try:

@@ -8,7 +8,7 @@ keeps it from its stream is said while it runs.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from dynamirror.aws.state_rows import Incarnation
@@ -16,7 +16,7 @@ from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.destination_life import refuse_made_anew
 from dynamirror.engines.missing_tables import missing_destination, missing_source
-from dynamirror.engines.old_stream import with_old_stream
+from dynamirror.engines.next_stream import Followed, which_stream
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.refuse_items import refuse_items
 from dynamirror.engines.rest_watch import refuse_beside_rest
@@ -28,7 +28,6 @@ from dynamirror.engines.table_checks import (
     check_own,
     check_pair,
     check_rates,
-    check_stream,
     same_table,
 )
 from dynamirror.engines.waiting import reach_aloud
@@ -60,10 +59,14 @@ class Facts:
     state: StateStore | None
 
 
-async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready: Ready | None = None) -> Facts:
-    """Check, then make what is missing. Raises Refused, Stop (NotFound, AccessDenied) or a Retry that did not pass.
+async def check(
+    reach: Reach, settings: ReplicationSettings, clock: Clock, ready: Ready | None = None, worker: str = ""
+) -> Facts:
+    """Check, then make what is missing. Raises Refused, Stop (NotFound, AccessDenied, Gap) or a Retry that did not
+    pass.
 
-    Idempotent, also when several workers start at the same time. `ready` asks what else a plan does.
+    Idempotent, also when several workers start at the same time. `ready` asks what else a plan does. `worker` is named
+    where it notes a gap.
     """
     refuse_unsound(settings)
     reach = reach_aloud(reach)
@@ -71,8 +74,8 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
     leases = await found_table(reach.state_control, settings.task.lease_table)
     if leases is not None:
         check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
-    source = await with_old_stream(reach, settings.task.lease_table, source, leases, clock)
-    check_stream(source, settings)
+    followed = await which_stream(reach, settings, source, leases, clock)
+    source = followed.source
     state = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     await state.refuse_other_pair(Incarnation(leases.table_id if leases else "", source.stream_arn or ""))
     if leases is None or state.missing or source.stream_arn is None:
@@ -82,30 +85,45 @@ async def check(reach: Reach, settings: ReplicationSettings, clock: Clock, ready
     if ready is not None:
         await ready(leases)
     if not state.missing:
-        if leases is not None and source.stream_arn is not None:
-            life = Incarnation(leases.table_id, source.stream_arn)
-            await refuse_made_anew(reach.state, settings, life, destination.table_id, clock)
-        await refuse_beside_rest(reach, settings, (source, destination), clock)
-    await _refuse_items(reach, settings, source, clock)
+        await _refuse_former(reach, settings, (source, destination), leases, clock)
+    await _refuse_items(reach, settings, followed, clock)
     # Up to here no table has been changed or made.
     if source.stream_arn is None:
         source = await _switch_stream_on(reach, settings)
     assert source.stream_arn is not None, "enable_stream returns when the stream is on"
-    if leases is None:
-        _warn_of_old_start(settings, clock)
-    leases = await _lease_table(reach, settings.task.lease_table, leases)
+    leases = await _lease_table(reach, settings, leases, clock)
     life = Incarnation(leases.table_id, source.stream_arn)
-    table = await _opened(reach, settings, state, life)
+    if followed.next is not None:
+        await followed.next.note(life, worker)
+    table = await _opened(reach, settings, state, life, followed.latest_arn)
     if table is not None:
-        await patiently(clock, "the destination's id", lambda: table.remember_destination(destination.table_id))
+        await patiently(clock, "their ids", lambda: table.remember_tables(source.table_id, destination.table_id))
     return Facts(source, destination, source.stream_arn, leases, table)
 
 
-async def _refuse_items(reach: Reach, settings: ReplicationSettings, source: TableFacts, clock: Clock) -> None:
-    """See refuse_items. `source`: with the stream that would be followed."""
+async def _refuse_former(
+    reach: Reach,
+    settings: ReplicationSettings,
+    pair: tuple[TableFacts, TableFacts],
+    leases: TableFacts | None,
+    clock: Clock,
+) -> None:
+    """What was begun with these tables before and does not go with this start. `pair`: source, destination."""
+    source, destination = pair
+    if leases is not None and source.stream_arn is not None:
+        life = Incarnation(leases.table_id, source.stream_arn)
+        await refuse_made_anew(reach.state, settings, life, destination.table_id, clock)
+    await refuse_beside_rest(reach, settings, pair, clock)
+
+
+async def _refuse_items(reach: Reach, settings: ReplicationSettings, followed: Followed, clock: Clock) -> None:
+    """See refuse_items. A task that has begun is asked for its copy in the life that it has had so far."""
+    source = followed.source
 
     async def life() -> Incarnation | None:
         """Looked at anew each time: another worker may be beginning the task just now."""
+        if followed.before is not None:
+            return followed.before
         leases = await found_table(reach.state_control, settings.task.lease_table)
         now = await found_table(reach.source_control, settings.source.table)
         stream_arn = (now.stream_arn if now is not None else None) or source.stream_arn
@@ -115,26 +133,30 @@ async def _refuse_items(reach: Reach, settings: ReplicationSettings, source: Tab
 
 
 async def _opened(
-    reach: Reach, settings: ReplicationSettings, state: StateSetup, life: Incarnation
+    reach: Reach, settings: ReplicationSettings, state: StateSetup, life: Incarnation, latest_arn: str | None
 ) -> StateTable | None:
-    """The state table in this life of the task, which must not be over by now.
+    """The state table in this life of the task, which must not be over by now. `latest_arn`: the source's stream as the
+    start has found it, where an older one is followed to its end.
 
     1 a slow start looks at the lease table; 2 the task is begun anew, by others; 3 the start moves the row of the pair
     back into the life that it has seen: the others end, and it goes on in one that is over. It is looked at again
     afterwards too: so whoever has moved it back does not go on at least.
     """
-    await _refuse_begun_anew(reach, settings, life)
-    table = await state.open(life)
-    await _refuse_begun_anew(reach, settings, life)
+    drains = latest_arn not in (None, life.stream_arn)
+    fits = (life.lease_table_id, life.stream_arn, latest_arn or "", "")
+    await _refuse_begun_anew(reach, settings, fits)
+    # A life whose stream is drained has begun long ago: whoever has moved on meanwhile is not called back.
+    table = await state.open(life, follows=not drains)
+    await _refuse_begun_anew(reach, settings, fits)
     return table
 
 
-async def _refuse_begun_anew(reach: Reach, settings: ReplicationSettings, life: Incarnation) -> None:
+async def _refuse_begun_anew(reach: Reach, settings: ReplicationSettings, fits: Collection[str]) -> None:
     leases = await found_table(reach.state_control, settings.task.lease_table)
     source = await found_table(reach.source_control, settings.source.table)
     # What is gone, or off, each request to it tells.
     now = (leases.table_id if leases else "", (source.stream_arn if source else None) or "")
-    if any(found not in ("", known) for found, known in zip(now, (life.lease_table_id, life.stream_arn), strict=True)):
+    if any(found not in fits for found in now):
         raise Stop(
             Side.STATE,
             f"the task {settings.task.lease_table} was begun anew meanwhile (another lease table or stream); start "
@@ -175,8 +197,13 @@ async def _switch_stream_on(reach: Reach, settings: ReplicationSettings) -> Tabl
     return facts
 
 
-async def _lease_table(reach: Reach, name: str, found: TableFacts | None) -> TableFacts:
+async def _lease_table(
+    reach: Reach, settings: ReplicationSettings, found: TableFacts | None, clock: Clock
+) -> TableFacts:
     """The lease table, created when missing. Another worker may be creating it at the same moment."""
+    name = settings.task.lease_table
+    if found is None:
+        _warn_of_old_start(settings, clock)
     if found is None or found.status == "CREATING":
         found = await reach.state_control.create_table(name, LEASE_SCHEMA)
         check_own(f"lease table {name}", found, LEASE_SCHEMA)

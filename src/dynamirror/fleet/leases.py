@@ -83,6 +83,14 @@ class HeldLease:
 
         await self._write(advance)
 
+    async def pass_gap(self, noted_at_ms: int) -> None:
+        """Reading goes on behind a gap that was noted then. Idempotent. Raises LeaseLost, Retry."""
+
+        def passing(lease: Lease) -> Update | None:
+            return None if lease.behind_gap and lease.since_ms == noted_at_ms else decide.pass_gap(lease, noted_at_ms)
+
+        await self._write(passing)
+
     async def release(self, nothing_until_ms: int | None = None) -> None:
         """Give the lease up; it is free for anyone at once. Raises LeaseLost (nothing to give up any more), Retry."""
         await self._write(lambda lease: decide.release(lease, nothing_until_ms))

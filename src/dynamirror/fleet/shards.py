@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dynamirror.errors import ConditionFailed, Gap, Side, Stop
+from dynamirror.errors import ConditionFailed, Gap, LifeOver, Side
 from dynamirror.follow.gaps import GapPolicy
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import (
@@ -96,8 +96,8 @@ class ShardDirectory:
     async def sync(self) -> int:
         """List, then create the missing rows, ancestors first; returns how many.
 
-        Raises Retry, NotFound; Gap when a lineage was never read; Stop when the stream was switched off and nothing of
-        it is left to apply, and was not some seconds before: a child may be listed late. Nor may an item wait to be
+        Raises Retry, NotFound; Gap when a lineage was never read; LifeOver when the stream was switched off and nothing
+        of it is left to apply, and was not some seconds before: a child may be listed late. Nor may an item wait to be
         reconciled: no worker could be started for it.
         """
         found = await self._patient_listing()
@@ -153,11 +153,12 @@ class ShardDirectory:
         since_s = self._drained_since_s if self._drained_since_s is not None else now_s
         self._drained_since_s = since_s if drained else None
         if drained and now_s - since_s >= LATE_CHILD_S:
-            raise Stop(
+            raise LifeOver(
                 Side.SOURCE,
                 "the source's stream was switched off, or its table made anew, and all of it has been applied. Switch "
-                "the stream on and start again: a new stream is followed from its beginning; what was changed in "
-                "between is in no stream, so copy or compare the tables",
+                "the stream on and start again: a new stream is followed from its beginning with --on-gap continue or "
+                "reconcile; what was changed in between is in no stream, so compare and mend both tables then "
+                "(dynamirror verify --repair)",
             )
         if not self._said_disabled:
             self._said_disabled = True

@@ -41,9 +41,9 @@ class GapPolicy:
         """Nothing goes on behind a gap."""
         return self._tools.store is None or self._tools.on_gap is OnGap.STOP
 
-    async def note(self, gap: Gap) -> None:
-        """Write the row; once everything before the gap is durable (R-11). Idempotent. Raises Retry, Stop; the gap
-        itself where it stops the worker.
+    async def note(self, gap: Gap) -> int:
+        """Write the row; once everything before the gap is durable (R-11); returns the time that it names, in ms.
+        Idempotent. Raises Retry, Stop; the gap itself where it stops the worker.
 
         1 change c1 of an item waits, c2 is trimmed; 2 the item is mended to what the source has; 3 c1 is applied, and
         stays for ever (B-5)
@@ -60,6 +60,7 @@ class GapPolicy:
             row,
             extra={"event": "gap", "facts": {"shard": row.shard_id, "behind": row.behind, "found_ms": row.found_at_ms}},
         )
+        return row.found_at_ms
 
     async def run(self) -> None:
         """Look for rows, until cancelled. Raises Stop."""

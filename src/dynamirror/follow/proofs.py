@@ -39,6 +39,9 @@ class ShardLease(Protocol):
     async def checkpoint(self, position: str, skipped_all: bool = False) -> None:
         """Save how far the shard is durable; extends the permit too. Raises LeaseLost, Retry."""
 
+    async def pass_gap(self, noted_at_ms: int) -> None:
+        """Save that reading goes on behind a gap that was noted then. Raises LeaseLost, Retry."""
+
 
 class Proofs:
     """The proofs of one tenure. `run` must be running for a permit to be got."""

@@ -204,9 +204,9 @@ class ShardReader:
     def _now_ms(self) -> int:
         return int(self._tools.now_s() * 1000)
 
-    def begin_behind_gap(self) -> None:
-        """The gap is noted: go on at the oldest record that is left."""
-        self._position, self._iterator, self._since_ms = TRIM_HORIZON, None, self._now_ms
+    def begin_behind_gap(self, noted_at_ms: int) -> None:
+        """The gap was noted then: go on at the oldest record that is left."""
+        self._position, self._iterator, self._since_ms = TRIM_HORIZON, None, noted_at_ms
 
     def gap(self, what: str, kind: type[Gap] = Gap) -> Gap:
         """The error that says so of this shard, with what to do."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from dynamirror.errors import Retry
 from dynamirror.follow.proofs import ShardLease
@@ -10,6 +11,8 @@ from dynamirror.model.watermark import Watermark
 from dynamirror.ports import Clock
 
 RETRY = Backoff(first_s=0.1, most_s=5.0)
+
+T = TypeVar("T")
 
 log = logging.getLogger("dynamirror.shard")
 
@@ -42,8 +45,8 @@ class Saver:
             self._saved = position
             saved()
 
-    async def until_done(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Take a step until it succeeds. Raises LeaseLost, Stop."""
+    async def until_done(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step until it succeeds; what it gave. Raises LeaseLost, Stop."""
         attempt = 0
         while True:
             try:

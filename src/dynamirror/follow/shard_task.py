@@ -100,10 +100,10 @@ class ShardTask:
                 side_tasks.append(group.create_task(self._hand_on_held()))
                 while (gap := await self._read_all()) is not None:
                     await self._hold.emptied()
-                    await self._note(gap)
+                    noted_at_ms = await self._note(gap)
                     if isinstance(gap, ShardLost):
                         break
-                    self.reader.begin_behind_gap()
+                    self.reader.begin_behind_gap(noted_at_ms)
                 await self._hold.emptied()
                 await self._second
                 await self._settled()
@@ -135,8 +135,9 @@ class ShardTask:
     @property
     def nothing_until_ms(self) -> int | None:
         """Until when the shard had nothing to apply; None: it had something, or nobody knows yet."""
-        # After an unclean start the barrier leaves the lease's own checkpoint there.
-        begun = self.watermark.checkpoint not in (None, *SENTINELS)
+        # After an unclean start the barrier leaves the lease's own checkpoint there, so does what came before a gap.
+        passed = self._held.lease.gap_behind
+        begun = self.watermark.checkpoint not in (None, *SENTINELS, passed)
         nothing = self.watermark.settled and not begun and self._kept in (None, self._passed)
         return self.reader.empty_until_ms if nothing else None
 
@@ -181,14 +182,20 @@ class ShardTask:
             return gap
         return None
 
-    async def _note(self, gap: Gap) -> None:
-        """Once what was handed on is durable, a second sending too, the gap is. Then the oldest record is next."""
+    async def _note(self, gap: Gap) -> int:
+        """Once what was handed on is durable, a second sending too, the gap is, and then that it is passed; returns
+        when it was noted, ms by the service's clock. Then the oldest record is next."""
         if self._second is not None:
             await self._second
         await self._settled()
         await self._saver.until_done(self.save_now)
-        await self._saver.until_done(lambda: self._tools.gaps.note(gap))
+        noted_at_ms = await self._saver.until_done(lambda: self._tools.gaps.note(gap))
+        if not isinstance(gap, ShardLost):
+            await self._saver.until_done(lambda: self._held.pass_gap(noted_at_ms))
+        if self._kept == self._passed:
+            self._kept = None
         self._passed = TRIM_HORIZON
+        return noted_at_ms
 
     def _was_saved(self) -> None:
         self._tools.applier.resume(self.watermark)

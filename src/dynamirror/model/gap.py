@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+# In place of a place: everything of a whole stream was read, and what came after is in another one.
+STREAM_END = "STREAM_END"
+
 
 class OnGap(Enum):
     """What a worker does at a gap (--on-gap)."""
@@ -20,6 +23,7 @@ class OpenGap:
     It is closed by a comparison of the whole tables, with repair, that began after the row of it was written (R-11).
     """
 
+    # Or, with STREAM_END, the label of the stream.
     shard_id: str
     # The checkpoint, or the last change that was read before it.
     behind: str
@@ -39,6 +43,8 @@ class OpenGap:
         return f"{self.id}@{self.found_at_ms}"
 
     def __str__(self) -> str:
+        if self.behind == STREAM_END:
+            return self.what
         return f"{self.what} (shard {self.shard_id}, read up to {self.behind})"
 
 

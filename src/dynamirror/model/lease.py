@@ -49,6 +49,9 @@ class Lease:
     # Milliseconds since the epoch: what came before is not wanted, or not there; moved on only while nothing of the
     # shard was applied. None: not known (a Java worker's row).
     since_ms: int | None = None
+    # The checkpoint that a noted gap lies behind: reading goes on at the oldest record, since `since_ms`. One that
+    # is no longer the checkpoint says nothing (a Java worker moves that, and keeps this).
+    gap_behind: str | None = None
     # The clean mark (R-7): the counter at which the last owner left, nothing of it on its way any more.
     clean_counter: int | None = None
 
@@ -63,9 +66,19 @@ class Lease:
         return self.checkpoint not in (TRIM_HORIZON, LATEST)
 
     @property
+    def behind_gap(self) -> bool:
+        """Nothing has been applied of what came behind a gap that is noted."""
+        return self.gap_behind == self.checkpoint
+
+    @property
+    def from_oldest(self) -> bool:
+        """Whatever the stream still has of the shard is wanted, from `since_ms` on all that it ever had."""
+        return not self.started or self.behind_gap
+
+    @property
     def unread_since_ms(self) -> int | None:
         """From when on changes of the shard are wanted that nobody has applied; None: not known, or it has a number."""
-        return None if self.started else self.since_ms
+        return self.since_ms if self.from_oldest else None
 
     @property
     def terms_in_force(self) -> Terms | None:
@@ -125,6 +138,7 @@ def adopted(lease: Lease, terms: Terms) -> Lease:
 
 def take(lease: Lease, terms: Terms) -> Update:
     """Take an unowned or expired lease. The number of owner switches grows as KCL counts it."""
+    ours = predecessor(lease) is not Predecessor.UNKNOWN
     switches = lease.owner_switches + (1 if lease.owner not in (None, terms.worker) else 0)
     after = replace(
         lease,
@@ -134,7 +148,8 @@ def take(lease: Lease, terms: Terms) -> Update:
         terms=terms,
         clean_counter=None,
         # A Java worker keeps the attribute, and may have read the shard all the time since.
-        since_ms=lease.since_ms if predecessor(lease) is not Predecessor.UNKNOWN else None,
+        since_ms=lease.since_ms if ours else None,
+        gap_behind=lease.gap_behind if ours else None,
     )
     return Update(lease, after)
 
@@ -152,7 +167,7 @@ def predecessor(row: Lease) -> Predecessor:
 def renew(lease: Lease, nothing_until_ms: int | None = None) -> Update:
     """Show that the owner lives: the counter moves. `nothing_until_ms`: until then the shard had nothing to apply."""
     after = replace(lease, counter=lease.counter + 1)
-    if nothing_until_ms is not None and not lease.started and nothing_until_ms - (lease.since_ms or 0) >= SINCE_STEP_MS:
+    if nothing_until_ms is not None and lease.from_oldest and nothing_until_ms - (lease.since_ms or 0) >= SINCE_STEP_MS:
         after = replace(after, since_ms=nothing_until_ms)
     return Update(lease, after)
 
@@ -168,7 +183,16 @@ def checkpoint(lease: Lease, position: str, skipped_all: bool = False) -> Update
         raise Refused(f"the checkpoint of {lease.shard_id} may not go from {lease.checkpoint} to {position}")
     start_at_ms = lease.start_at_ms if skipped_all else None
     after = replace(lease, counter=lease.counter + 1, checkpoint=position, owner_switches=0, start_at_ms=start_at_ms)
+    after = replace(after, gap_behind=None)
     return Update(lease, after, unless_finished=True)
+
+
+def pass_gap(lease: Lease, noted_at_ms: int) -> Update:
+    """Go on at the oldest record: what came behind the checkpoint and is gone was noted then, as a gap (R-11).
+
+    The checkpoint stays, so that whoever reads the row alone, a Java worker too, has lost nothing by it.
+    """
+    return Update(lease, replace(lease, counter=lease.counter + 1, gap_behind=lease.checkpoint, since_ms=noted_at_ms))
 
 
 def release(lease: Lease, nothing_until_ms: int | None = None) -> Update:
@@ -217,7 +241,9 @@ def written_by_owner(before: Lease, row: Lease | None) -> bool:
 
 def read_from(lease: Lease, at_latest: bool) -> str:
     """Where to begin. LATEST written by an earlier process would skip what came since: begin at the oldest record
-    and skip by time instead (the row keeps the start)."""
+    and skip by time instead (the row keeps the start). What lies behind a noted gap is what is left."""
+    if lease.behind_gap:
+        return TRIM_HORIZON
     if lease.checkpoint == LATEST and not at_latest and lease.start_at_ms is not None:
         return TRIM_HORIZON
     return lease.checkpoint

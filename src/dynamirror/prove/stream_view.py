@@ -87,11 +87,12 @@ class LagWatch:
         return max((reader.trail.lag_s(now_s) for reader in self._readers.values()), default=0.0)
 
     async def _follow(self, row: Lease) -> None:
-        reader = self._readers.setdefault(row.shard_id, _Reader(Trail(), row.checkpoint))
-        reader.trail.passed(row.checkpoint)
+        place = TRIM_HORIZON if row.behind_gap else row.checkpoint
+        reader = self._readers.setdefault(row.shard_id, _Reader(Trail(), place))
+        reader.trail.passed(place)
         if reader.trail.waits_for is None:
-            if _beyond(row.checkpoint, reader.position):
-                reader.position, reader.iterator = row.checkpoint, None
+            if _beyond(place, reader.position):
+                reader.position, reader.iterator = place, None
             await self._read(row.shard_id, reader)
 
     async def _read(self, shard_id: str, reader: _Reader) -> None:

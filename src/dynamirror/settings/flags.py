@@ -155,9 +155,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "on_gap",
         READING,
-        "Where changes were trimmed before they were read: stop (exit code 6), continue (note the gap and go on at the "
-        "oldest record; exit code 6 at the end while it is open), or reconcile (continue, and compare and mend both "
-        "tables whole beside it).",
+        "Where changes were trimmed before they were read, or the stream was switched off and on again: stop (exit "
+        "code 6), continue (note the gap and go on at the oldest record; exit code 6 at the end while it is open), or "
+        "reconcile (continue, and compare and mend both tables whole beside it).",
         kind="choice",
         metavar="POLICY",
         default="stop",

@@ -10,8 +10,9 @@ from tests.sim.mutants.base import GAPS, mutant
 
 @mutant("a gap is noted before it is passed", GAPS)
 def gap_passed_in_silence() -> Iterator[None]:
-    async def note(self: GapPolicy, gap: Gap) -> None:
+    async def note(self: GapPolicy, gap: Gap) -> int:
         """Nobody learns of it."""
+        return int(self._tools.now_s() * 1000)
 
     with patch.object(GapPolicy, "note", note):
         yield

@@ -286,7 +286,7 @@ async def began(world: PlanWorld, destination_id: str) -> None:
     """A task that is under way, with this destination."""
     world.leases()
     life = Incarnation(world.state.database.tables[LEASES].facts["TableId"], STREAM)
-    await StateTable(world.state, STATE, life).remember_destination(destination_id)
+    await StateTable(world.state, STATE, life).remember_tables("", destination_id)
     world.state.written.clear()
 
 
@@ -316,7 +316,7 @@ async def test_the_tasks_own_destination_is_as_it_should_be(world: PlanWorld) ->
 
 async def test_a_destination_of_an_earlier_life_of_the_task_says_nothing(world: PlanWorld) -> None:
     world.leases()
-    await StateTable(world.state, STATE, Incarnation("earlier leases", STREAM)).remember_destination("another")
+    await StateTable(world.state, STATE, Incarnation("earlier leases", STREAM)).remember_tables("", "another")
     world.state.written.clear()
     assert (await world.plan()).ready
 

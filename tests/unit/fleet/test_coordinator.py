@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dynamirror.errors import Gap, Side, Stop, Throttled, Unreachable
+from dynamirror.errors import Gap, LifeOver, Side, Stop, Throttled, Unreachable
 from dynamirror.fleet.stop import CHECKPOINT_S, DRAIN_S, RELEASE_S, RETIRE_S
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease, Taken, Terms
 from dynamirror.model.shard_graph import Start
@@ -677,7 +677,7 @@ async def test_a_stream_that_was_switched_off_is_applied_to_its_end_and_then_end
     world.stream.disable()
     errors = await worker.ended(200)
     assert world.destination.items == world.source.items
-    assert [type(error) for error in errors] == [Stop]
+    assert [type(error) for error in errors] == [LifeOver]
     assert "was switched off" in str(errors[0])
     assert world.owners() == []
     await world.end()

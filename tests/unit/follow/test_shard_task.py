@@ -22,7 +22,7 @@ from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
-from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease
+from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease, pass_gap
 from dynamirror.model.permit import Permit
 from dynamirror.model.skip import Skip
 from dynamirror.model.watermark import Watermark
@@ -64,6 +64,10 @@ class Held:
         if self.fails:
             raise self.fails.pop(0)
         self.saved.append((self._clock.boottime_s(), position, skipped_all))
+
+    async def pass_gap(self, noted_at_ms: int) -> None:
+        await asyncio.sleep(0.01)
+        self.lease = pass_gap(self.lease, noted_at_ms).after
 
     @property
     def positions(self) -> list[str]:

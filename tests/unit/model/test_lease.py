@@ -51,6 +51,21 @@ def test_who_may_have_left_writes_on_their_way(row: Lease, left_by: decide.Prede
     assert decide.take(row, ME).after.clean_counter is None
 
 
+def test_behind_a_noted_gap_whatever_is_left_is_read() -> None:
+    row = decide.pass_gap(replace(ROW, checkpoint="700", since_ms=5), 9_000).after
+    assert (row.checkpoint, row.counter, row.unread_since_ms) == ("700", 8, 9_000)
+    assert decide.read_from(row, at_latest=False) == TRIM_HORIZON
+    assert decide.renew(row, 9_000 + decide.SINCE_STEP_MS).after.unread_since_ms == 9_000 + decide.SINCE_STEP_MS
+    assert decide.take(decide.release(row).after, ME).after.behind_gap
+    # A Java worker may have read what came since, and been away since.
+    by_java = decide.take(replace(row, owner="java"), ME).after
+    assert decide.read_from(by_java, at_latest=False) == "700"
+    # What it has applied is not read again.
+    on = replace(row, checkpoint="800")
+    assert (decide.read_from(on, at_latest=False), on.unread_since_ms) == ("800", None)
+    assert not decide.checkpoint(row, "800").after.behind_gap
+
+
 def test_renewing_moves_the_counter_only() -> None:
     assert decide.renew(ROW) == Update(ROW, replace(ROW, counter=8))
 
