@@ -95,6 +95,8 @@ class ItemsRead:
     items: Mapping[Key, Item]
     # Not looked up this time (throttled, or the answer was full): to be asked for again, after a pause.
     unprocessed: Collection[Key] = ()
+    # Read units that the service charged; None: it does not say.
+    units: float | None = None
 
 
 class ItemReader(Protocol):

@@ -116,3 +116,19 @@ def test_what_cannot_be_compared_is_refused(dynamodb_local: DynamoDBLocal, acces
         assert command.process.wait(60) == 4
     assert "the destination table Copy does not exist" in command.output
     assert not pair.state("verify")
+
+
+def test_both_tables_are_read_no_faster_than_asked_for(
+    dynamodb_local: DynamoDBLocal, access_key: str, tmp_path: Path
+) -> None:
+    pair = VerifyPair(dynamodb_local, access_key, tmp_path, items=0)
+    for table, client in (("Orders", pair.source), ("Copy", pair.destination)):
+        for number in range(60):
+            client.put_item(TableName=table, Item={"pk": {"S": f"item {number}"}, "a": {"S": "x" * 15_000}})
+    # 60 items of 4 units.
+    code, slow = pair.run("slow", "--max-read-rate", "20")
+    assert (code, slow["equal"], slow["source_items"]) == (0, True, 60)
+    assert slow["seconds"] >= 8
+    with pair.command("percent", "verify", "--max-read-rate", "50%") as command:
+        assert command.process.wait(60) == 2
+    assert "the service says no capacity of" in command.output

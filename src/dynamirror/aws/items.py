@@ -27,10 +27,16 @@ class _Unread(msgspec.Struct):
     keys: list[Raw] = msgspec.field(name="Keys")
 
 
+class _Consumed(msgspec.Struct, rename="pascal"):
+    capacity_units: float
+
+
 class _Answer(msgspec.Struct):
     # The service always sends both. Without either, items that were not read would look deleted.
     found: dict[str, list[Raw]] = msgspec.field(name="Responses")
     unprocessed: dict[str, _Unread] = msgspec.field(name="UnprocessedKeys")
+    # A table each. Not from every service.
+    consumed: list[_Consumed] = msgspec.field(name="ConsumedCapacity", default_factory=list)
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
@@ -59,7 +65,7 @@ class Items:
         asked = {item_key.key for item_key in keys}
         assert len(asked) == len(keys), "a key twice"
         wanted = {"Keys": [item_key.attributes for item_key in keys], "ConsistentRead": True}
-        body = encode({"RequestItems": {self._table: wanted}})
+        body = encode({"RequestItems": {self._table: wanted}, "ReturnConsumedCapacity": "TOTAL"})
         answer = self._read(_answer, await self._caller.call("BatchGetItem", body))
         items: dict[Key, Item] = {
             self._read(self._key_of, raw): self._read(self._decode, raw)
@@ -73,7 +79,8 @@ class Items:
             raise Unanswered(
                 self._side, f"{self._what}: the answer names {len(strangers)} keys that were not asked for"
             )
-        return ItemsRead(items, unprocessed)
+        units = sum(one.capacity_units for one in answer.consumed) if answer.consumed else None
+        return ItemsRead(items, unprocessed, units)
 
     async def replace(self, key: ItemKey, seen: AsRead, wanted: Item | None) -> None:
         """See ports.ItemTable."""

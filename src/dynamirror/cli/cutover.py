@@ -12,10 +12,9 @@ from click.core import ParameterSource
 
 from dynamirror.cli.early import INTERRUPTED
 from dynamirror.cli.options import GroupedHelp, given_values, replication_options
-from dynamirror.cli.verify import FIELDS
+from dynamirror.cli.verify import COMPARING, COMPARING_FIELDS
 from dynamirror.errors import Refused
 from dynamirror.settings.flag import Flag
-from dynamirror.settings.flags import FLAGS
 from dynamirror.settings.parse import settings_from, values_of_variables
 from dynamirror.settings.values import converted
 
@@ -60,8 +59,8 @@ _DURATIONS = {
 
 
 def _run(as_json: bool, **parameters: Any) -> int:
-    own = {name: parameters.pop(name) for name in list(parameters) if name not in FIELDS}
-    variables = {field: value for field, value in values_of_variables(os.environ).items() if field in FIELDS}
+    own = {name: parameters.pop(name) for name in list(parameters) if name not in COMPARING_FIELDS}
+    variables = {field: value for field, value in values_of_variables(os.environ).items() if field in COMPARING_FIELDS}
     settings = settings_from({**variables, **given_values(parameters)}, java_form=False, now_ms=int(time.time() * 1000))
     from dynamirror.cli import cutover_page
     from dynamirror.engines.assemble_cutover import run_cutover
@@ -146,7 +145,7 @@ command = GroupedHelp(
     "cutover",
     callback=_run,
     params=[
-        *replication_options([flag for flag in FLAGS if flag.field in FIELDS]),
+        *replication_options(COMPARING),
         _duration_option("--max-lag", "5s", "Lag up to which the writers may be stopped, seen from outside."),
         _duration_option(
             "--timeout", "10m", "How long is waited for the lag, and again for the drain; then it ends with 1."

@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from dynamirror.cli.early import INTERRUPTED
 from dynamirror.cli.options import GroupedHelp, given_values, replication_options
 from dynamirror.errors import Refused
 from dynamirror.settings.flag import Flag
-from dynamirror.settings.flags import FLAGS
+from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
 from dynamirror.settings.parse import settings_from, values_of_variables
 from dynamirror.settings.values import converted
 
@@ -33,11 +34,11 @@ Examples:
   dynamirror verify --source-region us-east-1 --source-table Orders \\
       --destination-region eu-west-1 --destination-table Orders --report differences.jsonl
   dynamirror verify ... --repair
-  dynamirror verify ... --sample 1% --continuous 6h
+  dynamirror verify ... --sample 1% --continuous 6h --max-read-rate 10%
   dynamirror verify ... --since 2h --json
 """
 
-# Of replicate's flags, those that mean something here.
+# Of replicate's flags, those that mean something for whoever looks at both tables.
 FIELDS = (
     *("source_region", "source_table", "source_endpoint", "source_streams_endpoint", "source_profile"),
     *("source_role_arn", "destination_region", "destination_table", "destination_endpoint", "destination_profile"),
@@ -53,17 +54,26 @@ FIELDS = (
         "log_config",
     ),
 )
+_READ_RATE = replace(
+    FLAG_OF_FIELD["max_read_rate"],
+    help="Most that is read of each of the two tables: units a second (500), or a share of its capacity at the start "
+    "(50%).",
+    derived="what the table bears: it is read slower when it throttles",
+)
+# And for whoever compares them.
+COMPARING = (*(flag for flag in FLAGS if flag.field in FIELDS), _READ_RATE)
+COMPARING_FIELDS = tuple(flag.field for flag in COMPARING)
 _PATIENCE = Flag("patience", "", "", kind="duration", least=1, most=3600)
 _SINCE = Flag("since", "", "", kind="duration", least=1, most=24 * 3600)
 _CONTINUOUS = Flag("continuous", "", "", kind="duration", least=1, most=365 * 24 * 3600)
 
 
 def _run(as_json: bool, **parameters: Any) -> int:
-    own = {name: parameters.pop(name) for name in list(parameters) if name not in FIELDS}
-    variables = {field: value for field, value in values_of_variables(os.environ).items() if field in FIELDS}
+    own = {name: parameters.pop(name) for name in list(parameters) if name not in COMPARING_FIELDS}
+    variables = {field: value for field, value in values_of_variables(os.environ).items() if field in COMPARING_FIELDS}
     settings = settings_from({**variables, **given_values(parameters)}, java_form=False, now_ms=int(time.time() * 1000))
     from dynamirror.cli import verify_page
-    from dynamirror.engines.launch import set_up_task_logs
+    from dynamirror.engines.launch import line_of, set_up_task_logs
     from dynamirror.engines.verify_options import VerifyOptions
     from dynamirror.engines.verify_run import run_verify
 
@@ -84,7 +94,7 @@ def _run(as_json: bool, **parameters: Any) -> int:
     if options.seed is not None and own["sample"] is None:
         raise Refused("--seed needs --sample")
     set_up_task_logs(settings, host=platform.node().partition(".")[0] or "localhost")
-    result = run_verify(settings, os.environ, options)
+    result = run_verify(settings, os.environ, options, line_of(settings, os.environ))
     if result is None:
         click.echo("dynamirror: ended before everything was compared; the same command goes on where it was", err=True)
         return INTERRUPTED
@@ -118,7 +128,7 @@ command = GroupedHelp(
     "verify",
     callback=_run,
     params=[
-        *replication_options([flag for flag in FLAGS if flag.field in FIELDS]),
+        *replication_options(COMPARING),
         click.Option(
             ["--repair"],
             is_flag=True,

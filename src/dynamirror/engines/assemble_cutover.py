@@ -18,7 +18,7 @@ from dynamirror.engines.reverse_command import reverse_settings
 from dynamirror.engines.until_signal import until_signal
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
 from dynamirror.engines.verify_report import Report
-from dynamirror.engines.verify_run import compare, lives_of
+from dynamirror.engines.verify_run import Told, compare, lives_of
 from dynamirror.engines.verify_state import parked_items
 from dynamirror.engines.waiting import aloud
 from dynamirror.errors import Retry, Side, Stop, Unmet
@@ -128,7 +128,7 @@ class _Hands:
         lives = await lives_of(self._connections, self._settings, self._clock)
         report = Report(None, self._clock.wall_s)
         facts = Verified(fit.source, fit.destination, lives, fit.state)
-        return await compare(self._connections, self._settings, options, facts, report)
+        return await compare(self._connections, self._settings, options, facts, Told(report))
 
 
 def _in_thread(ask: Ask) -> Callable[[str], Awaitable[bool]]:

@@ -2,19 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.items import Items
 from dynamirror.aws.scan import TableScan
 from dynamirror.aws.streams import DynamoDBStream
+from dynamirror.aws.wire import Caller
 from dynamirror.engines.assemble import SystemClock, jitter
 from dynamirror.engines.mending import Mending, assemble_mending
 from dynamirror.engines.verify_options import VerifyOptions
 from dynamirror.engines.verify_state import Patience, VerifyState
 from dynamirror.errors import Side
 from dynamirror.model.key import KeyCodec
+from dynamirror.model.lane import Lane
 from dynamirror.model.verify import Found, Lives
 from dynamirror.ports import Clock, TableFacts
+from dynamirror.prove.paced import PacedItems, PacedScan, ReadPace
 from dynamirror.prove.recent_keys import RecentKeys
 from dynamirror.prove.run_keeper import RunKeeper
 from dynamirror.prove.verify_tools import VerifyTools
@@ -56,16 +60,16 @@ def assemble_verify(
     """Put a verify together from open connections and the facts that the checks found."""
     clock, draw = SystemClock(), jitter()
     codec = KeyCodec(facts.source.schema)
-    drop = settings.destination.drop_aws_rep
-    near, far = settings.source.table, settings.destination.table
-    items = {
-        Side.SOURCE: Items(connections.source, near, codec, Side.SOURCE, drop_marks=drop),
-        Side.DESTINATION: Items(connections.destination, far, codec, Side.DESTINATION),
+    sides = {
+        Side.SOURCE: _Table(connections.source, settings.source.table, facts.source),
+        Side.DESTINATION: _Table(connections.destination, settings.destination.table, facts.destination),
     }
-    scans = {
-        Side.SOURCE: TableScan(connections.source, near, drop_marks=drop),
-        Side.DESTINATION: TableScan(connections.destination, far, Side.DESTINATION),
-    }
+    paces = {side: _pace(table.facts, settings, clock, side) for side, table in sides.items()}
+    scans, items = {}, {}
+    for side, (caller, name, _) in sides.items():
+        drop = settings.destination.drop_aws_rep and side is Side.SOURCE
+        scans[side] = PacedScan(TableScan(caller, name, side, drop_marks=drop, metered=True), paces[side])
+        items[side] = PacedItems(Items(caller, name, codec, side, drop_marks=drop), paces[side])
     patience = Patience(options.patience_s, settings, clock)
     tools = VerifyTools(scans, items, codec, clock, draw, patience.now_s, facts.lives, report)
     state = facts.state
@@ -75,6 +79,18 @@ def assemble_verify(
         stream = DynamoDBStream(connections.streams, facts.source.stream_arn or "")
         return RecentKeys(stream, codec, clock, draw, since_s, lambda: connections.streams.served_s or clock.wall_s())
 
-    sides = items[Side.SOURCE], items[Side.DESTINATION]
-    mending = assemble_mending(sides, codec, clock, settings, state) if options.repair else None
+    tables = items[Side.SOURCE], items[Side.DESTINATION]
+    mending = assemble_mending(tables, codec, clock, settings, state) if options.repair else None
     return VerifyParts(clock, draw, tools, patience, state, keeper, mending, recent)
+
+
+class _Table(NamedTuple):
+    caller: Caller
+    name: str
+    facts: TableFacts
+
+
+def _pace(table: TableFacts, settings: ReplicationSettings, clock: Clock, side: Side) -> ReadPace:
+    capacity_s, limit = table.capacity.read, settings.rate.read
+    lane = Lane(limit.of(capacity_s) if limit is not None else None, capacity_s, clock.boottime_s())
+    return ReadPace(clock, lane, table.size_bytes / table.items if table.items else 0, side)

@@ -15,7 +15,7 @@ from dynamirror.engines.attempts import patiently
 from dynamirror.engines.preflight import Facts
 from dynamirror.engines.verify_options import VerifyOptions
 from dynamirror.engines.verify_report import Report
-from dynamirror.engines.verify_run import compare, lives_of
+from dynamirror.engines.verify_run import Told, compare, lives_of
 from dynamirror.engines.verify_state import state_in
 from dynamirror.errors import DynamirrorError
 from dynamirror.model.copy import Phase
@@ -70,7 +70,7 @@ async def _compared(connections: Connections, facts: Facts, settings: Replicatio
     rows = state_in(connections, settings, life, facts.state, (facts.source, facts.destination))
     verified = Verified(facts.source, facts.destination, lives, rows)
     report = Report(None, clock.wall_s)
-    result = await compare(connections, settings, VerifyOptions(repair=True), verified, report)
+    result = await compare(connections, settings, VerifyOptions(repair=True), verified, Told(report))
     log.info(
         "compared because of a gap: %d differences, %d mended",
         result.tally.found,

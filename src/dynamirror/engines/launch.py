@@ -27,7 +27,7 @@ def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str)
     set_up_task_logs(settings, host)
     from dynamirror.engines.worker import run_worker
 
-    return _run(run_worker(settings, environ, line=_line(settings, environ)))
+    return _run(run_worker(settings, environ, line=line_of(settings, environ) if settings.copy.wanted else None))
 
 
 def launch_copy(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> Summary:
@@ -35,7 +35,7 @@ def launch_copy(settings: ReplicationSettings, environ: Mapping[str, str], host:
     set_up_task_logs(settings, host)
     from dynamirror.engines.copy_run import run_copy
 
-    return _run(run_copy(settings, environ, _line(settings, environ)))
+    return _run(run_copy(settings, environ, line_of(settings, environ)))
 
 
 def set_up_task_logs(settings: ReplicationSettings, host: str) -> None:
@@ -44,9 +44,9 @@ def set_up_task_logs(settings: ReplicationSettings, host: str) -> None:
     set_up_logs(settings.log, task, host, sys.stderr)
 
 
-def _line(settings: ReplicationSettings, environ: Mapping[str, str]) -> Line | None:
-    """Where the progress of a copy is told live."""
-    if not settings.copy.wanted or not sys.stderr.isatty():
+def line_of(settings: ReplicationSettings, environ: Mapping[str, str]) -> Line | None:
+    """Where progress is told live; None: not on a terminal. The logs are set up."""
+    if not sys.stderr.isatty():
         return None
     from dynamirror.engines.live_line import live_line
 

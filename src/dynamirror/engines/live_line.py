@@ -1,6 +1,6 @@
 """One live line on a terminal, below the log lines. Imported where there is a terminal: rich takes its time.
 
-While it is there, the log's own lines of a copy's progress are left out on this terminal.
+While it is there, the log's own lines of the progress are left out on this terminal.
 """
 
 import logging
@@ -90,4 +90,4 @@ class _Above:
 
 
 def _is_no_progress(record: logging.LogRecord) -> bool:
-    return getattr(record, "event", None) != "copy_progress"
+    return getattr(record, "event", None) not in ("copy_progress", "verify_progress")

@@ -1,12 +1,14 @@
-"""The progress of a copy, told by a live line beside the work, until the copy is over."""
+"""Progress, told by a live line beside the work: of a copy, until it is over, and of a verify."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 from dynamirror.model.copy import Phase
-from dynamirror.model.copy_line import Standing, Window, line, share_of
+from dynamirror.model.copy_line import WINDOW_S, Standing, Window, line, share_of
+from dynamirror.model.verify_progress import VerifyProgress
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock
 
@@ -37,6 +39,21 @@ async def told_on(
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+async def tell_verified(place: Line | None, progress: Callable[[], VerifyProgress], items: int, clock: Clock) -> None:
+    """`place` tells of a pass, until cancelled; `items`: about so many there are, 0: not known."""
+    if place is None:
+        return
+    begun = progress()
+    window = deque([begun], maxlen=round(WINDOW_S / _EVERY_S))
+    # A terminal that has gone takes the line with it, and nothing else.
+    with suppress(OSError):
+        while True:
+            now = progress()
+            place.show(now.line(window[0], items), now.share(items))
+            window.append(now)
+            await clock.sleep(_EVERY_S)
 
 
 async def _tell(place: Line, standing: Callable[[], Standing | None], metrics: Metrics, clock: Clock) -> None:

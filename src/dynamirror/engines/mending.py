@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from dynamirror.aws.items import Items
 from dynamirror.engines.assemble import jitter, worker_facts, worker_id
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.verify_state import VerifyState
@@ -14,7 +13,7 @@ from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.stop import within
 from dynamirror.model.key import KeyCodec
 from dynamirror.observe.metrics import Metrics
-from dynamirror.ports import Clock
+from dynamirror.ports import Clock, ItemTable
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.repair import Repairer
 from dynamirror.prove.tools import Claims, ReconcileTools
@@ -35,7 +34,7 @@ class Mending:
 
 
 def assemble_mending(
-    sides: tuple[Items, Items],
+    sides: tuple[ItemTable, ItemTable],
     codec: KeyCodec,
     clock: Clock,
     settings: ReplicationSettings,

@@ -4,6 +4,7 @@ import shlex
 
 from dynamirror.errors import Refused, Side, Stop
 from dynamirror.model.key import KeySchema
+from dynamirror.model.rate import Limit
 from dynamirror.ports import TableFacts
 from dynamirror.settings.groups import ReplicationSettings, SourceSettings
 
@@ -41,11 +42,16 @@ def check_rates(source: TableFacts, destination: TableFacts, settings: Replicati
         ("--max-read-rate", rate.read, source.capacity.read, settings.source.table),
         ("--max-write-rate", rate.write, destination.capacity.write, settings.destination.table),
     ):
-        if limit is not None and limit.of(capacity) is None:
-            raise Refused(
-                f"{flag} {limit}: the service says no capacity of {table} (neither provisioned units nor a maximum nor "
-                "warm throughput); give units a second, as 500"
-            )
+        check_share(flag, limit, capacity, table)
+
+
+def check_share(flag: str, limit: Limit | None, capacity_s: float | None, table: str) -> None:
+    """Raises Refused for a share of a capacity that the service does not say."""
+    if limit is not None and limit.of(capacity_s) is None:
+        raise Refused(
+            f"{flag} {limit}: the service says no capacity of {table} (neither provisioned units nor a maximum nor "
+            "warm throughput); give units a second, as 500"
+        )
 
 
 def same_table(one: TableFacts, other: TableFacts) -> bool:

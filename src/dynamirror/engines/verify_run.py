@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from dynamirror.aws.connect import Connections, connect
@@ -14,8 +14,10 @@ from dynamirror.engines.assemble_verify import Verified, VerifyParts, assemble_v
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.gap_closing import GapClosing
 from dynamirror.engines.launch import fastest_loop
+from dynamirror.engines.live_progress import Line, tell_verified
 from dynamirror.engines.mending import ENDING_S, mending_beside
 from dynamirror.engines.preflight import both_tables
+from dynamirror.engines.table_checks import check_share
 from dynamirror.engines.until_signal import until_signal
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
 from dynamirror.engines.verify_report import Report
@@ -40,40 +42,53 @@ PASS_EVERY_S = 60.0
 log = logging.getLogger("dynamirror.verify")
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told: of each difference, and of the progress."""
+
+    report: Report
+    line: Line | None = None
+
+
 def run_verify(
-    settings: ReplicationSettings, environ: Mapping[str, str], options: VerifyOptions
+    settings: ReplicationSettings, environ: Mapping[str, str], options: VerifyOptions, line: Line | None = None
 ) -> VerifyResult | None:
     """The result; None: a signal ended it, and the same command goes on where it was. For a caller without a loop.
+    `line` tells the progress.
 
     Raises DynamirrorError, in a group perhaps.
     """
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        return runner.run(until_signal(_verify(settings, environ, options)))
+        return runner.run(until_signal(_verify(settings, environ, options, line)))
 
 
-async def _verify(settings: ReplicationSettings, environ: Mapping[str, str], options: VerifyOptions) -> VerifyResult:
+async def _verify(
+    settings: ReplicationSettings, environ: Mapping[str, str], options: VerifyOptions, line: Line | None
+) -> VerifyResult:
     clock = SystemClock()
     report = Report(options.report, clock.wall_s)
     async with AsyncExitStack() as stack:
         stack.callback(report.close)
+        if line is not None:
+            stack.callback(line.hide)
         connections = await aloud("credentials", stack.enter_async_context(connect(settings, environ, clock, jitter())))
         facts = await _checked(connections, settings, options, clock)
         async with asyncio.TaskGroup() as group:
             fresh = group.create_task(connections.keep_fresh())
             try:
-                result = await compare(connections, settings, options, facts, report)
+                result = await compare(connections, settings, options, facts, Told(report, line))
             finally:
                 fresh.cancel()
         return result
 
 
 async def compare(
-    connections: Connections, settings: ReplicationSettings, options: VerifyOptions, facts: Verified, report: Report
+    connections: Connections, settings: ReplicationSettings, options: VerifyOptions, facts: Verified, told: Told
 ) -> VerifyResult:
     """All passes over checked tables, while somebody keeps the credentials fresh. Raises (in a group) Stop."""
-    parts = assemble_verify(connections, settings, options, facts, report)
+    parts = assemble_verify(connections, settings, options, facts, told.report)
     async with _beside(parts):
-        return await Passes(parts, facts, options, report).run()
+        return await Passes(parts, facts, options, told).run()
 
 
 async def _checked(
@@ -81,6 +96,7 @@ async def _checked(
 ) -> Verified:
     reach = reach_aloud(connections)
     source, destination = await both_tables(reach, settings)
+    check_share("--max-read-rate", settings.rate.read, destination.capacity.read, settings.destination.table)
     if options.since_s is not None and source.stream_arn is None:
         raise Stop(
             Side.SOURCE,
@@ -124,12 +140,12 @@ async def _beside(parts: VerifyParts) -> AsyncIterator[None]:
 class Passes:
     """One pass, or pass after pass."""
 
-    def __init__(self, parts: VerifyParts, facts: Verified, options: VerifyOptions, report: Report) -> None:
+    def __init__(self, parts: VerifyParts, facts: Verified, options: VerifyOptions, told: Told) -> None:
         self._parts = parts
         self._clock = parts.clock
         self._items = facts.source.items
         self._options = options
-        self._report = report
+        self._report, self._line = told.report, told.line
         self._gaps = GapClosing(parts, whole=options.share >= 1 and options.since_s is None)
         tables = [f"{table.arn} {table.table_id}" for table in (facts.source, facts.destination)]
         how = f"repair={options.repair} strict_ttl={options.strict_ttl} sample={options.share:g} seed={options.seed}"
@@ -182,7 +198,10 @@ class Passes:
         ended = False
         try:
             async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(self._say(ledger, verifier))]
+                beside = [
+                    group.create_task(self._say(ledger, verifier)),
+                    group.create_task(self._show(ledger, verifier)),
+                ]
                 if keeper is not None:
                     beside.append(group.create_task(keeper.run(ledger)))
                 if self._options.since_s is None:
@@ -221,14 +240,21 @@ class Passes:
             )
         return run
 
+    @property
+    def _expected(self) -> int:
+        """About so many items are read; 0: not known."""
+        return 0 if self._options.since_s is not None else round(self._items * self._options.share)
+
+    async def _show(self, ledger: Ledger, verifier: Verifier) -> None:
+        await tell_verified(self._line, lambda: self._progress(ledger, verifier), self._expected, self._clock)
+
     async def _say(self, ledger: Ledger, verifier: Verifier) -> None:
         before = self._progress(ledger, verifier)
         while True:
             await self._clock.sleep(SAY_EVERY_S)
             now = self._progress(ledger, verifier)
-            items = 0 if self._options.since_s is not None else round(self._items * self._options.share)
             facts = now.facts() | {"suspects_open": now.open, "segments_done": now.done}
-            log.info("%s", now.line(before, items), extra={"event": "verify_progress", "facts": facts})
+            log.info("%s", now.line(before, self._expected), extra={"event": "verify_progress", "facts": facts})
             before = now
 
     def _tell(self, ledger: Ledger, verifier: Verifier) -> None:

@@ -39,6 +39,10 @@ class VerifyProgress:
         parts.append(counts(self.tally))
         return ", ".join(parts)
 
+    def share(self, items: int) -> float | None:
+        """How much is read of about so many items; None: not known, or the service's count is behind."""
+        return self.items / items if self.whole and 0 < self.items <= items else None
+
     def facts(self) -> dict[str, Any]:
         """The sums by name."""
         return facts_of(self.tally, whole=self.whole)

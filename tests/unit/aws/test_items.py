@@ -33,7 +33,15 @@ async def test_one_consistent_batch_with_the_keys_as_they_came() -> None:
     answer = await table.read([A, B])
     assert (answer.items, list(answer.unprocessed)) == ({}, [])
     keys = [{"id": {"S": "a"}, "at": {"N": "1E2"}}, {"id": {"S": "b"}, "at": {"N": "2"}}]
-    assert caller.asked == [("BatchGetItem", {"RequestItems": {"T": {"Keys": keys, "ConsistentRead": True}}})]
+    wanted = {"RequestItems": {"T": {"Keys": keys, "ConsistentRead": True}}, "ReturnConsumedCapacity": "TOTAL"}
+    assert caller.asked == [("BatchGetItem", wanted)]
+    assert answer.units is None
+
+
+async def test_what_the_service_charged_is_told() -> None:
+    charged = [{"TableName": "T", "CapacityUnits": 7.5}]
+    _, table = items({"Responses": {"T": []}, "UnprocessedKeys": {}, "ConsumedCapacity": charged})
+    assert (await table.read([A, B])).units == 7.5
 
 
 async def test_items_and_unprocessed_keys_are_known_by_value() -> None:

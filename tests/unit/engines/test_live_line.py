@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from dynamirror.engines.live_line import live_line
-from dynamirror.engines.live_progress import told_on
+from dynamirror.engines.live_progress import tell_verified, told_on
 from dynamirror.model.copy import Phase, Segment
 from dynamirror.model.copy_line import Standing
 from dynamirror.model.copy_progress import progress
+from dynamirror.model.verify import Tally
+from dynamirror.model.verify_progress import VerifyProgress
 from dynamirror.observe.logs import set_up_logs
 from dynamirror.observe.metrics import Metrics
 from dynamirror.settings.groups import LogSettings
@@ -119,3 +121,36 @@ def test_a_terminal_that_has_gone_ends_nothing() -> None:
             assert place.hidden == 1
 
     run_virtual(steps())
+
+
+def test_a_verify_is_told_until_it_ends() -> None:
+    told: list[tuple[str, float | None]] = []
+
+    class Place:
+        def show(self, text: str, share: float | None) -> None:
+            told.append((text, share))
+
+        def hide(self) -> None:
+            """By whoever has begun it."""
+
+    async def scenario() -> None:
+        clock = VirtualClock()
+        begun_s = clock.boottime_s()
+
+        def progress() -> VerifyProgress:
+            read = int((clock.boottime_s() - begun_s) * 100)
+            return VerifyProgress(clock.boottime_s(), Tally(source_items=read, destination_items=read), 3, 1, 4)
+
+        telling = asyncio.create_task(tell_verified(Place(), progress, 1000, clock))
+        await asyncio.sleep(5)
+        telling.cancel()
+        await asyncio.wait([telling])
+
+    run_virtual(scenario())
+    assert len(told) >= 10
+    text, share = told[-1]
+    assert "of the destination" in text
+    assert "100 items/s" in text
+    assert "3 suspects" in text
+    assert share is not None
+    assert 0.3 < share < 0.6

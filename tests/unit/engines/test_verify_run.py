@@ -12,7 +12,7 @@ import pytest
 from dynamirror.engines.assemble_verify import Verified, VerifyParts
 from dynamirror.engines.verify_options import VerifyOptions, VerifyResult
 from dynamirror.engines.verify_report import Report
-from dynamirror.engines.verify_run import PASS_EVERY_S, Passes
+from dynamirror.engines.verify_run import PASS_EVERY_S, Passes, Told
 from dynamirror.engines.verify_state import Patience, VerifyState
 from dynamirror.errors import ExitCode, Side
 from dynamirror.model.copy import Copy, Phase
@@ -69,7 +69,7 @@ class World:
 
         parts = VerifyParts(self.clock, random, tools, patience, None, None, None, recent)
         facts = Verified(_facts("a"), _facts("b"), Lives(), None)
-        return Passes(parts, facts, options, self.report)
+        return Passes(parts, facts, options, Told(self.report))
 
 
 def _facts(name: str) -> TableFacts:
