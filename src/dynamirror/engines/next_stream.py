@@ -16,7 +16,7 @@ from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.table_checks import check_stream
 from dynamirror.errors import AccessDenied, ConditionFailed, Gap, NotFound, Side, Stop
 from dynamirror.model.copy import Phase
-from dynamirror.model.gap import STREAM_END, OnGap, OpenGap
+from dynamirror.model.gap import STREAM_END, TABLE_END, OnGap, OpenGap
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.groups import ReplicationSettings
@@ -99,9 +99,7 @@ class NextStream:
             )
         if settings.read.on_gap is not OnGap.RECONCILE:
             return
-        former = StateTable(self.reach.state, self._name, self.before)
-        known = await patiently(self.clock, "the source that the task began with", former.source_id)
-        if known not in (None, "", self.source.table_id):
+        if await self._another_table():
             raise Stop(
                 Side.SOURCE,
                 f"the source table {source} was deleted and made anew since the task {settings.task.lease_table} "
@@ -117,7 +115,9 @@ class NextStream:
         1 the pair's row moves into the new life; 2 the worker dies: nobody would know of the gap
         """
         now_ms = int(self.clock.wall_s() * 1000)
-        gap = OpenGap(_label(self.before.stream_arn), STREAM_END, self._what, now_ms, worker)
+        # The row says so for good: the next life knows the new table only, and another worker may reconcile there.
+        behind = TABLE_END if await self._another_table() else STREAM_END
+        gap = OpenGap(_label(self.before.stream_arn), behind, self._what, now_ms, worker)
         rows = GapRows(self.reach.state, self._name, life)
         await patiently(self.clock, "the gap", lambda: rows.open_gap(gap))
         old, new = (CopyRows(self.reach.state, self._name, of) for of in (self.before, life))
@@ -131,6 +131,14 @@ class NextStream:
             self._what,
             extra={"event": "gap", "facts": {"stream": self.before.stream_arn, "next": life.stream_arn}},
         )
+
+    async def _another_table(self) -> bool:
+        """Whether the source is known to be another table than the one that the task began with, in the life before or
+        earlier, with a gap of that kind still open."""
+        former = StateTable(self.reach.state, self._name, self.before)
+        known = await patiently(self.clock, "the source that the task began with", former.source_id)
+        gaps = await patiently(self.clock, "the gaps", GapRows(self.reach.state, self._name, self.before).gaps)
+        return known not in (None, "", self.source.table_id) or any(gap.for_a_person for gap in gaps)
 
     @property
     def _what(self) -> str:

@@ -12,7 +12,7 @@ from dynamirror.engines.next_stream import next_stream_on
 from dynamirror.engines.preflight import Facts
 from dynamirror.errors import ExitCode, Stop
 from dynamirror.model.copy import Copy, Phase
-from dynamirror.model.gap import STREAM_END
+from dynamirror.model.gap import STREAM_END, TABLE_END
 from tests.support.accounts import KEY, LEASES, SHARD, STATE, World, lease_row, settings
 
 OLD, NEW = "arn:x:table/Orders/stream/2026-01-01T00", "arn:x:table/Orders/stream/2026-02-02T00"
@@ -46,7 +46,7 @@ class Task:
 
     async def gaps(self, stream_arn: str = NEW) -> list[str]:
         rows = await GapRows(self.world.state, STATE, self.life(stream_arn)).gaps()
-        assert {row.behind for row in rows} <= {STREAM_END}
+        assert {row.behind for row in rows} <= {STREAM_END, TABLE_END}
         return [row.shard_id for row in rows]
 
     async def copied(self, phase: Phase) -> Copy:
@@ -147,6 +147,27 @@ async def test_a_source_made_anew_is_not_mended_towards_by_itself(task: Task) ->
     assert "would delete at the destination" in said
     assert task.pair() == OLD
     await task.world.check(on_gap="continue")
+
+
+async def test_nor_is_it_by_whoever_joins_once_another_worker_has_gone_on(task: Task) -> None:
+    table = task.world.source.tables["Orders"]
+    task.world.source.tables["Orders"] = replace(table, table_id="another")
+    await task.world.check(on_gap="continue")
+    await task.world.check(on_gap="reconcile")
+    [gap] = await GapRows(task.world.state, STATE, task.life(NEW)).gaps()
+    assert gap.for_a_person
+    # Nor in the life after that, while nobody has compared the tables: its source is the one of the life before.
+    task.turn_to("arn:x:table/Orders/stream/2026-03-03T00")
+    await task.world.refused(ExitCode.SOURCE, on_gap="reconcile")
+
+
+async def test_a_destination_made_anew_is_not_gone_on_with(task: Task) -> None:
+    """The next life would know the new one only, and follow it as if it had what was copied."""
+    table = task.world.destination.tables["Copy"]
+    task.world.destination.tables["Copy"] = replace(table, table_id="another")
+    said = await task.world.refused(ExitCode.DESTINATION, on_gap="continue")
+    assert "was deleted and made anew" in said
+    assert task.pair() == OLD
 
 
 @pytest.mark.parametrize("another", ["lease table", "no rows"])
