@@ -2,7 +2,6 @@
 the two (docs/decisions/0014)."""
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 
 from dynamirror.aws.copy_rows import CopyRows
@@ -14,8 +13,8 @@ from dynamirror.engines.attempts import patiently
 from dynamirror.engines.old_stream import with_old_stream
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.table_checks import check_stream
-from dynamirror.errors import AccessDenied, ConditionFailed, Gap, NotFound, Side, Stop
-from dynamirror.model.copy import Phase
+from dynamirror.errors import AccessDenied, Gap, NotFound, Side, Stop
+from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.gap import STREAM_END, TABLE_END, OnGap, OpenGap
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, TableFacts
@@ -117,20 +116,32 @@ class NextStream:
         now_ms = int(self.clock.wall_s() * 1000)
         # The row says so for good: the next life knows the new table only, and another worker may reconcile there.
         behind = TABLE_END if await self._another_table() else STREAM_END
-        gap = OpenGap(_label(self.before.stream_arn), behind, self._what, now_ms, worker)
+        # Both streams name the row: a start that was frozen while others went on to a third one, in the life of that,
+        # writes over nothing of theirs.
+        between = f"{_label(self.before.stream_arn)} to {_label(life.stream_arn)}"
+        gap = OpenGap(between, behind, self._what, now_ms, worker)
         rows = GapRows(self.reach.state, self._name, life)
         await patiently(self.clock, "the gap", lambda: rows.open_gap(gap))
-        old, new = (CopyRows(self.reach.state, self._name, of) for of in (self.before, life))
-        copy = await patiently(self.clock, "the row of the copy", old.copy)
+        copy = await self._copy()
         if copy is not None and copy.phase is Phase.OVER:
-            with suppress(ConditionFailed):
-                await patiently(self.clock, "the row of the copy", lambda: new.put_copy(copy, None))
+            new = CopyRows(self.reach.state, self._name, life)
+            await patiently(self.clock, "the row of the copy", lambda: new.take_over(copy, self.before))
         log.error(
             "gap in the stream: %s; changes made before now may be missing at the destination until both tables are "
             "compared and mended (dynamirror verify --repair). Going on with the new stream",
             self._what,
             extra={"event": "gap", "facts": {"stream": self.before.stream_arn, "next": life.stream_arn}},
         )
+
+    async def forgets_copy(self) -> bool:
+        """Whether the next life will know nothing of the copy: it is not over. Raises Stop, or a Retry that did not
+        pass."""
+        copy = await self._copy()
+        return copy is not None and copy.phase is not Phase.OVER
+
+    async def _copy(self) -> Copy | None:
+        rows = CopyRows(self.reach.state, self._name, self.before)
+        return await patiently(self.clock, "the row of the copy", rows.copy)
 
     async def _another_table(self) -> bool:
         """Whether the source is known to be another table than the one that the task began with, in the life before or

@@ -9,7 +9,7 @@ keeps it from its stream is said while it runs.
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
@@ -125,7 +125,8 @@ async def _refuse_items(reach: Reach, settings: ReplicationSettings, followed: F
     async def life() -> Incarnation | None:
         """Looked at anew each time: another worker may be beginning the task just now."""
         if followed.before is not None:
-            return followed.before
+            forgets = followed.next is not None and await followed.next.forgets_copy()
+            return replace(followed.before, stream_arn=source.stream_arn or "") if forgets else followed.before
         leases = await found_table(reach.state_control, settings.task.lease_table)
         now = await found_table(reach.source_control, settings.source.table)
         stream_arn = (now.stream_arn if now is not None else None) or source.stream_arn

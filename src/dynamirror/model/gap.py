@@ -25,7 +25,7 @@ class OpenGap:
     It is closed by a comparison of the whole tables, with repair, that began after the row of it was written (R-11).
     """
 
-    # Or, with STREAM_END or TABLE_END, the label of the stream.
+    # Or, with STREAM_END or TABLE_END, the labels of both streams.
     shard_id: str
     # The checkpoint, or the last change that was read before it.
     behind: str

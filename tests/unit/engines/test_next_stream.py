@@ -8,7 +8,7 @@ import pytest
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.state_rows import Incarnation
-from dynamirror.engines.next_stream import next_stream_on
+from dynamirror.engines.next_stream import NextStream, next_stream_on
 from dynamirror.engines.preflight import Facts
 from dynamirror.errors import ExitCode, Stop
 from dynamirror.model.copy import Copy, Phase
@@ -17,6 +17,7 @@ from tests.support.accounts import KEY, LEASES, SHARD, STATE, World, lease_row, 
 
 OLD, NEW = "arn:x:table/Orders/stream/2026-01-01T00", "arn:x:table/Orders/stream/2026-02-02T00"
 BOTH = "NEW_AND_OLD_IMAGES"
+BETWEEN = "2026-01-01T00 to 2026-02-02T00"
 
 
 class Task:
@@ -83,7 +84,7 @@ async def test_where_it_is_gone_on_the_gap_is_durable_before_the_new_life_begins
     task.world.state.denied = set()
     facts = await task.world.check(on_gap=policy)
     assert (facts.stream_arn, task.pair()) == (NEW, NEW)
-    assert await task.gaps() == ["2026-01-01T00"]
+    assert await task.gaps() == [BETWEEN]
     # From then on it is no news.
     before = dict(task.world.state.rows[STATE])
     assert (await task.world.check()).stream_arn == NEW
@@ -101,11 +102,11 @@ async def test_a_start_that_dies_with_the_gap_noted_finds_it_again(task: Task) -
     task.world.state.call = dies  # type: ignore[method-assign]
     with pytest.raises(Stop, match="killed here"):
         await task.world.check(on_gap="continue")
-    assert (await task.gaps(), task.pair()) == (["2026-01-01T00"], OLD)
+    assert (await task.gaps(), task.pair()) == ([BETWEEN], OLD)
     task.world.state.call = writes  # type: ignore[method-assign]
     assert "switched off and on again" in await task.world.refused(ExitCode.GAP)
     await task.world.check(on_gap="continue")
-    assert (await task.gaps(), task.pair()) == (["2026-01-01T00"], NEW)
+    assert (await task.gaps(), task.pair()) == ([BETWEEN], NEW)
 
 
 @pytest.mark.parametrize("policy", ["stop", "continue"])
@@ -131,6 +132,29 @@ async def test_a_copy_that_was_over_is_over_in_the_next_life(task: Task) -> None
     task.world.destination.rows["Copy"]["some",] = {"pk": {"S": "x"}, "sk": {"N": "1"}}
     await task.world.check(on_gap="continue", copy=True)
     assert await CopyRows(task.world.state, STATE, task.life(NEW)).copy() == copy
+
+
+async def test_what_a_copy_that_was_not_over_left_is_refused_before_the_next_life_begins(task: Task) -> None:
+    await task.copied(Phase.COPYING)
+    task.world.destination.rows["Copy"]["some",] = {"pk": {"S": "x"}, "sk": {"N": "1"}}
+    assert "--allow-non-empty" in await task.world.refused(ExitCode.DESTINATION, on_gap="continue", copy=True)
+    assert (task.pair(), await task.gaps()) == (OLD, [])
+    await task.world.check(on_gap="continue", copy=True, allow_non_empty=True)
+    assert task.pair() == NEW
+
+
+async def test_a_start_that_was_overtaken_writes_over_no_gap(task: Task) -> None:
+    """1 it is to note the gap, and is frozen; 2 the stream is switched off and on once more, and others go on."""
+    third = "arn:x:table/Orders/stream/2026-03-03T00"
+    following = NextStream(
+        task.world, settings(on_gap="continue"), task.world.time, task.world.source.tables["Orders"], task.life(OLD)
+    )
+    task.turn_to(third)
+    await task.world.check(on_gap="continue")
+    open_now = await task.gaps(third)
+    assert open_now
+    await following.note(task.life(NEW), "frozen")
+    assert await task.gaps(third) == open_now
 
 
 async def test_one_that_was_not_is_none(task: Task) -> None:
