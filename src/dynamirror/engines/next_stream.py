@@ -3,6 +3,7 @@ the two (docs/decisions/0014)."""
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
@@ -108,8 +109,8 @@ class NextStream:
             )
 
     async def note(self, life: Incarnation, worker: str) -> None:
-        """Write the gap into the life that is to begin, before it does; and that its copy is over, if the last one's
-        was. Idempotent. Raises Stop, or a Retry that did not pass.
+        """Write the gap into the life that is to begin, before it does; what is to be reconciled; and that its copy is
+        over, if the last one's was. Idempotent. Raises Stop, or a Retry that did not pass.
 
         1 the pair's row moves into the new life; 2 the worker dies: nobody would know of the gap
         """
@@ -122,6 +123,8 @@ class NextStream:
         gap = OpenGap(between, behind, self._what, now_ms, worker)
         rows = GapRows(self.reach.state, self._name, life)
         await patiently(self.clock, "the gap", lambda: rows.open_gap(gap))
+        if behind == STREAM_END:
+            await self._carry_duties(life)
         copy = await self._copy()
         if copy is not None and copy.phase is Phase.OVER:
             new = CopyRows(self.reach.state, self._name, life)
@@ -132,6 +135,16 @@ class NextStream:
             self._what,
             extra={"event": "gap", "facts": {"stream": self.before.stream_arn, "next": life.stream_arn}},
         )
+
+    async def _carry_duties(self, life: Incarnation) -> None:
+        """Items to be reconciled go along; not where the source is another table, for which they mean nothing.
+
+        1 a write is not answered; its item is to be reconciled once it can land no more; 2 the task goes on with the
+        next stream; 3 the comparison that closes the gap sees the item; 4 the write lands
+        """
+        old, new = (StateTable(self.reach.state, self._name, of) for of in (self.before, life))
+        for duty in await patiently(self.clock, "items to be reconciled", old.duties):
+            await patiently(self.clock, "an item to be reconciled", partial(new.put_duty, duty))
 
     async def forgets_copy(self) -> bool:
         """Whether the next life will know nothing of the copy: it is not over. Raises Stop, or a Retry that did not

@@ -8,10 +8,12 @@ import pytest
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.state_rows import Incarnation
+from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.next_stream import NextStream, next_stream_on
 from dynamirror.engines.preflight import Facts
 from dynamirror.errors import ExitCode, Stop
 from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.duty import Duty
 from dynamirror.model.gap import STREAM_END, TABLE_END
 from tests.support.accounts import KEY, LEASES, SHARD, STATE, World, lease_row, settings
 
@@ -141,6 +143,21 @@ async def test_what_a_copy_that_was_not_over_left_is_refused_before_the_next_lif
     assert (task.pair(), await task.gaps()) == (OLD, [])
     await task.world.check(on_gap="continue", copy=True, allow_non_empty=True)
     assert task.pair() == NEW
+
+
+async def test_items_to_be_reconciled_go_along(task: Task) -> None:
+    duty = Duty("d", {"pk": {"S": "x"}, "sk": {"N": "1"}}, "dead", 3)
+    await StateTable(task.world.state, STATE, task.life(OLD)).put_duty(duty)
+    await task.world.check(on_gap="continue")
+    assert await StateTable(task.world.state, STATE, task.life(NEW)).duties() == [duty]
+
+
+async def test_but_not_to_another_table_of_that_name(task: Task) -> None:
+    await StateTable(task.world.state, STATE, task.life(OLD)).put_duty(Duty("d", {"pk": {"S": "x"}}, "dead", 3))
+    table = task.world.source.tables["Orders"]
+    task.world.source.tables["Orders"] = replace(table, table_id="another")
+    await task.world.check(on_gap="continue")
+    assert await StateTable(task.world.state, STATE, task.life(NEW)).duties() == []
 
 
 async def test_a_start_that_was_overtaken_writes_over_no_gap(task: Task) -> None:
