@@ -20,6 +20,7 @@ class CopyRows:
     """One task's."""
 
     def __init__(self, caller: Caller, name: str, incarnation: Incarnation) -> None:
+        self._caller = caller
         self._rows = StateRows(caller, name, incarnation)
         self._copy, self._segment = incarnation.kinds + _COPY, incarnation.kinds + _SEGMENT
 
@@ -36,22 +37,15 @@ class CopyRows:
 
     async def put_copy(self, copy: Copy, before: Copy | None) -> None:
         """See state_ports.CopyStore."""
-        attributes: dict[str, Value] = {
-            "phase": s(copy.phase.value),
-            "segments": n(copy.segments),
-            "beganMs": n(copy.began_ms),
-            "wasEmpty": {"BOOL": copy.was_empty},
-            "needsVerify": {"BOOL": copy.needs_verify},
-            "version": n(copy.version),
-        }
-        if copy.done_ms:
-            attributes["doneMs"] = n(copy.done_ms)
-        if copy.hold_s:
-            attributes["holdS"] = n(copy.hold_s)
-        if copy.announced_by:
-            attributes["announcedBy"] = s(copy.announced_by)
         condition = self._rows.vacant if before is None else self._rows.unmoved("version", before.version)
-        await self._rows.put(self._copy, TASK, attributes, condition)
+        await self._rows.put(self._copy, TASK, _copy_row(copy), condition)
+
+    async def take_over(self, copy: Copy, before: Incarnation) -> None:
+        """Move the row of a copy from the life `before` into this one, unless it has changed since, or is in another
+        one by now; no error then."""
+        condition = StateRows(self._caller, self._rows.name, before).unmoved("version", copy.version)
+        with suppress(ConditionFailed):
+            await self._rows.put(self._copy, TASK, _copy_row(copy), condition)
 
     async def former(self) -> Copy | None:
         """The copy of an earlier life of the task that its row still tells of; None: it was over, or there is none.
@@ -91,6 +85,24 @@ class CopyRows:
         await self._rows.put(
             self._segment, _id(segment), _segment_row(segment), self._rows.unmoved("claim", before.claim)
         )
+
+
+def _copy_row(copy: Copy) -> Mapping[str, Value]:
+    row: dict[str, Value] = {
+        "phase": s(copy.phase.value),
+        "segments": n(copy.segments),
+        "beganMs": n(copy.began_ms),
+        "wasEmpty": {"BOOL": copy.was_empty},
+        "needsVerify": {"BOOL": copy.needs_verify},
+        "version": n(copy.version),
+    }
+    if copy.done_ms:
+        row["doneMs"] = n(copy.done_ms)
+    if copy.hold_s:
+        row["holdS"] = n(copy.hold_s)
+    if copy.announced_by:
+        row["announcedBy"] = s(copy.announced_by)
+    return row
 
 
 def _id(segment: Segment) -> str:

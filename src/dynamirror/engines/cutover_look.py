@@ -16,7 +16,7 @@ from dynamirror.engines.signs_of_life import Watched, living_worker
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.stream_check import check_readable
 from dynamirror.engines.table_checks import check_own, check_stream
-from dynamirror.engines.verify_state import VerifyState, state_in
+from dynamirror.engines.verify_state import VerifyState, followed_stream, state_in
 from dynamirror.engines.waiting import reach_aloud
 from dynamirror.errors import Side, Stop
 from dynamirror.model.cutover import View, copy_against, left_to_drain
@@ -61,6 +61,7 @@ async def look(
     await check_readable(reach.streams, source, clock)
     life, state = await _state(reach, settings, (source, destination), clock)
     await _copied(state, options, clock)
+    await _no_gaps(state, options, clock)
     leases = LeaseTable(reach.state, settings.task.lease_table)
     now_s = ServiceClock(served_s, clock.boottime_s)
     tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, clock, now_s)
@@ -81,6 +82,18 @@ async def _copied(state: VerifyState, options: CutoverOptions, clock: Clock) -> 
             "be at the destination: unless dynamirror verify has shown that, compare the whole tables with --verify "
             "full",
             extra={"event": "copy_unknown", "facts": {}},
+        )
+
+
+async def _no_gaps(state: VerifyState, options: CutoverOptions, clock: Clock) -> None:
+    """Raises Stop while a gap is open: what it lost is older than the keys that are compared, unless all are."""
+    gaps = await patiently(clock, "the gaps", state.gaps.gaps)
+    if gaps and options.verify != "full":
+        raise Stop(
+            Side.STATE,
+            f"{len(gaps)} gaps of the stream are open, the first: {gaps[0]}. Changes may be missing at the "
+            "destination: compare and mend both tables with dynamirror verify --repair, or let the cut-over compare "
+            "them whole with --verify full",
         )
 
 
@@ -106,6 +119,14 @@ async def _state(
             Side.STATE,
             f"there is no state table {setup.name} in {settings.task.region}: a cut-over needs what the workers of "
             "dynamirror replicate write there",
+        )
+    followed = await followed_stream(reach, settings, leases.table_id, clock)
+    if followed not in (None, life.stream_arn):
+        raise Stop(
+            Side.SOURCE,
+            f"the task follows another stream of the source table ({followed}) than it has now ({life.stream_arn}): it "
+            "was switched off and on again, or the table made anew. Let workers go on with the new stream first "
+            "(dynamirror replicate --on-gap continue, or reconcile)",
         )
     table = StateTable(reach.state, state_table_name(name), life)
     return life, state_in(reach, settings, life, table, pair)

@@ -21,20 +21,23 @@ class GapClosing:
     def __init__(self, parts: VerifyParts, *, whole: bool) -> None:
         self._clock = parts.clock
         self._patience = parts.patience
-        self._rows = parts.state.gaps if parts.state is not None and whole else None
+        self._state = parts.state if whole else None
 
     async def before(self) -> tuple[str, ...]:
-        """Those that are open now, before anything is read; none while a copy is going on. Raises Stop."""
-        rows = self._rows
-        if rows is None or self._patience.copying:
+        """Those that are open now, before anything is read; none while a copy is going on, or one of an earlier life of
+        the task has left pages on their way (engines/begin_copy). Raises Stop."""
+        state = self._state
+        if state is None or self._patience.copying:
             return ()
-        return tuple(gap.occasion for gap in await patiently(self._clock, "the gaps", rows.gaps))
+        if await patiently(self._clock, "the row of a former copy", state.copies.former) is not None:
+            return ()
+        return tuple(gap.occasion for gap in await patiently(self._clock, "the gaps", state.gaps.gaps))
 
     async def close(self, occasions: Collection[str]) -> None:
         """The tables are equal. Raises Stop."""
-        rows = self._rows
-        if rows is None or not occasions:
+        if self._state is None or not occasions:
             return
+        rows = self._state.gaps
         for gap in await patiently(self._clock, "the gaps", rows.gaps):
             if gap.occasion in occasions and await patiently(
                 self._clock, "closing a gap", partial(rows.close_gap, gap)

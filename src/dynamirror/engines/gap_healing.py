@@ -19,7 +19,7 @@ from dynamirror.engines.verify_run import Told, compare, lives_of
 from dynamirror.engines.verify_state import state_in
 from dynamirror.errors import DynamirrorError
 from dynamirror.model.copy import Phase
-from dynamirror.model.gap import OnGap, is_first
+from dynamirror.model.gap import OnGap, OpenGap, is_first
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
 
@@ -37,12 +37,16 @@ async def heal_gaps(
     if state is None or settings.read.on_gap is not OnGap.RECONCILE:
         return
     seen: Mapping[str, int] = {}
+    said = False
     while True:
         # Heartbeats move several times between two looks.
         await clock.sleep(LOOK_EVERY_S)
         # A copy's pages may land over what is mended: it is over first.
         copy = worker.copier.standing() if worker.copier is not None else None
         if not worker.gaps.open or (copy is not None and copy.phase is not Phase.OVER):
+            continue
+        if left := [gap for gap in worker.gaps.open if gap.for_a_person]:
+            said = said or _said_so(left[0])
             continue
         beats = await patiently(clock, "the heartbeats", state.beats)
         before, seen = seen, beats
@@ -60,6 +64,16 @@ async def heal_gaps(
         await patiently(clock, "the gaps", worker.gaps.look)
         if worker.gaps.open:
             await clock.sleep(AGAIN_S)
+
+
+def _said_so(gap: OpenGap) -> bool:
+    log.error(
+        "not mended by this task: %s. The source table itself was made anew, and what it does not have would be "
+        "deleted at the destination: look at both tables, then run dynamirror verify --repair",
+        gap,
+        extra={"event": "gap_for_a_person", "facts": {"stream": gap.shard_id}},
+    )
+    return True
 
 
 async def _compared(connections: Connections, facts: Facts, settings: ReplicationSettings, clock: Clock) -> None:

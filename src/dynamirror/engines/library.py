@@ -16,6 +16,7 @@ from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.lambda_mappings import mappings_of
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
+from dynamirror.engines.attempts import patiently
 from dynamirror.engines.begin_copy import begun
 from dynamirror.engines.destination_life import not_its_own, watch_destination
 from dynamirror.engines.gap_healing import heal_gaps
@@ -74,6 +75,8 @@ class Replication:
         self._copier: Copier | None = None
         self._gaps: GapPolicy | None = None
         self._started = asyncio.Event()
+        # A life of the task is over, and the next one is not followed yet: nothing is there that could end in order.
+        self._between_lives = False
 
     async def __aenter__(self) -> Self:
         """Check, then start. Raises the DynamirrorError that forbids it; nothing is left behind."""
@@ -106,7 +109,7 @@ class Replication:
     def stop(self) -> None:
         """Ask for an orderly stop; `wait` returns when it is done. Idempotent. What has not started is given up."""
         self._stopping.set()
-        if self._ended is not None and not self._started.is_set():
+        if self._ended is not None and (self._between_lives or not self._started.is_set()):
             self._ended.cancel()
 
     @property
@@ -175,12 +178,15 @@ class Replication:
             heal_gaps(connections, facts, settings, worker, clock),
             self._announce(worker.coordinator, clock),
         ]
+        self._between_lives = False
         try:
             await run_tasks(worker, beside, self._stopping)
         except BaseExceptionGroup as errors:
-            if not isinstance(root_cause(errors), LifeOver):
+            if not isinstance(root_cause(errors), LifeOver) or self._stopping.is_set():
                 raise
-            if not await next_stream_on(connections.source_control, settings, facts.stream_arn):
+            self._between_lives = True
+            control, over = connections.source_control, facts.stream_arn
+            if not await patiently(clock, "the source's stream", lambda: next_stream_on(control, settings, over)):
                 raise
             return True
         return False

@@ -1,6 +1,7 @@
 """`--create-destination` in the life of a worker: made before anything is checked, finished when the copy is over."""
 
 import logging
+from contextlib import suppress
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.control_plane import ControlPlane
@@ -13,7 +14,8 @@ from dynamirror.engines.missing_tables import missing_source
 from dynamirror.engines.preflight import LEASE_SCHEMA, Ready, found_table
 from dynamirror.engines.preflight_at_rest import refuse_followed
 from dynamirror.engines.table_checks import check_own, check_stream
-from dynamirror.errors import Retry, Stop
+from dynamirror.engines.verify_state import followed_stream
+from dynamirror.errors import AccessDenied, Retry, Stop
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.copy import Phase
@@ -39,9 +41,10 @@ async def make_destination(
     source = await found_table(connections.source_control, settings.source.table)
     if source is None:
         raise missing_source(settings, connections.source.url)
-    if not settings.copy.at_rest:
-        check_stream(source, settings)
     if await found_table(connections.destination_control, settings.destination.table) is None:
+        # Where there is one the task may have begun, and has to follow a stream that is off to its end.
+        if not settings.copy.at_rest:
+            check_stream(source, settings)
         if settings.copy.at_rest:
             await refuse_followed(connections, settings, source, clock)
         elif ready is not None:
@@ -55,6 +58,8 @@ async def _refuse_making(
     leases = await found_table(connections.state_control, settings.task.lease_table)
     if leases is not None:
         check_own(f"lease table {settings.task.lease_table}", leases, LEASE_SCHEMA)
+        with suppress(AccessDenied):
+            stream_arn = await followed_stream(connections, settings, leases.table_id, clock) or stream_arn
         life = Incarnation(leases.table_id, stream_arn)
         await refuse_made_anew(connections.state, settings, life, None, clock)
     await ready(leases)

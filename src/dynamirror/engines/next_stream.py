@@ -2,8 +2,8 @@
 the two (docs/decisions/0014)."""
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
@@ -14,9 +14,9 @@ from dynamirror.engines.attempts import patiently
 from dynamirror.engines.old_stream import with_old_stream
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.table_checks import check_stream
-from dynamirror.errors import AccessDenied, ConditionFailed, Gap, NotFound, Side, Stop
-from dynamirror.model.copy import Phase
-from dynamirror.model.gap import STREAM_END, OnGap, OpenGap
+from dynamirror.errors import AccessDenied, Gap, NotFound, Side, Stop
+from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.gap import STREAM_END, TABLE_END, OnGap, OpenGap
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.groups import ReplicationSettings
@@ -99,9 +99,7 @@ class NextStream:
             )
         if settings.read.on_gap is not OnGap.RECONCILE:
             return
-        former = StateTable(self.reach.state, self._name, self.before)
-        known = await patiently(self.clock, "the source that the task began with", former.source_id)
-        if known not in (None, "", self.source.table_id):
+        if await self._another_table():
             raise Stop(
                 Side.SOURCE,
                 f"the source table {source} was deleted and made anew since the task {settings.task.lease_table} "
@@ -111,26 +109,60 @@ class NextStream:
             )
 
     async def note(self, life: Incarnation, worker: str) -> None:
-        """Write the gap into the life that is to begin, before it does; and that its copy is over, if the last one's
-        was. Idempotent. Raises Stop, or a Retry that did not pass.
+        """Write the gap into the life that is to begin, before it does; what is to be reconciled; and that its copy is
+        over, if the last one's was. Idempotent. Raises Stop, or a Retry that did not pass.
 
         1 the pair's row moves into the new life; 2 the worker dies: nobody would know of the gap
         """
         now_ms = int(self.clock.wall_s() * 1000)
-        gap = OpenGap(_label(self.before.stream_arn), STREAM_END, self._what, now_ms, worker)
+        # The row says so for good: the next life knows the new table only, and another worker may reconcile there.
+        behind = TABLE_END if await self._another_table() else STREAM_END
+        # Both streams name the row: a start that was frozen while others went on to a third one, in the life of that,
+        # writes over nothing of theirs.
+        between = f"{_label(self.before.stream_arn)} to {_label(life.stream_arn)}"
+        gap = OpenGap(between, behind, self._what, now_ms, worker)
         rows = GapRows(self.reach.state, self._name, life)
         await patiently(self.clock, "the gap", lambda: rows.open_gap(gap))
-        old, new = (CopyRows(self.reach.state, self._name, of) for of in (self.before, life))
-        copy = await patiently(self.clock, "the row of the copy", old.copy)
+        if behind == STREAM_END:
+            await self._carry_duties(life)
+        copy = await self._copy()
         if copy is not None and copy.phase is Phase.OVER:
-            with suppress(ConditionFailed):
-                await patiently(self.clock, "the row of the copy", lambda: new.put_copy(copy, None))
+            new = CopyRows(self.reach.state, self._name, life)
+            await patiently(self.clock, "the row of the copy", lambda: new.take_over(copy, self.before))
         log.error(
             "gap in the stream: %s; changes made before now may be missing at the destination until both tables are "
             "compared and mended (dynamirror verify --repair). Going on with the new stream",
             self._what,
             extra={"event": "gap", "facts": {"stream": self.before.stream_arn, "next": life.stream_arn}},
         )
+
+    async def _carry_duties(self, life: Incarnation) -> None:
+        """Items to be reconciled go along; not where the source is another table, for which they mean nothing.
+
+        1 a write is not answered; its item is to be reconciled once it can land no more; 2 the task goes on with the
+        next stream; 3 the comparison that closes the gap sees the item; 4 the write lands
+        """
+        old, new = (StateTable(self.reach.state, self._name, of) for of in (self.before, life))
+        for duty in await patiently(self.clock, "items to be reconciled", old.duties):
+            await patiently(self.clock, "an item to be reconciled", partial(new.put_duty, duty))
+
+    async def forgets_copy(self) -> bool:
+        """Whether the next life will know nothing of the copy: it is not over. Raises Stop, or a Retry that did not
+        pass."""
+        copy = await self._copy()
+        return copy is not None and copy.phase is not Phase.OVER
+
+    async def _copy(self) -> Copy | None:
+        rows = CopyRows(self.reach.state, self._name, self.before)
+        return await patiently(self.clock, "the row of the copy", rows.copy)
+
+    async def _another_table(self) -> bool:
+        """Whether the source is known to be another table than the one that the task began with, in the life before or
+        earlier, with a gap of that kind still open."""
+        former = StateTable(self.reach.state, self._name, self.before)
+        known = await patiently(self.clock, "the source that the task began with", former.source_id)
+        gaps = await patiently(self.clock, "the gaps", GapRows(self.reach.state, self._name, self.before).gaps)
+        return known not in (None, "", self.source.table_id) or any(gap.for_a_person for gap in gaps)
 
     @property
     def _what(self) -> str:

@@ -130,5 +130,5 @@ async def _opened(connections: Connections, settings: ReplicationSettings, clock
             f"there is no state table {name}, so nothing is parked: no worker of this task has run, or --task-name or "
             "--kcl-region are not those of its workers"
         ) from error
-    life = await task_life(reach, settings, tables[0])
+    life = await task_life(reach, settings, tables[0], clock)
     return ParkedItems(connections, settings, clock, tables, parked_stores(reach, settings, life, tables))

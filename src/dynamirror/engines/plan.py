@@ -16,6 +16,7 @@ from dynamirror.engines.plan_facts import (
     found,
     read_copy,
     read_destination_id,
+    read_followed,
     read_pair,
 )
 from dynamirror.engines.plan_judge import (
@@ -24,6 +25,7 @@ from dynamirror.engines.plan_judge import (
     Readers,
     judge_copy,
     judge_destination_life,
+    judge_followed,
     judge_own,
     judge_pair,
     judge_rights,
@@ -189,9 +191,14 @@ class _Look:
             arns = source.facts.arn, destination.facts.arn
             remembered = await read_pair(self._look.state, name)
             findings += judge_pair(self._settings.task.lease_table, remembered, arns)
-        if not isinstance(lease_table, TableFacts) or source.facts.stream_arn is None:
+        if not isinstance(lease_table, TableFacts):
             return False, findings
-        life = Incarnation(lease_table.table_id, source.facts.stream_arn)
+        followed = await read_followed(self._look.state, name, lease_table.table_id)
+        findings += judge_followed(followed, source.facts.stream_arn)
+        stream_arn = followed or source.facts.stream_arn
+        if stream_arn is None:
+            return False, findings
+        life = Incarnation(lease_table.table_id, stream_arn)
         if destination is not None or (isinstance(pair.destination, NotFound) and self._options.create_destination):
             known = await read_destination_id(self._look.state, name, life)
             findings += judge_destination_life(known, destination, self._settings)

@@ -212,6 +212,17 @@ def judge_destination_life(
         yield refusal("destination", not_its_own(settings, GONE if now is None else MADE_ANEW))
 
 
+def judge_followed(followed: str | None, now: str | None) -> Iterator[Finding]:
+    """Whether the table's stream is the one that the task has `followed`, as far as it has any."""
+    if followed is not None and now not in (None, followed):
+        what = (
+            f"the task follows another stream ({followed}) than the source table has now ({now}): it was switched off "
+            "and on again, or the table made anew"
+        )
+        do = "what the old one still has is followed to its end first; then there is a gap, for --on-gap to decide"
+        yield Finding(WARN, "stream", what, do)
+
+
 def judge_settings(settings: ReplicationSettings) -> Iterator[Finding]:
     """Whether their times go together."""
     yield from _tried("settings", lambda: refuse_unsound(settings))

@@ -9,7 +9,7 @@ keeps it from its stream is said while it runs.
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
@@ -85,7 +85,7 @@ async def check(
     if ready is not None:
         await ready(leases)
     if not state.missing:
-        await _refuse_former(reach, settings, (source, destination), leases, clock)
+        await _refuse_former(reach, settings, followed, destination, leases, clock)
     await _refuse_items(reach, settings, followed, clock)
     # Up to here no table has been changed or made.
     if source.stream_arn is None:
@@ -104,16 +104,18 @@ async def check(
 async def _refuse_former(
     reach: Reach,
     settings: ReplicationSettings,
-    pair: tuple[TableFacts, TableFacts],
+    followed: Followed,
+    destination: TableFacts,
     leases: TableFacts | None,
     clock: Clock,
 ) -> None:
-    """What was begun with these tables before and does not go with this start. `pair`: source, destination."""
-    source, destination = pair
-    if leases is not None and source.stream_arn is not None:
+    """What was begun with these tables before and does not go with this start; also in the life that ends with it."""
+    source, life = followed.source, followed.before
+    if life is None and leases is not None and source.stream_arn is not None:
         life = Incarnation(leases.table_id, source.stream_arn)
+    if life is not None:
         await refuse_made_anew(reach.state, settings, life, destination.table_id, clock)
-    await refuse_beside_rest(reach, settings, pair, clock)
+    await refuse_beside_rest(reach, settings, (source, destination), clock)
 
 
 async def _refuse_items(reach: Reach, settings: ReplicationSettings, followed: Followed, clock: Clock) -> None:
@@ -123,7 +125,8 @@ async def _refuse_items(reach: Reach, settings: ReplicationSettings, followed: F
     async def life() -> Incarnation | None:
         """Looked at anew each time: another worker may be beginning the task just now."""
         if followed.before is not None:
-            return followed.before
+            forgets = followed.next is not None and await followed.next.forgets_copy()
+            return replace(followed.before, stream_arn=source.stream_arn or "") if forgets else followed.before
         leases = await found_table(reach.state_control, settings.task.lease_table)
         now = await found_table(reach.source_control, settings.source.table)
         stream_arn = (now.stream_arn if now is not None else None) or source.stream_arn

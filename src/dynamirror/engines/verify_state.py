@@ -8,7 +8,7 @@ from typing import Protocol
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.parked_rows import ParkedRows
-from dynamirror.aws.state_rows import VERIFY_LIFE, Incarnation, at_rest
+from dynamirror.aws.state_rows import PAIR, TASK, VERIFY_LIFE, Incarnation, StateRows, at_rest, begun_stream
 from dynamirror.aws.verify_rows import VerifyRows
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.reach import Reach
@@ -51,7 +51,7 @@ async def open_state(
     source, destination = pair
     setup = StateSetup(reach, settings, clock, (source.arn, destination.arn))
     try:
-        life = await task_life(reach, settings, source)
+        life = await task_life(reach, settings, source, clock)
         table = await setup.open(life, follows=False)
     except AccessDenied as error:
         log.warning(
@@ -95,13 +95,27 @@ async def parked_items(stores: Sequence[ParkStore], clock: Clock) -> list[Parked
     return [parked for store in stores for parked in await patiently(clock, "the parked items", store.rows)]
 
 
-async def task_life(reach: Reach, settings: ReplicationSettings, source: TableFacts) -> Incarnation:
-    """The present life of the task, also where its stream is off; of the source table alone where there is no task."""
+async def task_life(reach: Reach, settings: ReplicationSettings, source: TableFacts, clock: Clock) -> Incarnation:
+    """The present life of the task, also where its stream is off, or where the table has another one by now, which is
+    not followed yet; of the source table alone where there is no task. Raises Stop, or a Retry that did not pass."""
     try:
         leases = await reach.state_control.describe_table(settings.task.lease_table)
     except NotFound:
         return Incarnation(source.table_id, VERIFY_LIFE)
-    return Incarnation(leases.table_id, source.stream_arn or source.last_stream_arn or VERIFY_LIFE)
+    followed = await followed_stream(reach, settings, leases.table_id, clock)
+    return Incarnation(leases.table_id, followed or source.stream_arn or source.last_stream_arn or VERIFY_LIFE)
+
+
+async def followed_stream(reach: Reach, settings: ReplicationSettings, lease_table_id: str, clock: Clock) -> str | None:
+    """The stream in whose life the task is, by the row of the pair; None: it has begun with none, as far as is known.
+    Raises Stop, or a Retry that did not pass."""
+    name = state_table_name(settings.task.lease_table)
+    rows = StateRows(reach.state, name, Incarnation(lease_table_id, ""))
+    try:
+        pair = await patiently(clock, f"the pair in {name}", lambda: rows.row(TASK, PAIR))
+    except NotFound:
+        return None
+    return begun_stream(pair, lease_table_id)
 
 
 class Copies(Protocol):

@@ -40,7 +40,8 @@ class ShardLease(Protocol):
         """Save how far the shard is durable; extends the permit too. Raises LeaseLost, Retry."""
 
     async def pass_gap(self, noted_at_ms: int) -> None:
-        """Save that reading goes on behind a gap that was noted then. Raises LeaseLost, Retry."""
+        """Save that reading goes on behind a gap, and since when changes are wanted there: since it was noted, or since
+        what is sent of them was made. Raises LeaseLost, Retry."""
 
 
 class Proofs:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from dynamirror.errors import Retry
 from dynamirror.follow.proofs import ShardLease
 from dynamirror.model.backoff import Backoff
+from dynamirror.model.change import Page
 from dynamirror.model.watermark import Watermark
 from dynamirror.ports import Clock
 
@@ -44,6 +45,17 @@ class Saver:
             await self._held.checkpoint(position)
             self._saved = position
             saved()
+
+    async def begins_with(self, page: Page) -> None:
+        """Before a page is sent: the first behind a gap makes its changes wanted since they were made, not since the
+        gap was noted. Raises LeaseLost, Stop.
+
+        1 its first change c1 is sent, after the comparison that closes the gap has seen the item; 2 the worker dies
+        before its checkpoint; 3 c1 and a newer c2 are trimmed: that nobody has read c2 is a gap, since c1 was sent
+        """
+        first_ms, lease = int(page.records[0].change.created_s * 1000), self._held.lease
+        if lease.behind_gap and 0 < first_ms < (lease.since_ms or 0):
+            await self.until_done(lambda: self._held.pass_gap(first_ms))
 
     async def until_done(self, step: Callable[[], Awaitable[T]]) -> T:
         """Take a step until it succeeds; what it gave. Raises LeaseLost, Stop."""

@@ -136,8 +136,7 @@ class ShardTask:
     def nothing_until_ms(self) -> int | None:
         """Until when the shard had nothing to apply; None: it had something, or nobody knows yet."""
         # After an unclean start the barrier leaves the lease's own checkpoint there, so does what came before a gap.
-        passed = self._held.lease.gap_behind
-        begun = self.watermark.checkpoint not in (None, *SENTINELS, passed)
+        begun = self.watermark.checkpoint not in (None, *SENTINELS, self._held.lease.gap_behind)
         nothing = self.watermark.settled and not begun and self._kept in (None, self._passed)
         return self.reader.empty_until_ms if nothing else None
 
@@ -247,6 +246,7 @@ class ShardTask:
                 await self._proofs.permitted()
             finally:
                 self._tools.applier.waits(-page.size_bytes)
+        await self._saver.begins_with(page)
         self._take(page)
         self._passed = page.records[-1].change.sequence_number
 

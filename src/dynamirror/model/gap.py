@@ -6,6 +6,8 @@ from enum import Enum
 
 # In place of a place: everything of a whole stream was read, and what came after is in another one.
 STREAM_END = "STREAM_END"
+# The same, and the source table itself was made anew: what it lacks is for a person to delete at the destination.
+TABLE_END = "TABLE_END"
 
 
 class OnGap(Enum):
@@ -23,7 +25,7 @@ class OpenGap:
     It is closed by a comparison of the whole tables, with repair, that began after the row of it was written (R-11).
     """
 
-    # Or, with STREAM_END, the label of the stream.
+    # Or, with STREAM_END or TABLE_END, the labels of both streams.
     shard_id: str
     # The checkpoint, or the last change that was read before it.
     behind: str
@@ -42,8 +44,13 @@ class OpenGap:
         """Names this writing of the row: one that was found again since is not closed by what began before."""
         return f"{self.id}@{self.found_at_ms}"
 
+    @property
+    def for_a_person(self) -> bool:
+        """No task may close it by itself, whatever other gaps are open: it would delete what the new table lacks."""
+        return self.behind == TABLE_END
+
     def __str__(self) -> str:
-        if self.behind == STREAM_END:
+        if self.behind in (STREAM_END, TABLE_END):
             return self.what
         return f"{self.what} (shard {self.shard_id}, read up to {self.behind})"
 

@@ -221,13 +221,19 @@ def _rank(position: str) -> tuple[int, int]:
 def was_applied(update: Update, row: Lease | None) -> bool:
     """Whether a refused update had in truth been applied and only its answer was lost (P-8).
 
-    Owner and counter decide: every other writer moves the counter away from `after.counter` or changes the owner.
+    Owner and counter decide: every other writer moves the counter away from `after.counter` or changes the owner. One's
+    own late update moves it there too, so what the update was for must be there:
+
+        1 a renewal is not answered; 2 the row is read, unchanged; 3 that a gap is passed is sent; 4 the renewal lands;
+        5 what was sent is refused, and the counter is as it would have left it
     """
     return (
         row is not None
         and row.owner == update.after.owner
         and row.counter == update.after.counter
         and row.checkpoint == update.after.checkpoint
+        and row.gap_behind == update.after.gap_behind
+        and row.since_ms == update.after.since_ms
     )
 
 

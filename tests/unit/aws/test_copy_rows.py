@@ -41,6 +41,17 @@ async def test_the_copy_is_one_whole_row_where_there_is_none_of_this_life() -> N
     assert request["ExpressionAttributeValues"] == {":life": MARKS["leaseTableId"], ":stream": MARKS["streamArn"]}
 
 
+async def test_it_moves_from_one_life_into_the_next_only_as_it_was_read_there() -> None:
+    caller, rows = store({}, ConditionFailed("moved on"))
+    for _ in range(2):
+        await rows.take_over(ANNOUNCED, Incarnation("table-id-1", "arn:stream/0"))
+    (_, request), _ = caller.asked
+    assert request["Item"] == ROW
+    assert request["ConditionExpression"] == "#counter = :counter AND #life = :life AND #stream = :stream"
+    former = {":life": MARKS["leaseTableId"], ":stream": {"S": "arn:stream/0"}, ":counter": {"N": "1"}}
+    assert request["ExpressionAttributeValues"] == former
+
+
 async def test_the_copy_is_read_consistently() -> None:
     caller, rows = store({"Item": ROW})
     assert await rows.copy() == ANNOUNCED

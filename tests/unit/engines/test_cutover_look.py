@@ -136,3 +136,21 @@ async def test_a_stream_that_is_off_needs_a_worker_only_until_it_is_applied(task
     fit = await task.look()
     assert fit.said == "1 shards, 0 being read; the stream is off and applied to its end"
     assert fit.stream_off
+
+
+async def test_a_gap_that_is_open_needs_a_whole_comparison(task: Task) -> None:
+    words = {name: {"S": name} for name in ("shard", "behind", "what", "worker")}
+    task.row("gap", "shard/behind", foundMs={"N": "1"}, **words)
+    assert "1 gaps of the stream are open, the first: what" in await task.refused(ExitCode.STATE)
+    assert (await task.look(CutoverOptions(verify="full"))).said
+
+
+async def test_a_stream_that_the_task_does_not_follow_yet(task: Task) -> None:
+    """Whether it was switched off since, too: the old one may be applied to its end, and the new one was never read."""
+    here, there = task.world.source.tables["Orders"].arn, task.world.destination.tables["Copy"].arn
+    task.row("task", "pair", streamArn={"S": "the old one"}, source={"S": here}, destination={"S": there})
+    said = await task.refused(ExitCode.SOURCE)
+    assert "follows another stream of the source table (the old one) than it has now (stream of Orders)" in said
+    assert task.world.time.now_s < 110
+    task.off()
+    assert "--on-gap" in await task.refused(ExitCode.SOURCE)

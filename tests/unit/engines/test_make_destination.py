@@ -12,7 +12,7 @@ import pytest
 from dynamirror.aws.connect import Connections
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.make_destination import finish_when_copied, make_destination
-from dynamirror.errors import AccessDenied, NotFound, Refused, Side
+from dynamirror.errors import AccessDenied, NotFound, Refused, Side, Stop
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.settings.parse import settings_from
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
@@ -56,6 +56,18 @@ def test_a_file_of_settings_says_what_is_otherwise(tmp_path: Path, caplog: pytes
     made = world.destination.last("CreateTable")
     assert not made.get("DeletionProtectionEnabled")
     assert [index["IndexName"] for index in made["GlobalSecondaryIndexes"]] == ["by-who"]
+
+
+def test_a_source_whose_stream_is_off_is_no_matter_where_the_destination_is_there() -> None:
+    """1 the stream is switched off, not applied to its end; 2 the last worker dies; 3 the same command is started."""
+    settings = settings_from(FLAGS, java_form=False, now_ms=0)
+    world, clock = World(StreamSpecification={"StreamEnabled": False}), VirtualClock()
+    controls = {"source_control": world.source.control(clock), "destination_control": world.destination.control(clock)}
+    with pytest.raises(Stop, match="is off"):
+        run_virtual(make_destination(cast(Connections, SimpleNamespace(**controls)), settings, clock))
+    assert not world.destination.changes()
+    world.own()
+    run_virtual(make_destination(cast(Connections, SimpleNamespace(**controls)), settings, clock))
 
 
 def test_settings_that_do_not_suit_the_source_make_nothing(tmp_path: Path) -> None:

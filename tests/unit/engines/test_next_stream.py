@@ -8,15 +8,18 @@ import pytest
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.state_rows import Incarnation
-from dynamirror.engines.next_stream import next_stream_on
+from dynamirror.aws.state_table import StateTable
+from dynamirror.engines.next_stream import NextStream, next_stream_on
 from dynamirror.engines.preflight import Facts
 from dynamirror.errors import ExitCode, Stop
 from dynamirror.model.copy import Copy, Phase
-from dynamirror.model.gap import STREAM_END
+from dynamirror.model.duty import Duty
+from dynamirror.model.gap import STREAM_END, TABLE_END
 from tests.support.accounts import KEY, LEASES, SHARD, STATE, World, lease_row, settings
 
 OLD, NEW = "arn:x:table/Orders/stream/2026-01-01T00", "arn:x:table/Orders/stream/2026-02-02T00"
 BOTH = "NEW_AND_OLD_IMAGES"
+BETWEEN = "2026-01-01T00 to 2026-02-02T00"
 
 
 class Task:
@@ -46,7 +49,7 @@ class Task:
 
     async def gaps(self, stream_arn: str = NEW) -> list[str]:
         rows = await GapRows(self.world.state, STATE, self.life(stream_arn)).gaps()
-        assert {row.behind for row in rows} <= {STREAM_END}
+        assert {row.behind for row in rows} <= {STREAM_END, TABLE_END}
         return [row.shard_id for row in rows]
 
     async def copied(self, phase: Phase) -> Copy:
@@ -83,7 +86,7 @@ async def test_where_it_is_gone_on_the_gap_is_durable_before_the_new_life_begins
     task.world.state.denied = set()
     facts = await task.world.check(on_gap=policy)
     assert (facts.stream_arn, task.pair()) == (NEW, NEW)
-    assert await task.gaps() == ["2026-01-01T00"]
+    assert await task.gaps() == [BETWEEN]
     # From then on it is no news.
     before = dict(task.world.state.rows[STATE])
     assert (await task.world.check()).stream_arn == NEW
@@ -101,11 +104,11 @@ async def test_a_start_that_dies_with_the_gap_noted_finds_it_again(task: Task) -
     task.world.state.call = dies  # type: ignore[method-assign]
     with pytest.raises(Stop, match="killed here"):
         await task.world.check(on_gap="continue")
-    assert (await task.gaps(), task.pair()) == (["2026-01-01T00"], OLD)
+    assert (await task.gaps(), task.pair()) == ([BETWEEN], OLD)
     task.world.state.call = writes  # type: ignore[method-assign]
     assert "switched off and on again" in await task.world.refused(ExitCode.GAP)
     await task.world.check(on_gap="continue")
-    assert (await task.gaps(), task.pair()) == (["2026-01-01T00"], NEW)
+    assert (await task.gaps(), task.pair()) == ([BETWEEN], NEW)
 
 
 @pytest.mark.parametrize("policy", ["stop", "continue"])
@@ -133,6 +136,44 @@ async def test_a_copy_that_was_over_is_over_in_the_next_life(task: Task) -> None
     assert await CopyRows(task.world.state, STATE, task.life(NEW)).copy() == copy
 
 
+async def test_what_a_copy_that_was_not_over_left_is_refused_before_the_next_life_begins(task: Task) -> None:
+    await task.copied(Phase.COPYING)
+    task.world.destination.rows["Copy"]["some",] = {"pk": {"S": "x"}, "sk": {"N": "1"}}
+    assert "--allow-non-empty" in await task.world.refused(ExitCode.DESTINATION, on_gap="continue", copy=True)
+    assert (task.pair(), await task.gaps()) == (OLD, [])
+    await task.world.check(on_gap="continue", copy=True, allow_non_empty=True)
+    assert task.pair() == NEW
+
+
+async def test_items_to_be_reconciled_go_along(task: Task) -> None:
+    duty = Duty("d", {"pk": {"S": "x"}, "sk": {"N": "1"}}, "dead", 3)
+    await StateTable(task.world.state, STATE, task.life(OLD)).put_duty(duty)
+    await task.world.check(on_gap="continue")
+    assert await StateTable(task.world.state, STATE, task.life(NEW)).duties() == [duty]
+
+
+async def test_but_not_to_another_table_of_that_name(task: Task) -> None:
+    await StateTable(task.world.state, STATE, task.life(OLD)).put_duty(Duty("d", {"pk": {"S": "x"}}, "dead", 3))
+    table = task.world.source.tables["Orders"]
+    task.world.source.tables["Orders"] = replace(table, table_id="another")
+    await task.world.check(on_gap="continue")
+    assert await StateTable(task.world.state, STATE, task.life(NEW)).duties() == []
+
+
+async def test_a_start_that_was_overtaken_writes_over_no_gap(task: Task) -> None:
+    """1 it is to note the gap, and is frozen; 2 the stream is switched off and on once more, and others go on."""
+    third = "arn:x:table/Orders/stream/2026-03-03T00"
+    following = NextStream(
+        task.world, settings(on_gap="continue"), task.world.time, task.world.source.tables["Orders"], task.life(OLD)
+    )
+    task.turn_to(third)
+    await task.world.check(on_gap="continue")
+    open_now = await task.gaps(third)
+    assert open_now
+    await following.note(task.life(NEW), "frozen")
+    assert await task.gaps(third) == open_now
+
+
 async def test_one_that_was_not_is_none(task: Task) -> None:
     await task.copied(Phase.COPYING)
     await task.world.check(on_gap="continue")
@@ -147,6 +188,27 @@ async def test_a_source_made_anew_is_not_mended_towards_by_itself(task: Task) ->
     assert "would delete at the destination" in said
     assert task.pair() == OLD
     await task.world.check(on_gap="continue")
+
+
+async def test_nor_is_it_by_whoever_joins_once_another_worker_has_gone_on(task: Task) -> None:
+    table = task.world.source.tables["Orders"]
+    task.world.source.tables["Orders"] = replace(table, table_id="another")
+    await task.world.check(on_gap="continue")
+    await task.world.check(on_gap="reconcile")
+    [gap] = await GapRows(task.world.state, STATE, task.life(NEW)).gaps()
+    assert gap.for_a_person
+    # Nor in the life after that, while nobody has compared the tables: its source is the one of the life before.
+    task.turn_to("arn:x:table/Orders/stream/2026-03-03T00")
+    await task.world.refused(ExitCode.SOURCE, on_gap="reconcile")
+
+
+async def test_a_destination_made_anew_is_not_gone_on_with(task: Task) -> None:
+    """The next life would know the new one only, and follow it as if it had what was copied."""
+    table = task.world.destination.tables["Copy"]
+    task.world.destination.tables["Copy"] = replace(table, table_id="another")
+    said = await task.world.refused(ExitCode.DESTINATION, on_gap="continue")
+    assert "was deleted and made anew" in said
+    assert task.pair() == OLD
 
 
 @pytest.mark.parametrize("another", ["lease table", "no rows"])

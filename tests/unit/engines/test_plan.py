@@ -270,6 +270,21 @@ def test_a_task_name_that_stands_for_another_pair(world: PlanWorld) -> None:
     assert f"belongs to another pair: {east} to {west}Elsewhere" in stop.what
 
 
+async def test_a_stream_that_the_task_does_not_follow_yet(world: PlanWorld) -> None:
+    world.leases()
+    life = Incarnation(world.state.database.tables[LEASES].facts["TableId"], "the old one")
+    east, west = "arn:aws:dynamodb:us-east-1:1:table/Orders", "arn:aws:dynamodb:eu-west-1:1:table/Copy"
+    state = StateTable(world.state, STATE, life)
+    await state.remember_pair(east, west)
+    await state.remember_tables("", "another")
+    world.state.written.clear()
+    plan = await world.plan()
+    warned = found(plan, WARN)["stream"]
+    assert f"follows another stream (the old one) than the source table has now ({STREAM})" in warned.what
+    assert "--on-gap" in warned.do
+    assert "made anew" in found(plan, STOP)["destination"].what
+
+
 async def test_what_the_tasks_own_copy_has_written_is_no_reason_to_refuse_it(world: PlanWorld) -> None:
     world.leases()
     world.destination.put("Copy", {"pk": {"S": "x"}, "sk": {"N": "1"}})

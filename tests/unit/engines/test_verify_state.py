@@ -44,6 +44,18 @@ async def test_where_its_stream_is_off_they_still_are(world: World) -> None:
     assert (row["leaseTableId"], row["streamArn"]) == ({"S": leases.table_id}, {"S": "stream of Orders"})
 
 
+async def test_where_the_table_has_another_one_by_now_they_are_in_the_life_that_goes_on(world: World) -> None:
+    """The old stream is followed to its end first: what is parked, copied and open is in its life."""
+    leases = (await world.check()).lease_table
+    orders = world.source.tables["Orders"]
+    world.source.tables["Orders"] = replace(orders, stream_arn="the next", last_stream_arn="the next")
+    state = await opened(world)
+    assert state is not None
+    await state.rows.put_run(VerifyRun("1", "words", 4), None)
+    row = world.state.rows[STATE]["verify", "run"]
+    assert (row["leaseTableId"], row["streamArn"]) == ({"S": leases.table_id}, {"S": "stream of Orders"})
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_without_a_task_they_are_in_a_life_of_the_source_tables_own(world: World, stream: bool) -> None:
     if not stream:

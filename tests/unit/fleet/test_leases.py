@@ -265,6 +265,19 @@ def test_checkpoints_never_go_back_and_saving_one_twice_writes_once() -> None:
     run_virtual(scenario())
 
 
+def test_a_late_renewal_is_not_taken_for_the_passing_of_a_gap() -> None:
+    async def scenario() -> None:
+        held = Held()
+        held.faults.then = Scripted("UpdateItem", [unanswered(Side.STATE, 0.05), Fault(delay_s=0.5)])
+        with pytest.raises(Retry):
+            await held.lease.renew()
+        await held.lease.pass_gap(7)
+        assert (held.row.gap_behind, held.row.since_ms) == (TRIM_HORIZON, 7)
+        assert held.lease.lease == held.row
+
+    run_virtual(scenario())
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_whatever_happens_on_the_way_nothing_saved_is_undone_and_the_lease_is_kept(seed: int) -> None:
     async def scenario() -> None:

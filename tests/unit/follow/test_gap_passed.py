@@ -10,7 +10,7 @@ from dynamirror.model.lease import SHARD_END
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
 from tests.support.gap_policies import continuing
-from tests.unit.follow.test_shard_task import World, cancelled, ended
+from tests.unit.follow.test_shard_task import HANG, World, cancelled, ended
 
 BEFORE_ALL = "100000000000000000001"
 
@@ -151,6 +151,29 @@ def test_found_again_it_is_the_same_gap() -> None:
                 await cancelled(task)
         assert len(rows.rows) == 1
         assert len(rows.destinations) == 2
+
+    run_virtual(scenario())
+
+
+def test_what_is_left_behind_a_gap_is_missed_once_some_of_it_was_sent() -> None:
+    """1 a gap is noted; 2 c1, the oldest change left, is sent, after a comparison has seen its item; 3 the worker dies
+    before its checkpoint; 4 the comparison closes the gap; 5 c1 and c2 of the item are trimmed: the item stays at c1.
+    So the row has to say how old c1 is, before it is sent."""
+
+    async def scenario() -> None:
+        world, rows = going_on([HANG])
+        world.put("a")
+        world.stream.trim(keep_s=0.0)
+        world.put("c")
+        written_ms = int(world.clock.wall_s() * 1000)
+        await asyncio.sleep(20 * 3600)
+        async with world.applying():
+            task = asyncio.create_task(world.task(BEFORE_ALL).run())
+            await asyncio.sleep(5)
+            assert len(rows.rows) == 1
+            assert world.held.lease.behind_gap
+            assert (world.held.lease.since_ms or 0) <= written_ms
+            await cancelled(task)
 
     run_virtual(scenario())
 
