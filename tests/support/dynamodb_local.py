@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 FETCH = Path(__file__).parents[2] / "scripts" / "fetch_dynamodb_local.py"
 MAIN_CLASS = "com.amazonaws.services.dynamodbv2.local.main.ServerRunner"
+# Compiled from the source beside it (javac -source 17 -target 17): a Java without a compiler is enough.
+SHORT_LIVED = Path(__file__).parent / "java"
+SHORT_LIVED_CLASS = "ShortLived"
 START_TIMEOUT_S = 60.0
 SECRET_KEY = "secret"  # DynamoDB Local checks no signature
 
@@ -46,8 +49,10 @@ class DynamoDBLocal:
     Raises Unavailable on entering when there is no Java, or no Maven to fetch the jars with.
     """
 
-    def __init__(self, heap: str = "1g") -> None:
+    def __init__(self, heap: str = "1g", records_s: float | None = None) -> None:
+        """`records_s`: how long streams keep records; None: a day, as the service."""
         self._heap = heap
+        self._records_s = records_s
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._clients: dict[tuple[str, str, str], Any] = {}
@@ -87,7 +92,9 @@ class DynamoDBLocal:
         port = _free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="dynamodb-local-", ignore_cleanup_errors=True)
         log = Path(self._folder.name) / "log"
-        command = [java, f"-Xmx{self._heap}", "-cp", f"{jars}/*", MAIN_CLASS]
+        command = [java, f"-Xmx{self._heap}", "-cp", f"{jars}/*:{SHORT_LIVED}", MAIN_CLASS]
+        if self._records_s is not None:
+            command[-1:] = [SHORT_LIVED_CLASS, str(int(self._records_s * 1000))]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 ["sh", "-c", GUARD, "sh", *command, "-inMemory", "-disableTelemetry", "-port", str(port)],

@@ -32,6 +32,7 @@ class VerifyPair:
         self._url = url or local.url
         self.source = local.client(access_key, SOURCE)
         self.destination = local.client(access_key, DESTINATION)
+        self.streams = local.client(access_key, SOURCE, "dynamodbstreams")
         local.create_table(access_key, "Orders", SOURCE, stream=None)
         local.create_table(access_key, "Copy", DESTINATION, stream=None)
         with ThreadPoolExecutor(THREADS) as pool:
