@@ -79,7 +79,7 @@ def _drain(drain: Mapping[str, Any]) -> Iterator[str]:
 def _verdict(document: Mapping[str, Any]) -> str:
     verify, drain = document["verify"], document["drain"]
     proof = "The drain is exact" if drain["exact"] else f"The drain is {drain['proof']}"
-    if why := against(verify, len(document["parked"])):
+    if why := against(verify, len(document["parked"]), document["gaps"]):
         return f"{proof}; {why}: do not start the writers."
     if verify["mode"] == "none":
         return f"{proof}; nothing was compared."

@@ -9,6 +9,7 @@ from pathlib import Path
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.engines.assemble import SystemClock, jitter
 from dynamirror.engines.assemble_verify import Verified
+from dynamirror.engines.attempts import patiently
 from dynamirror.engines.cutover import Cutover
 from dynamirror.engines.cutover_look import Fit, look
 from dynamirror.engines.cutover_options import CutoverOptions, CutoverResult, CutoverTools
@@ -92,6 +93,7 @@ class _Hands:
             self._switch_reverse_on,
             self._compare,
             self._parked,
+            self._gaps,
             lambda command, facts: run_hook(command, {**self._environ, **facts}),
             _in_thread(ask) if ask is not None else None,
             write_report,
@@ -102,6 +104,9 @@ class _Hands:
 
     async def _parked(self) -> Sequence[Parked]:
         return await parked_items(self._fit.state.parked, self._clock)
+
+    async def _gaps(self) -> int:
+        return len(await patiently(self._clock, "the gaps", self._fit.state.gaps.gaps))
 
     async def _stream_now(self) -> str | None:
         facts = await self._connections.source_control.describe_table(self._settings.source.table)

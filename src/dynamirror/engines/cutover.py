@@ -192,7 +192,8 @@ class Cutover:
                 result = await self._tools.compare(VerifyOptions(since_s=since_s, patience_s=patience_s))
                 self._found.verify = verified(result, options.verify, since_s)
                 said.text = "{keys} keys compared, {differing} differ".format_map(self._found.verify)
-        return against(self._found.verify, len(self._found.parked))
+        self._found.gaps = await self._tools.gaps()
+        return against(self._found.verify, len(self._found.parked), self._found.gaps)
 
     def _since_s(self) -> float:
         """Counted from the writers' stop: however long the drain took, the last changes are compared.
@@ -243,6 +244,7 @@ class Cutover:
             "drain": drain_of(found),
             "verify": dict(found.verify),
             "parked": parked_of(found),
+            "gaps": found.gaps,
             "reverse": found.reverse,
         }
 

@@ -50,6 +50,8 @@ class CutoverTools:
     compare: Callable[[VerifyOptions], Awaitable[VerifyResult]]
     # The task's parked items, as they are now.
     parked: Callable[[], Awaitable[Sequence[Parked]]]
+    # How many gaps of the stream are open.
+    gaps: Callable[[], Awaitable[int]]
     # Runs a shell command with variables beside the process's own; returns its exit code.
     hook: Callable[[str, Mapping[str, str]], Awaitable[int]]
     # Asks the operator; None: there is no terminal.

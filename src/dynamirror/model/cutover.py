@@ -95,11 +95,12 @@ def copy_against(copy: Copy | None, *, whole_verify: bool) -> str | None:
 COMPARED = {"full": "keys of both tables", "recent": "keys changed lately", "none": "keys"}
 
 
-def against(verify: Mapping[str, Any], parked: int) -> str | None:
+def against(verify: Mapping[str, Any], parked: int, gaps: int) -> str | None:
     """Why the writers should not be started at the destination, by what was compared; None: nothing speaks against it.
 
     Where anything was compared, so was every parked item: one whose row is only left over does no harm. One that was
-    never seen in step is no proof of anything, and at rest nothing should move.
+    never seen in step is no proof of anything, and at rest nothing should move. A gap that is open still was found
+    while the stream was drained, or nothing was compared since.
     """
     differing, unsettled = verify["differing"], verify.get("unsettled", 0)
     said = [f"{differing:,} of {verify['keys']:,} {COMPARED[verify['mode']]} differ"] if differing else []
@@ -107,6 +108,10 @@ def against(verify: Mapping[str, Any], parked: int) -> str | None:
         said.append(f"{unsettled:,} were never seen in step, so something still writes")
     if parked and verify["mode"] == "none":
         said.append(f"{parked:,} parked item{'s' if parked > 1 else ''} may be missing")
+    if gaps:
+        said.append(
+            f"{gaps:,} gap{'s' if gaps > 1 else ''} of the stream opened meanwhile, see dynamirror verify --repair"
+        )
     return ", ".join(said) or None
 
 

@@ -36,6 +36,8 @@ class Findings:
     drained_ms: int = 0
     # After the drain: the destination has refused these.
     parked: Sequence[Parked] = ()
+    # Open when all was done.
+    gaps: int = 0
     verify: Mapping[str, Any] = field(default_factory=dict)
     reverse: Mapping[str, Any] | None = None
 

@@ -61,6 +61,7 @@ DOCUMENT: dict[str, Any] = {
     "drain": {"exact": True, "proof": "p", "shards": [{"id": "s1", "last_sequence": "9"}]},
     "verify": {"mode": "recent", "keys": 1200, "differing": 0, "first": []},
     "parked": [],
+    "gaps": 0,
     "reverse": None,
     "digest": "abc",
 }

@@ -51,6 +51,7 @@ class Scene:
         self.answer: bool | None = None
         self.duties = 0
         self.parked: list[Parked] = []
+        self.gaps = 0
         self.unsettled = 0
         self.on_anew: str | None = None
         self.writing = asyncio.create_task(self._write())
@@ -95,6 +96,9 @@ class Scene:
     async def parked_now(self) -> list[Parked]:
         return self.parked
 
+    async def gaps_now(self) -> int:
+        return self.gaps
+
     async def count_duties(self) -> int:
         return self.duties
 
@@ -111,6 +115,7 @@ class Scene:
             self.switch_reverse_on,
             self.compare,
             self.parked_now,
+            self.gaps_now,
             self.hook,
             self.ask if self.answer is not None else None,
             self.files.__setitem__,
@@ -403,6 +408,16 @@ def test_a_parked_item_that_nothing_is_compared_with_ends_with_1_and_is_named() 
         # Compared, and found to be equal: the row is only left over.
         result = await scene.cutover(CutoverOptions(writers_stopped=True, hook_after="start"), stream_off=True).run()
         assert (result.exit_code, scene.did[-1]) == (ExitCode.OK, "start")
+
+    play(body)
+
+
+def test_a_gap_that_was_noted_during_the_drain_ends_with_1() -> None:
+    async def body(scene: Scene) -> None:
+        scene.gaps = 1
+        result = await scene.cutover(CutoverOptions(hook_before="stop", hook_after="start", disable_stream=True)).run()
+        assert (result.exit_code, result.document["gaps"]) == (ExitCode.DIFFERS, 1)
+        assert "start" not in scene.did
 
     play(body)
 
