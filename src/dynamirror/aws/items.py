@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from dynamirror.aws.wire import Caller, encode, read
+from dynamirror.aws.wire import Caller, Consumed, encode, read
 from dynamirror.errors import Side, Unanswered
 from dynamirror.model.as_read import AsRead
 from dynamirror.model.diff import Item
@@ -27,16 +27,12 @@ class _Unread(msgspec.Struct):
     keys: list[Raw] = msgspec.field(name="Keys")
 
 
-class _Consumed(msgspec.Struct, rename="pascal"):
-    capacity_units: float
-
-
 class _Answer(msgspec.Struct):
     # The service always sends both. Without either, items that were not read would look deleted.
     found: dict[str, list[Raw]] = msgspec.field(name="Responses")
     unprocessed: dict[str, _Unread] = msgspec.field(name="UnprocessedKeys")
     # A table each. Not from every service.
-    consumed: list[_Consumed] = msgspec.field(name="ConsumedCapacity", default_factory=list)
+    consumed: list[Consumed] = msgspec.field(name="ConsumedCapacity", default_factory=list)
 
 
 _answer = msgspec.json.Decoder(_Answer).decode

@@ -6,14 +6,10 @@ The hot path of a copy: no item is turned into Python objects.
 import msgspec
 from msgspec import Raw
 
-from dynamirror.aws.wire import Caller, encode, read
+from dynamirror.aws.wire import Caller, Consumed, encode, read
 from dynamirror.errors import Side
 from dynamirror.model.replica_marks import MARK, without_marks
 from dynamirror.ports import ScanPage
-
-
-class _Consumed(msgspec.Struct, rename="pascal"):
-    capacity_units: float
 
 
 class _Answer(msgspec.Struct):
@@ -21,7 +17,7 @@ class _Answer(msgspec.Struct):
     items: list[Raw] = msgspec.field(name="Items")
     last_key: Raw = msgspec.field(name="LastEvaluatedKey", default=Raw())
     # Only where it was asked for, and not from every service.
-    consumed: _Consumed | None = msgspec.field(name="ConsumedCapacity", default=None)
+    consumed: Consumed | None = msgspec.field(name="ConsumedCapacity", default=None)
 
 
 _answer = msgspec.json.Decoder(_Answer).decode

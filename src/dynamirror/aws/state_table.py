@@ -76,12 +76,14 @@ class StateTable:
 
     async def destination_id(self) -> str | None:
         """TableId of the destination that this life of the task began with; None: not remembered."""
-        row = await self._rows.row(TASK, _DESTINATION)
-        return _text(row, "tableId") if row is not None and self._rows.incarnation.owns(row) else None
+        return await self._table_id(_DESTINATION)
 
     async def source_id(self) -> str | None:
         """TableId of the source that this life of the task began with; None: not remembered."""
-        row = await self._rows.row(TASK, _SOURCE)
+        return await self._table_id(_SOURCE)
+
+    async def _table_id(self, row_id: str) -> str | None:
+        row = await self._rows.row(TASK, row_id)
         return _text(row, "tableId") if row is not None and self._rows.incarnation.owns(row) else None
 
     async def remember_tables(self, source_id: str, destination_id: str) -> None:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Raw
 
-from dynamirror.aws.wire import Caller, encode, read
+from dynamirror.aws.wire import Caller, Consumed, encode, read
 from dynamirror.errors import Side, Unanswered
 from dynamirror.model.change import Write
 from dynamirror.model.key import Key, KeyCodec
@@ -32,15 +32,11 @@ class _Request(msgspec.Struct):
     delete: _Delete | None = msgspec.field(name="DeleteRequest", default=None)
 
 
-class _Consumed(msgspec.Struct, rename="pascal"):
-    capacity_units: float
-
-
 class _Answer(msgspec.Struct):
     # The service always sends it, so what comes without it says nothing about the writes.
     unprocessed: dict[str, list[_Request]] = msgspec.field(name="UnprocessedItems")
     # Only where it was asked for, and not from every service.
-    consumed: list[_Consumed] | None = msgspec.field(name="ConsumedCapacity", default=None)
+    consumed: list[Consumed] | None = msgspec.field(name="ConsumedCapacity", default=None)
 
 
 _answer = msgspec.json.Decoder(_Answer).decode

@@ -35,6 +35,12 @@ class Caller(Protocol):
         """The body of the answer to `operation`, e.g. `PutItem`."""
 
 
+class Consumed(msgspec.Struct, rename="pascal"):
+    """What the service charged for a table: only where it was asked for, and not by every service."""
+
+    capacity_units: float
+
+
 class RowsAnswer(msgspec.Struct):
     """A Scan or Query answer. Without `Items`, which the service always sends, a table would look empty."""
 

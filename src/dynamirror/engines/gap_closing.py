@@ -1,5 +1,5 @@
-"""Which gaps a verify closes: those that were open before it began, if both tables were read whole and are equal in the
-end, and no copy was going on (R-11, docs/decisions/0014).
+"""Which gaps a verify closes: those that were open before it began, if both tables were read whole, no item is left
+that differs or was never seen in step, and no copy was going on (R-11, docs/decisions/0014).
 
     1 a page of the copy is read; 2 the item is changed, and the change is trimmed unread; 3 the verify mends the item;
     4 the page lands: the older image stays for ever (B-6)
@@ -11,6 +11,7 @@ from functools import partial
 
 from dynamirror.engines.assemble_verify import VerifyParts
 from dynamirror.engines.attempts import patiently
+from dynamirror.model.verify import Tally
 
 log = logging.getLogger("dynamirror.gaps")
 
@@ -33,9 +34,10 @@ class GapClosing:
             return ()
         return tuple(gap.occasion for gap in await patiently(self._clock, "the gaps", state.gaps.gaps))
 
-    async def close(self, occasions: Collection[str]) -> None:
-        """The tables are equal. Raises Stop."""
-        if self._state is None or not occasions:
+    async def close(self, occasions: Collection[str], tally: Tally) -> None:
+        """Close them, if `tally` proves it; an item that was never seen in step is no proof of anything. Raises
+        Stop."""
+        if self._state is None or not occasions or tally.remaining or tally.unsettled:
             return
         rows = self._state.gaps
         for gap in await patiently(self._clock, "the gaps", rows.gaps):

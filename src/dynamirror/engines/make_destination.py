@@ -43,12 +43,12 @@ async def make_destination(
         raise missing_source(settings, connections.source.url)
     if await found_table(connections.destination_control, settings.destination.table) is None:
         # Where there is one the task may have begun, and has to follow a stream that is off to its end.
-        if not settings.copy.at_rest:
-            check_stream(source, settings)
         if settings.copy.at_rest:
             await refuse_followed(connections, settings, source, clock)
-        elif ready is not None:
-            await _refuse_making(connections, settings, source.stream_arn or "", clock, ready)
+        else:
+            check_stream(source, settings)
+            if ready is not None:
+                await _refuse_making(connections, settings, source.stream_arn or "", clock, ready)
     await ensure_destination(*_what(connections, settings, clock))
 
 

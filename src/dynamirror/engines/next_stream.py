@@ -8,13 +8,14 @@ from functools import partial
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.lease_table import LeaseTable
-from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows, begun_stream
+from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.old_stream import with_old_stream
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.table_checks import check_stream
-from dynamirror.errors import AccessDenied, Gap, NotFound, Side, Stop
+from dynamirror.engines.verify_state import followed_stream
+from dynamirror.errors import AccessDenied, Gap, Side, Stop
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.gap import STREAM_END, TABLE_END, OnGap, OpenGap
 from dynamirror.model.task_name import state_table_name
@@ -62,13 +63,10 @@ async def _followed_before(
 ) -> str | None:
     """The stream that the task has followed so far; None: it has followed none, or nobody knows. Raises Stop, or a
     Retry that did not pass."""
-    name = state_table_name(settings.task.lease_table)
-    rows = StateRows(reach.state, name, Incarnation(leases.table_id, ""))
     try:
-        pair = await patiently(clock, f"the pair in {name}", lambda: rows.row(TASK, PAIR))
-    except (NotFound, AccessDenied):
+        stream_arn = await followed_stream(reach, settings, leases.table_id, clock)
+    except AccessDenied:
         return None
-    stream_arn = begun_stream(pair, leases.table_id)
     if stream_arn in (None, source.stream_arn):
         return stream_arn
     # DynamoDB Local gives tables no ids: without rows the lease table may be another one.

@@ -216,8 +216,7 @@ class Passes:
                 await within(ENDING_S, "how far the verify is", [lambda: keeper.end(ledger, over=False)])
         if keeper is not None:
             await patiently(self._clock, "the end of the verify", lambda: keeper.end(ledger, over=True))
-            if not ledger.run.tally.remaining:
-                await self._gaps.close(ledger.run.gaps)
+            await self._gaps.close(ledger.run.gaps, ledger.run.tally)
         self._tell(ledger, verifier)
         return ledger.run
 

@@ -117,9 +117,24 @@ async def test_the_old_stream_is_followed_to_its_end_first(task: Task, policy: s
     facts = await task.world.check(on_gap=policy)
     assert (facts.stream_arn, task.pair()) == (OLD, OLD)
     assert await task.gaps() == []
-    # Another worker has finished it, and gone on, while this one was starting: it is not called back.
     task.leave("SHARD_END")
     await task.world.check(on_gap="continue")
+    assert task.pair() == NEW
+
+
+async def test_whoever_has_gone_on_meanwhile_is_not_called_back(task: Task) -> None:
+    """1 a start finds the old stream with something left; 2 others finish it, and go on with the new one."""
+    task.leave("5")
+    reads = task.world.state.call
+
+    async def overtaken(operation: str, body: bytes) -> bytes:
+        answer = await reads(operation, body)
+        if operation == "GetItem" and b'"pair"' in body:
+            task.world.state.rows[STATE]["task", "pair"]["streamArn"] = {"S": NEW}
+        return answer
+
+    task.world.state.call = overtaken  # type: ignore[method-assign]
+    assert (await task.world.check(on_gap="continue")).stream_arn == OLD
     assert task.pair() == NEW
 
 

@@ -33,7 +33,8 @@ def test_replicate_takes_the_line() -> None:
     line = reverse_command(reverse_values(GIVEN), "2026-01-31T12:00:00Z")
     words = shlex.split(line)
     assert words[:2] == ["dynamirror", "replicate"]
-    with Context(command) as context:
+    # With the names that the program has: the command keeps those of whoever asks first.
+    with Context(command, help_option_names=["--help", "-h"]) as context:
         command.parse_args(context, words[2:])
     assert context.params["destination_profile"] == "my live"
     assert context.params["start_at"] == "2026-01-31T12:00:00Z"
