@@ -72,6 +72,9 @@ def test_by_default_a_new_stream_stops_the_worker_once_the_old_one_is_applied(an
             assert "was switched off and on again" in command.output
             assert "--on-gap" in command.output
     assert not anew.has("behind")
+    with anew.run("verify", "--since", "1h") as command:
+        assert command.process.wait(60) == 3
+        assert "follows an earlier stream" in command.output
 
 
 def test_a_running_worker_goes_on_with_the_new_stream_where_it_may(anew: Anew) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dynamirror.aws.connect import Connections, connect
+from dynamirror.aws.state_rows import VERIFY_LIFE
 from dynamirror.aws.table_definition import TableDefinitions
 from dynamirror.engines.assemble import SystemClock, jitter
 from dynamirror.engines.assemble_verify import Verified, VerifyParts, assemble_verify
@@ -105,6 +106,12 @@ async def _checked(
         )
     lives = Lives() if options.strict_ttl else await lives_of(connections, settings, clock)
     state = await open_state(reach, settings, (source, destination), clock)
+    if options.since_s is not None and state is not None and state.stream_arn not in (VERIFY_LIFE, source.stream_arn):
+        raise Stop(
+            Side.SOURCE,
+            f"the task still follows an earlier stream of the source table {settings.source.table} than the one that "
+            "is on, which does not name what was changed before it; verify without --since",
+        )
     return Verified(source, destination, lives, state)
 
 

@@ -36,6 +36,8 @@ class VerifyState:
     # Items that the destination refuses.
     parked: Sequence[ParkStore]
     gaps: GapRows
+    # In whose life the task is; none of the source's where there is no task.
+    stream_arn: str
 
 
 async def open_state(
@@ -79,6 +81,7 @@ def state_in(
         CopyRows(reach.state, name, life),
         parked_stores(reach, settings, life, pair),
         GapRows(reach.state, name, life),
+        life.stream_arn,
     )
 
 

@@ -85,11 +85,19 @@ class Reconciler:
 
     async def idle(self) -> bool:
         """No item of the task waits to be mended, by whichever worker, but for those that a table refuses. Raises
-        Retry, Stop."""
+        Retry, Stop.
+
+        Nor are those waited for that living workers behind this one by name have: two with an item each that is refused
+        would wait for each other. Whoever remains inherits what the others leave.
+        """
         if self._cases.under_way or self._claims is None:
             return not self._cases.under_way
-        rows = await self._claims.state.duties()
-        return all(self.refusal(self._keys.of_item(duty.key)) is not None for duty in rows)
+        me = self._claims.worker
+        left = [row for row in await self._claims.state.duties() if self.refusal(self._keys.of_item(row.key)) is None]
+        if not left or min(row.worker for row in left) <= me:
+            return not left
+        living = await self._claims.state.beats()
+        return all(row.worker in living for row in left)
 
     def add(self, keys: Iterable[bytes | Raw], since_s: float) -> None:
         """Reconcile these items, given as JSON maps with the key attributes in them (`Keys`, or whole images).

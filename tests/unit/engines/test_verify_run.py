@@ -167,7 +167,7 @@ def test_parked_items_are_looked_at_whenever_they_were_changed() -> None:
             await store.park(Parked(str(number), {"pk": {"S": str(number)}}, "1", "too large", 0, "w", 0, 0), b"")
         del world.destination[CODEC.of(b'{"pk":{"S":"3"}}')]
         passes = world.passes(VerifyOptions(since_s=60.0))
-        state = VerifyState(cast(Any, None), cast(Any, None), cast(Any, None), [store], cast(Any, None))
+        state = VerifyState(cast(Any, None), cast(Any, None), cast(Any, None), [store], cast(Any, None), "")
         passes._parts = replace(passes._parts, state=state)
         return await passes.run()
 

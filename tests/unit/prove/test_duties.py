@@ -382,3 +382,24 @@ def test_a_worker_is_idle_once_no_item_of_the_task_waits() -> None:
         assert await worker.reconciler.idle()
 
     run(steps())
+
+
+def test_of_two_workers_with_refused_items_one_is_idle_first_and_the_other_inherits() -> None:
+    async def steps() -> None:
+        world = World()
+        workers = [Worker(world, name).start() for name in ("w1", "w2")]
+        await asyncio.sleep(1)
+        for number, worker in enumerate(workers):
+            world.set_source(f"big {number}", "A")
+            worker.destination_faults.next["PutItem"] = [Fault(ItemRefused("too large"))] * 99
+            worker.add(f"big {number}", ago_s=SETTLE_S)
+        await asyncio.sleep(5)
+        first, second = workers
+        assert await first.reconciler.idle()
+        assert not await second.reconciler.idle(), "the first may have one under way that nobody would finish"
+        first.kill()
+        await world.state.retire("w1")
+        await asyncio.sleep(LOOK_EVERY_S + SILENCE_S + SETTLE_S + 5)
+        assert await second.reconciler.idle()
+
+    run(steps())
