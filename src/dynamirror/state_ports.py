@@ -13,6 +13,7 @@ from dynamirror.model.gap import OpenGap
 from dynamirror.model.parked import Parked
 from dynamirror.model.shares import RateRow
 from dynamirror.model.verify import VerifyRun
+from dynamirror.model.worker_row import WorkerRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,11 @@ class StateStore(Protocol):
     All rows belong to one incarnation of the task (lease table's id, stream's ARN); others are ignored.
     """
 
-    async def beat(self, worker: str, counter: int, facts: Mapping[str, str]) -> None:
+    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str]) -> None:
         """Write a worker's heartbeat row. `facts` are for operators: host, process id, version."""
+
+    async def workers(self) -> dict[str, WorkerRow]:
+        """The heartbeat rows, read consistently."""
 
     async def beats(self) -> dict[str, int]:
         """Heartbeat counters of all workers, read consistently."""

@@ -7,6 +7,7 @@ import pytest
 
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.duty import Duty
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.state_ports import PairAnswer, StateStore
 
 StateOf = Callable[[str], StateStore]
@@ -22,9 +23,9 @@ async def test_nobody_beats_at_first(state_of: StateOf) -> None:
 
 async def test_beats_are_seen_by_all_until_they_retire(state_of: StateOf) -> None:
     mine, other = state_of("one"), state_of("one")
-    await mine.beat("w1", 1, {"host": "a", "version": ""})
-    await mine.beat("w1", 2, {"host": "a"})
-    await other.beat("w2", 9, {})
+    await mine.beat("w1", WorkerRow(1), {"host": "a", "version": ""})
+    await mine.beat("w1", WorkerRow(2), {"host": "a"})
+    await other.beat("w2", WorkerRow(9), {})
     assert await mine.beats() == await other.beats() == {"w1": 2, "w2": 9}
     await other.retire("w2")
     await other.retire("w2")
@@ -32,9 +33,9 @@ async def test_beats_are_seen_by_all_until_they_retire(state_of: StateOf) -> Non
 
 
 async def test_another_life_sees_none_of_it(state_of: StateOf) -> None:
-    await state_of("one").beat("w1", 1, {})
+    await state_of("one").beat("w1", WorkerRow(1), {})
     assert await state_of("two").beats() == {}
-    await state_of("two").beat("w2", 1, {})
+    await state_of("two").beat("w2", WorkerRow(1), {})
     assert await state_of("one").beats() == {"w1": 1}
 
 

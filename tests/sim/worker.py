@@ -133,7 +133,9 @@ class Worker:
     ) -> Callable[[Start], None]:
         cloud, clock = self.cloud, self.clock
         state = StateTable(self._caller(Side.STATE, "heartbeats"), STATE, INCARNATION) if has_state else None
-        beating = Heartbeat(state, clock, self.name, {}, self.settings.heartbeat_s) if state is not None else None
+        lease_ms = int(self.settings.duration_s * 1000)
+        beats_s = self.settings.heartbeat_s
+        beating = Heartbeat(state, clock, self.name, {}, beats_s, lease_ms) if state is not None else None
 
         def beaten_at_s() -> float:
             return beating.beaten_at_s if beating is not None else NEVER
@@ -174,7 +176,7 @@ class Worker:
         leases = LeaseTable(self._caller(Side.STATE, "leases"), LEASES)
         fence = fence_of(self.settings, self.write, heartbeat=beating is not None)
         held = LeaseTools(leases, clock, fence, beaten_at_s)
-        terms = Terms(self.name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
+        terms = Terms(self.name, lease_ms, heartbeat=beating is not None)
 
         def join(start: Start) -> None:
             directory = ShardDirectory(DirectoryTools(stream, leases, clock, draw, read.now_s, self.gaps), start)

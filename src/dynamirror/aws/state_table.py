@@ -9,11 +9,12 @@ from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows
 from dynamirror.aws.wire import Caller, Row, Value, n, s
 from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.duty import Duty
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.state_ports import PairAnswer
 
 _WORKER, _DUTY = "worker", "duty"
 _SOURCE, _DESTINATION = "source", "destination"
-_RESERVED = frozenset({"kind", "id", "leaseTableId", "streamArn", "schema", "beat"})
+_RESERVED = frozenset({"kind", "id", "leaseTableId", "streamArn", "schema", "beat", "leaseMs", "wants"})
 
 
 class StateTable:
@@ -23,25 +24,32 @@ class StateTable:
         self._rows = StateRows(caller, name, incarnation)
         self._worker = incarnation.kinds + _WORKER
 
-    async def beat(self, worker: str, counter: int, facts: Mapping[str, str]) -> None:
+    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str]) -> None:
         """See state_ports.StateStore."""
         assert not _RESERVED & facts.keys(), f"{_RESERVED & facts.keys()} are names of the row itself"
-        await self._rows.put(
-            self._worker, worker, {name: s(text) for name, text in facts.items()} | {"beat": n(counter)}
-        )
+        attributes = {name: s(text) for name, text in facts.items()} | {"beat": n(row.counter)}
+        if row.lease_ms is not None:
+            attributes["leaseMs"] = n(row.lease_ms)
+        if row.wants:
+            attributes["wants"] = {"SS": sorted(row.wants)}
+        await self._rows.put(self._worker, worker, attributes)
 
-    async def beats(self) -> dict[str, int]:
+    async def workers(self) -> dict[str, WorkerRow]:
         """See state_ports.StateStore. Raises Stop when a newer dynamirror has written there."""
-        beats = {}
+        found = {}
         for row in await self._rows.rows(self._worker):
             match row:
                 case {"id": {"S": str(worker)}, "beat": {"N": str(counter)}} if counter.isdecimal():
-                    beats[worker] = int(counter)
+                    found[worker] = WorkerRow(int(counter), _lease_ms(row), _wants(row))
                 case _:
                     self._rows.say_once(
                         "state_row_refused", f"a row of kind {self._worker} without a counter is ignored"
                     )
-        return beats
+        return found
+
+    async def beats(self) -> dict[str, int]:
+        """See state_ports.StateStore. Raises Stop as `workers`."""
+        return {worker: row.counter for worker, row in (await self.workers()).items()}
 
     async def retire(self, worker: str) -> None:
         """See state_ports.StateStore. No error when the row is gone already."""
@@ -122,6 +130,22 @@ class StateTable:
         """See state_ports.StateStore."""
         with suppress(ConditionFailed):
             await self._rows.remove(_DUTY, duty.id, _claimed_as(duty))
+
+
+def _lease_ms(row: Row) -> int | None:
+    match row.get("leaseMs"):
+        case {"N": str(text)} if text.isdecimal():
+            return int(text)
+        case _:
+            return None
+
+
+def _wants(row: Row) -> frozenset[str]:
+    match row.get("wants"):
+        case {"SS": [*shards]}:
+            return frozenset(map(str, shards))
+        case _:
+            return frozenset()
 
 
 def _duty_row(duty: Duty) -> dict[str, Value]:

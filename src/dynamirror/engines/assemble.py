@@ -47,7 +47,8 @@ from dynamirror.ports import Clock, MetricSink
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.tools import Claims, ReconcileTools
 from dynamirror.settings.bounds import fence_of
-from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.settings.groups import LeaseSettings, ReplicationSettings
+from dynamirror.state_ports import StateStore
 
 # Pages being fetched at the same time, 1 MB each at most.
 READS_AT_ONCE_MAX = 16
@@ -117,7 +118,7 @@ def assemble_worker(
     stream, served_s = _stream(connections, facts, settings)
     leases = LeaseTable(connections.state, settings.task.lease_table)
     state = facts.state
-    beating = Heartbeat(state, clock, me, worker_facts(), settings.lease.heartbeat_s) if state is not None else None
+    beating = _heartbeat(state, clock, me, settings.lease)
     beaten_at_s = _beaten_at(beating)
     claims = Claims(state, me, beaten_at_s, settings.lease.duration_s) if state is not None else None
     reconciler = _reconciler(connections, settings, codec, clock, metrics, claims)
@@ -144,6 +145,12 @@ def assemble_worker(
     copier = assemble_copier(connections, facts, settings, me, hold, shared)
     shares = assemble_shares(connections, facts, settings, me, rate, clock)
     return Worker(me, coordinator, applier, reconciler, parking, gaps, copier, shares)
+
+
+def _heartbeat(state: StateStore | None, clock: Clock, me: str, lease: LeaseSettings) -> Heartbeat | None:
+    if state is None:
+        return None
+    return Heartbeat(state, clock, me, worker_facts(), lease.heartbeat_s, lease_ms=int(lease.duration_s * 1000))
 
 
 def _beaten_at(beating: Heartbeat | None) -> Callable[[], float]:

@@ -1,7 +1,8 @@
 """One worker's share of the task: which leases it holds, and the loops that keep them.
 
-heartbeat   every second: this worker lives (state table)
-watch       every 1-2 s: who else lives; take what is free or orphaned
+heartbeat   every second: this worker lives, and what it asks others for (state table)
+watch       every 1-2 s: who else lives; take what is free or orphaned, ask for what others have too much of
+hand over   what others ask for (fleet/handoff)
 renew       each held row at least every 15 s, as KCL needs (every third of the lease duration without heartbeats)
 sync        every minute and after a shard's end: lease rows for new shards
 
@@ -9,26 +10,27 @@ A loop that dies ends the worker, loudly. Start-up is recovery: there is no othe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.attempts import Attempts, persist, report
+from dynamirror.fleet.handoff import Giver, GiverTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import HeldLease
-from dynamirror.fleet.stop import RETIRE_S, wind_down, within
+from dynamirror.fleet.outlook import Outlook
+from dynamirror.fleet.steal import Thief, received
+from dynamirror.fleet.stop import DRAIN_S, RETIRE_S, wind_down, within
 from dynamirror.fleet.tenure import Tenure, TenureTools
 from dynamirror.loops.signal import done_within
 from dynamirror.model.lease import Lease, Taken
-from dynamirror.model.lease_plan import Patience, Watch, expired, left_s, takes
+from dynamirror.model.lease_plan import takes
 from dynamirror.model.shard_graph import untouched
 from dynamirror.settings.groups import LeaseSettings
 from dynamirror.state_ports import StateStore
 
 # Renewals, or takes, under way at the same time.
 REQUESTS_AT_ONCE_MAX = 20
-# After the moment at which an owner may have expired.
-LOOK_AGAIN_S = 0.2
 # After a shard's end, until the shards are listed a second time.
 SIBLINGS_S = 5.0
 
@@ -53,10 +55,11 @@ class Coordinator:
         self._tenures: dict[str, Tenure] = {}
         # Counters at which shards were finished here.
         self._ended_at: dict[str, int] = {}
-        self._watch = Watch()
-        self._patience = Patience(tools.settings.duration_s, tools.settings.java_patience_s)
-        self._rows: list[Lease] = []
-        self._scanned_at_s = float("-inf")
+        store, settings = tools.tenure.leases.store, tools.settings
+        self._outlook = Outlook(store, tools.state, self._clock, settings, self._me)
+        answer_s = tools.tenure.write.settle_s + DRAIN_S + settings.watch_s
+        self._thief = Thief(self._outlook, tools.heartbeat, self._clock, self._me, answer_s)
+        self._giver = self._make_giver()
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
         self._looked = False
@@ -92,7 +95,9 @@ class Coordinator:
                 # Nothing is taken or renewed any more; the heartbeat goes on until all leases are released.
                 working.cancel()
                 await asyncio.wait([working])
-                released = await wind_down(self._tools.tenure, self._tenures, drain=True)
+                await self._ask_nothing()
+                asked = self._thief.asked_lately
+                released = await wind_down(self._tools.tenure, self._tenures, drain=True, asked=asked)
                 drained = True
                 beating.cancel()
                 await asyncio.wait([beating])
@@ -103,6 +108,13 @@ class Coordinator:
             # Without its heartbeat row a worker's leases are judged by their own rows, which takes longer.
             if released and self._tools.heartbeat is not None:
                 await within(RETIRE_S, "retire", [self._tools.heartbeat.retire])
+
+    async def _ask_nothing(self) -> None:
+        """What is handed over from now on nobody here would take."""
+        heartbeat = self._tools.heartbeat
+        if heartbeat is not None and heartbeat.wants:
+            self._thief.ask_nothing()
+            await within(RETIRE_S, "ask for nothing", [heartbeat.beat])
 
     async def _beat(self) -> None:
         heartbeat = self._tools.heartbeat
@@ -117,9 +129,11 @@ class Coordinator:
         try:
             if self._tools.heartbeat:
                 await self._alive.wait()
-            await self._persist("reading the lease table", self._first_look)
-            finished = await self._sync() if untouched(self._rows) else None
+            await self._persist("reading the lease table", self._outlook.first)
+            finished = await self._sync() if untouched(self._outlook.rows) else None
             async with asyncio.TaskGroup() as loops:
+                if self._giver is not None:
+                    loops.create_task(self._giver.run())
                 loops.create_task(self._watch_loop())
                 loops.create_task(self._renew_loop())
                 loops.create_task(self._sync_loop(finished))
@@ -157,16 +171,13 @@ class Coordinator:
                 if tenure.held.lease.finished:  # A lost one's row may be made anew, and count from 0.
                     self._ended_at[tenure.shard_id] = tenure.held.lease.counter
                 self._count_held()
-            else:
+            elif not tenure.leaving:
                 self._stopping = True
 
     def _count_held(self) -> None:
         self._tools.tenure.follow.metrics.gauge("leases_held", len(self._tenures))
 
     # --- watch: who lives, what is free
-
-    async def _first_look(self) -> None:
-        self._rows = await self._tools.tenure.leases.store.scan()
 
     async def _watch_loop(self) -> None:
         """The lease table is asked by every worker that lives, so this also finds credentials that stay expired."""
@@ -175,61 +186,62 @@ class Coordinator:
             try:
                 await self._watch_once()
                 attempts.succeeded()
-                pause_s = self._watch_pause_s()
+                pause_s = self._outlook.pause_s()
             except Retry as error:
                 pause_s = attempts.failed(error)
             await self._clock.sleep(pause_s)
 
     async def _watch_once(self) -> None:
-        if self._tools.state is not None:
-            asked_at_s = self._clock.boottime_s()
-            beats = await self._tools.state.beats()
-            if not self._watch.beats.keys() <= beats.keys():  # A worker has retired; what it released is free.
-                self._scanned_at_s = float("-inf")
-            self._watch.see_beats(beats, asked_at_s, self._clock.boottime_s())
-        asked_at_s = self._clock.boottime_s()
-        if asked_at_s - self._scanned_at_s >= self._scan_every_s() or self._anyone_expired():
-            self._rows = await self._tools.tenure.leases.store.scan()
-            self._scanned_at_s = self._clock.boottime_s()
-            self._watch.see_leases(self._rows, asked_at_s, self._scanned_at_s)
-        wanted = takes(self._rows, self._watch, self._patience, self._me, self._tenures.keys())
-        wanted = [row for row in wanted if row.shard_id not in self._tenures]
-        for start in range(0, len(wanted), REQUESTS_AT_ONCE_MAX):
+        scanned = await self._outlook.look()
+        await self._each(self._receive, self._thief.handed_over())
+        rows, outlook = self._outlook.rows, self._outlook
+        wanted = takes(rows, outlook.watch, outlook.patience, self._me, self._tenures.keys())
+        if wanted:
+            self._thief.ask_nothing()
+        elif scanned:
+            # On a fresh reading only: what was just moved is not moved again.
+            self._thief.ask(self._random)
+            await self._each(self._steal, self._thief.unanswered() or self._thief.unasked(self._random))
+        await self._each(self._take, wanted)
+        if self._thief.asked or (self._giver is not None and self._giver.consider()):
+            # While leases move the rows are read each time.
+            self._outlook.outdate()
+        self._looked = True
+
+    async def _each(self, step: Callable[[Lease], Awaitable[None]], rows: Sequence[Lease]) -> None:
+        rows = [row for row in rows if row.shard_id not in self._tenures]
+        for start in range(0, len(rows), REQUESTS_AT_ONCE_MAX):
             # What is taken here must not look free in the next pass, also when a take fails.
-            self._scanned_at_s = float("-inf")
-            takes_now = map(self._take, wanted[start : start + REQUESTS_AT_ONCE_MAX])
-            for outcome in await asyncio.gather(*takes_now, return_exceptions=True):
+            self._outlook.outdate()
+            steps = map(step, rows[start : start + REQUESTS_AT_ONCE_MAX])
+            for outcome in await asyncio.gather(*steps, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
-        self._looked = True
 
     async def _take(self, row: Lease) -> None:
         for lease in await self._directory.taken(row, self._tools.tenure.terms):
             self._start(lease)
 
-    def _anyone_expired(self) -> bool:
-        return any(
-            expired(row, self._watch, self._patience)
-            for row in self._rows
-            if row.owner not in (None, self._me) and not row.finished
-        )
+    async def _steal(self, row: Lease) -> None:
+        for lease in await self._directory.taken(row, self._tools.tenure.terms):
+            self._start(replace(lease, stolen=True))
 
-    def _scan_every_s(self) -> float:
-        heartbeats = self._tools.heartbeat is not None and all(
-            terms is None or terms.heartbeat for terms in (row.terms_in_force for row in self._rows)
-        )
-        return self._tools.settings.scan_s if heartbeats else self._tools.settings.duration_s / 3
+    async def _receive(self, row: Lease) -> None:
+        if row.shard_id in self._directory.in_doubt and not row.handed_over:
+            # By a take of its own, whose answer was lost; nobody knows from whom.
+            return
+        taken = await received(self._tools.tenure.leases.store, row.shard_id, self._me)
+        if taken is not None:
+            self._start(taken)
 
-    def _watch_pause_s(self) -> float:
-        """Look again when the first owner may have expired, at the latest after the watch period."""
-        pause_s = self._tools.settings.watch_s
-        for row in self._rows:
-            if row.terms_in_force is not None and row.owner != self._me and not row.finished:
-                left = left_s(row, self._watch, self._patience)
-                # One that has expired and is not wanted here is left to the others, at the usual pace.
-                if left is not None and left >= 0:
-                    pause_s = min(pause_s, left + LOOK_AGAIN_S)
-        return pause_s
+    def _make_giver(self) -> Giver | None:
+        state = self._tools.state
+        if state is None:
+            return None
+        tools = GiverTools(
+            state, self._outlook, self._clock, self._random, self._me, self._start, forgotten=self._count_held
+        )
+        return Giver(tools, self._tenures)
 
     # --- renew: keep what is held
 
@@ -273,7 +285,7 @@ class Coordinator:
 
     async def _sync_once(self) -> None:
         if await self._directory.sync():
-            self._scanned_at_s = float("-inf")
+            self._outlook.outdate()
         for tenure in self._tenures.values():
             tenure.note_closed()
 

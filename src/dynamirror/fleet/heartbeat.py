@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from dynamirror.errors import Retry
 from dynamirror.model.permit import NEVER
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.ports import Clock
 from dynamirror.state_ports import StateStore
 
@@ -17,13 +18,25 @@ log = logging.getLogger("dynamirror.leases")
 class Heartbeat:
     """`run` beats until cancelled; `retire` removes the row once all leases are released."""
 
-    def __init__(self, store: StateStore, clock: Clock, worker: str, facts: Mapping[str, str], every_s: float) -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        clock: Clock,
+        worker: str,
+        facts: Mapping[str, str],
+        every_s: float,
+        lease_ms: int | None = None,
+    ) -> None:
+        """`lease_ms`: how long its leases last; None: it has none."""
         self._store = store
         self._clock = clock
         self._worker = worker
         self._facts = facts
         self._every_s = every_s
+        self._lease_ms = lease_ms
         self._counter = 0
+        # Shards that this worker asks their owners for.
+        self.wants: frozenset[str] = frozenset()
         # When the last beat that was answered had been sent, on this worker's clock (P-9).
         self.beaten_at_s = NEVER
 
@@ -31,7 +44,8 @@ class Heartbeat:
         """One beat. Must have succeeded before the first lease is taken, else others see no life. Raises Retry."""
         self._counter += 1
         sent_at_s = self._clock.boottime_s()
-        await self._store.beat(self._worker, self._counter, self._facts)
+        row = WorkerRow(self._counter, self._lease_ms, self.wants)
+        await self._store.beat(self._worker, row, self._facts)
         self.beaten_at_s = sent_at_s
 
     async def run(self) -> None:

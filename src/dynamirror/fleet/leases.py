@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dynamirror.errors import ConditionFailed, CredentialsExpired, LeaseLost, Throttled, Unreachable
 from dynamirror.model import lease as decide
-from dynamirror.model.lease import Lease, Taken, Update
+from dynamirror.model.lease import Lease, Taken, Terms, Update
 from dynamirror.model.permit import NEVER, Fence, Permit
 from dynamirror.ports import Clock, LeaseStore
 
@@ -30,7 +30,9 @@ class HeldLease:
 
     def __init__(self, taken: Taken, tools: LeaseTools) -> None:
         self.lease = taken.lease
+        self._me = taken.lease.owner
         self.predecessor = taken.predecessor
+        self.stolen = taken.stolen
         # After the answer: whoever lost the lease by it may not have sent anything later.
         self.taken_at_s = tools.clock.boottime_s()
         self.lost = False
@@ -97,6 +99,13 @@ class HeldLease:
         self.lost = True
         self.permit.until_s = NEVER
 
+    async def hand_over(self, to: Terms, clean: bool) -> None:
+        """Make the lease another worker's (model/lease). Raises LeaseLost; Retry, and then it may have been done, or be
+        done yet: the next write of this object finds out, and shuts the door."""
+        await self._write(lambda lease: decide.hand_over(lease, to, clean))
+        self.lost = True
+        self.permit.until_s = NEVER
+
     async def _write(self, update_of: Callable[[Lease], Update | None]) -> None:
         async with self._lock:
             for _ in range(STRAYS_MAX):
@@ -131,7 +140,7 @@ class HeldLease:
         return True
 
     def _proven(self, sent_at_s: float) -> None:
-        if self.lease.owner is None:
+        if self.lease.owner != self._me:
             self.permit.until_s = NEVER
             return
         beaten_at_s = self._tools.beaten_at_s()
@@ -153,7 +162,7 @@ class HeldLease:
         elif row is None or row.counter != self.lease.counter or row.owner != self.lease.owner:
             raise self._lose()
         # Else it was not applied; should it still land, step 5 finds it.
-        if self.lease.owner is None:
+        if self.lease.owner != self._me:
             self.lost = True
             self.permit.until_s = NEVER
 

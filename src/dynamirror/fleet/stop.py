@@ -21,10 +21,12 @@ RETIRE_S = 0.5
 log = logging.getLogger("dynamirror.leases")
 
 
-async def wind_down(tools: TenureTools, held: Mapping[str, Tenure], drain: bool) -> bool:
+async def wind_down(
+    tools: TenureTools, held: Mapping[str, Tenure], drain: bool, asked: frozenset[str] = frozenset()
+) -> bool:
     """Give up what is held, in order; returns whether nothing is held any more.
 
-    Without `drain` only what is durable already is saved, at once.
+    Without `drain` only what is durable already is saved, at once. `asked`: what others may have handed over lately.
     """
     await asyncio.gather(*(tenure.halt() for tenure in held.values()))
     tenures = list(held.values())
@@ -50,7 +52,11 @@ async def wind_down(tools: TenureTools, held: Mapping[str, Tenure], drain: bool)
         for shard_id in doubtful:
             await _release_if_ours(tools, shard_id)
 
-    await within(RELEASE_S, "release", [*releases, release_doubtful])
+    async def release_received() -> None:
+        for shard_id in asked - held.keys():
+            await _release_if_handed_over(tools, shard_id)
+
+    await within(RELEASE_S, "release", [*releases, release_doubtful, release_received])
     return not doubtful and all(tenure.held.lost for tenure in tenures)
 
 
@@ -64,6 +70,13 @@ async def _release_if_ours(tools: TenureTools, shard_id: str) -> None:
         return
     row = await tools.leases.store.get(shard_id)
     if row is not None and row.owner == tools.terms.worker and row.counter in free_at and not row.finished:
+        await HeldLease(Taken(row, Predecessor.NOBODY), tools.leases).release()
+
+
+async def _release_if_handed_over(tools: TenureTools, shard_id: str) -> None:
+    """Give up what was handed over too late to be begun."""
+    row = await tools.leases.store.get(shard_id)
+    if row is not None and row.owner == tools.terms.worker and row.handed_over and not row.finished:
         await HeldLease(Taken(row, Predecessor.NOBODY), tools.leases).release()
 
 

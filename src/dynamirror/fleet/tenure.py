@@ -9,7 +9,7 @@ from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.leases import HeldLease, LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.follow.settling import Aftermath
-from dynamirror.follow.shard_task import Entry, FollowTools, ShardTask
+from dynamirror.follow.shard_task import SHORTEST_S, Entry, FollowTools, ShardTask
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.signal import Signal, done_within
 from dynamirror.model.backoff import Backoff
@@ -46,6 +46,8 @@ class Tenure:
     def __init__(self, tools: TenureTools, held: HeldLease, start: Callable[[Taken], None]) -> None:
         """`start` begins the tenure of a child lease that this worker got."""
         self.held = held
+        # It is about to be handed over to another worker.
+        self.leaving = False
         self._tools = tools
         self._start = start
         self._shard: ShardTask | None = None
@@ -112,6 +114,17 @@ class Tenure:
         """Show that the owner lives. Raises LeaseLost, Retry."""
         await self.held.renew(self._nothing_until_ms)
 
+    @property
+    def may_leave(self) -> bool:
+        """It may be handed over: the shard is not finished, and nothing of the owner before may still land (C-4)."""
+        return (
+            not (self.leaving or self.held.lease.finished) and self._tools.follow.clock.boottime_s() >= self._ends_at_s
+        )
+
+    async def hand_over(self, to: Terms, clean: bool) -> None:
+        """Make the lease another worker's, after `drop`. Raises LeaseLost, Retry."""
+        await self.held.hand_over(to, clean)
+
     async def release(self) -> None:
         """Give the lease up, after `drop`. Raises LeaseLost, Retry."""
         await self.held.release(self._nothing_until_ms)
@@ -138,6 +151,7 @@ class Tenure:
         lease = self.held.lease
         if lease.finished:
             return
+        await self._noticed_by_java()
         skip_allowed = await self._parents_finished(lease)
         follow = self._tools.follow
         # What the owner before has parked: changes of it un-park it from the first one on.
@@ -189,6 +203,17 @@ class Tenure:
             },
         )
         return Aftermath(ends_at_s, self._tools.follow.budget, self._tools.write.cautious)
+
+    async def _noticed_by_java(self) -> None:
+        """Wait, renewing, until a Java worker that had the lease has ended the batch that it was at (P-11). What is
+        on its way even then is seen to by the second sending, as after a crash; until then an older image of it could
+        stand over a newer one."""
+        if not self.held.stolen or self.held.predecessor is not Predecessor.UNKNOWN:
+            return
+        clock = self._tools.follow.clock
+        noticed_at_s = self.held.taken_at_s + self._tools.follow.lease.java_notices_s
+        while (left_s := noticed_at_s - clock.boottime_s()) > 0:
+            await clock.sleep(max(left_s, SHORTEST_S))
 
     async def _parents_finished(self, lease: Lease) -> bool:
         """Wait until every parent is finished; returns whether changes before the start may still be skipped.

@@ -52,7 +52,8 @@ class Lease:
     # The checkpoint that a noted gap lies behind: reading goes on at the oldest record, since `since_ms`. One that
     # is no longer the checkpoint says nothing (a Java worker moves that, and keeps this).
     gap_behind: str | None = None
-    # The clean mark (R-7): the counter at which the last owner left, nothing of it on its way any more.
+    # The clean mark (R-7): the counter at which the last owner left, nothing of it on its way any more. With an owner
+    # beside it: the last one handed the lease to this one, which has not written to the row yet.
     clean_counter: int | None = None
 
     @property
@@ -81,6 +82,11 @@ class Lease:
         return self.since_ms if self.from_oldest else None
 
     @property
+    def handed_over(self) -> bool:
+        """The owner before left it to the present one in order; that one has not written to the row yet."""
+        return self.owner is not None and self.clean_counter == self.counter
+
+    @property
     def terms_in_force(self) -> Terms | None:
         """The terms, where they belong to the present owner; None for a Java owner or no owner (R-9)."""
         if self.terms is None or self.owner is None or self.terms.worker != self.owner:
@@ -104,6 +110,8 @@ class Taken:
     predecessor: Predecessor
     # On this worker's clock, before the request was sent (P-9); -inf: not known.
     sent_at_s: float = NEVER
+    # The owner before lives, and was not asked: it goes on until it notices.
+    stolen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +165,10 @@ def take(lease: Lease, terms: Terms) -> Update:
 def predecessor(row: Lease) -> Predecessor:
     """Who may have left writes on their way, judged by the row before it is taken (R-6, R-9).
 
-    The mark counts only while the counter is the one that it names: KCL keeps attributes that it does not know.
+    The mark counts only while the counter is the one that it names: KCL keeps attributes that it does not know. Whoever
+    a lease was handed over to sends nothing before it has moved the counter itself.
     """
-    if row.owner is not None:
+    if row.owner is not None and not row.handed_over:
         return Predecessor.DYNAMIRROR if row.terms_in_force is not None else Predecessor.UNKNOWN
     return Predecessor.NOBODY if row.counter in (0, row.clean_counter) else Predecessor.UNKNOWN
 
@@ -205,6 +214,27 @@ def release(lease: Lease, nothing_until_ms: int | None = None) -> Update:
     since_ms = max(lease.since_ms or 0, nothing_until_ms or 0) or None
     after = replace(lease, owner=None, counter=counter, terms=None, clean_counter=counter, since_ms=since_ms)
     return Update(lease, after)
+
+
+def hand_over(lease: Lease, to: Terms, clean: bool) -> Update:
+    """Make the lease another living worker's, in one step, at the checkpoint that it has.
+
+    `clean`: nothing of this owner, or of the one before it, may still reach the destination (R-7); the mark then says
+    so to the new owner. Without it that one begins as after a crash (C-3).
+    """
+    counter = lease.counter + 1
+    mark = counter if clean else None
+    return Update(
+        lease,
+        replace(
+            lease,
+            owner=to.worker,
+            counter=counter,
+            owner_switches=lease.owner_switches + 1,
+            terms=to,
+            clean_counter=mark,
+        ),
+    )
 
 
 def may_advance(old: str, new: str) -> bool:

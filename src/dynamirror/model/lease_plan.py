@@ -29,6 +29,8 @@ class Observed:
 
     counter: int
     since_s: float
+    # It was seen to move at least once: somebody lives.
+    moved: bool = False
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class Watch:
 
     leases: dict[str, Observed] = field(default_factory=dict)
     beats: dict[str, Observed] = field(default_factory=dict)
+    # Workers that can be asked for a shard: they say so in their heartbeat rows.
+    askable: frozenset[str] = frozenset()
     leases_asked_at_s: float = 0.0
     beats_asked_at_s: float = 0.0
 
@@ -60,6 +64,11 @@ class Watch:
         if terms is not None and terms.heartbeat and terms.worker in self.beats:
             return self.beats_asked_at_s - self.beats[terms.worker].since_s
         return self.row_still_s(row)
+
+    def beating(self, worker: str, duration_s: float) -> bool:
+        """Whether its heartbeat was seen to move, not longer ago than a lease lasts."""
+        seen = self.beats.get(worker)
+        return seen is not None and seen.moved and self.beats_asked_at_s - seen.since_s <= duration_s
 
     def row_still_s(self, row: Lease) -> float | None:
         """How long the row's own counter has stood still; None when the row has moved on since the last scan."""
@@ -89,23 +98,54 @@ def expired(row: Lease, watch: Watch, patience: Patience) -> bool:
     return left is not None and left < 0
 
 
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Who lives, this worker among them. Whoever has no shard is known by its heartbeat alone."""
+
+    living: frozenset[str]
+    # Of these, those that answer when they are asked for a shard.
+    askable: frozenset[str]
+    # Owners that are dead, on their unfinished rows.
+    dead_rows: frozenset[str]
+    # A Java worker is among them: it reckons with all rows, so the others must too.
+    mixed: bool
+
+    def population(self, rows: Iterable[Lease]) -> list[Lease]:
+        """The rows that are shared out. KCL counts finished ones, which are no work, so that who has many of them
+        would be left with these."""
+        return [row for row in rows if self.mixed or not row.finished]
+
+    def share(self, rows: Iterable[Lease]) -> int:
+        """Of this population what falls to one worker, rounded up (LeaseTaker.computeLeasesToTake)."""
+        return math.ceil(len(self.population(rows)) / len(self.living))
+
+
+def fleet(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str) -> Fleet:
+    """Who lives, by the rows and heartbeats as last seen."""
+    rows = list(rows)
+    dead = {row.shard_id for row in rows if row.owner not in (None, me) and expired(row, watch, patience)}
+    owning = [
+        row for row in rows if row.owner is not None and row.shard_id not in dead and not _left_behind(row, watch)
+    ]
+    beating = {name for name in watch.askable if watch.beating(name, patience.lease_duration_s)}
+    living = frozenset({row.owner for row in owning if row.owner is not None} | beating | {me})
+    java = any(row.terms_in_force is None and row.owner != me for row in owning)
+    return Fleet(living, living & watch.askable, frozenset(dead), java)
+
+
 def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, held: Collection[str]) -> list[Lease]:
     """The leases to take now, in shard order: free or expired ones, up to this worker's fair share.
 
-    The share is KCL's (LeaseTaker.computeLeasesToTake): all rows, finished ones included, divided by the workers
-    that are alive. A lease expired three times over is taken beyond the share, so that none is left behind. So is a
-    row that names this worker though it is not among `held` (shard ids): a take whose answer was lost. Nobody else
-    would ever take it, since this worker is alive.
+    A lease expired three times over is taken beyond the share, so that none is left behind. So is a row that names
+    this worker though it is not among `held` (shard ids): a take whose answer was lost. Nobody else would ever take
+    it, since this worker is alive.
     """
     rows = list(rows)
-    dead = {row.shard_id for row in rows if row.owner not in (None, me) and expired(row, watch, patience)}
-    living = (row for row in rows if row.owner is not None and row.shard_id not in dead)
-    alive = {row.owner for row in living if not _left_behind(row, watch)} | {me}
-    mine = sum(row.owner == me for row in rows)
-    share = math.ceil(len(rows) / len(alive))
+    now = fleet(rows, watch, patience, me)
+    mine = sum(row.owner == me for row in now.population(rows))
     live = sorted((row for row in rows if not row.finished), key=lambda row: row.shard_id)
-    free = [row for row in live if row.owner is None or row.shard_id in dead]
-    wanted = max(0, share - mine)
+    free = [row for row in live if row.owner is None or row.shard_id in now.dead_rows]
+    wanted = max(0, now.share(rows) - mine)
     late = [row for row in free[wanted:] if _long_free(row, watch, patience)]
     strays = [
         row for row in live if row.owner == me and row.shard_id not in held and _stands_still(row, watch, patience)
@@ -135,5 +175,6 @@ def _seen(before: Mapping[str, Observed], counters: Mapping[str, int], now_s: fl
     after = {}
     for name, counter in counters.items():
         known = before.get(name)
-        after[name] = known if known is not None and known.counter == counter else Observed(counter, now_s)
+        same = known is not None and known.counter == counter
+        after[name] = known if known is not None and same else Observed(counter, now_s, known is not None)
     return after

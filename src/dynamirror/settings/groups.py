@@ -155,10 +155,17 @@ class LeaseSettings:
     java_patience_s: float = 80.0
     # After this moment a KCL worker may take a row whose counter stands still (failoverTimeMillis of the Java tool).
     java_failover_s: float = 60.0
+    # A Java owner whose lease was stolen goes on until its next renewal fails, and to the end of that batch (P-11).
+    java_batch_s: float = 5.0
     # A proof of ownership allows sending for so long; it is renewed twice as often while writes are on their way.
     proof_s: float = 1.0
     shard_sync_s: float = 60.0
     checkpoint_s: float = 1.0
+
+    @property
+    def java_notices_s(self) -> float:
+        """So long after its lease was stolen a Java worker may still write: it renews every third of its time."""
+        return self.java_failover_s / 3 + self.java_batch_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.duty import Duty
 from dynamirror.model.lease import Lease, Update
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.state_ports import PairAnswer
 from dynamirror.testing.faults import Line
 
@@ -70,14 +71,18 @@ class MemoryState:
         self._incarnation = incarnation
         self._line = line or Line()
 
-    async def beat(self, worker: str, counter: int, facts: Mapping[str, str]) -> None:
+    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str]) -> None:
         """See state_ports.StateStore."""
-        row = {**facts, "beat": counter}
-        await self._line.call("PutItem", lambda _: self._put("worker", worker, row))
+        attributes = {**facts, "row": row}
+        await self._line.call("PutItem", lambda _: self._put("worker", worker, attributes))
+
+    async def workers(self) -> dict[str, WorkerRow]:
+        """See state_ports.StateStore."""
+        return await self._line.call("Query", lambda _: self._workers())
 
     async def beats(self) -> dict[str, int]:
         """See state_ports.StateStore."""
-        return await self._line.call("Query", lambda _: self._beats())
+        return {worker: row.counter for worker, row in (await self.workers()).items()}
 
     async def retire(self, worker: str) -> None:
         """See state_ports.StateStore."""
@@ -129,8 +134,8 @@ class MemoryState:
     def _put(self, kind: str, row_id: str, attributes: Mapping[str, Any]) -> None:
         self.rows[kind, row_id] = (self._incarnation, attributes)
 
-    def _beats(self) -> dict[str, int]:
-        return {row_id: attributes["beat"] for row_id, attributes in self._current("worker").items()}
+    def _workers(self) -> dict[str, WorkerRow]:
+        return {row_id: attributes["row"] for row_id, attributes in self._current("worker").items()}
 
     def _remember_pair(self, source_arn: str, destination_arn: str, moves: bool) -> PairAnswer:
         incarnation, pair = self.rows.get(("task", "pair"), (self._incarnation, None))

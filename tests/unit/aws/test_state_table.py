@@ -9,6 +9,7 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.errors import ConditionFailed, Retry, Side, Stop
 from dynamirror.model.duty import Duty
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.state_ports import PairAnswer
 from tests.support.script import ScriptedCaller
 
@@ -29,7 +30,7 @@ def beat_row(worker: str, counter: str, marks: Any = MARKS) -> Any:
 
 async def test_a_heartbeat_is_one_whole_row() -> None:
     caller, table = state({})
-    await table.beat("w1", 7, {"host": "h"})
+    await table.beat("w1", WorkerRow(7), {"host": "h"})
     row = {"kind": {"S": "worker"}, "id": {"S": "w1"}, "beat": {"N": "7"}, "host": {"S": "h"}, **MARKS}
     assert caller.asked == [("PutItem", {"TableName": "T-state", "Item": row})]
 
@@ -37,7 +38,7 @@ async def test_a_heartbeat_is_one_whole_row() -> None:
 async def test_facts_cannot_overwrite_the_row_itself() -> None:
     _, table = state({})
     with pytest.raises(AssertionError):
-        await table.beat("w1", 7, {"beat": "9"})
+        await table.beat("w1", WorkerRow(7), {"beat": "9"})
 
 
 async def test_beats_are_read_consistently_from_all_pages() -> None:

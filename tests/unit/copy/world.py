@@ -27,6 +27,7 @@ from dynamirror.model.copy import Copy, CopyKnowledge, Phase, Segment
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lane import Lane
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import ScanPage
 from dynamirror.settings.groups import CopySettings, HoldSettings, LeaseSettings, WriteSettings
@@ -265,7 +266,7 @@ class Worker:
             counter += 1
             with suppress(Exception):
                 if self.beats:
-                    await self.state.beat(self.name, counter, {})
+                    await self.state.beat(self.name, WorkerRow(counter), {})
             await self.clock.sleep(1.0)
 
     async def kill(self) -> None:

@@ -16,6 +16,7 @@ from dynamirror.engines.begin_at_rest import begun_at_rest
 from dynamirror.errors import Side, Stop
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.key import KeyAttribute, KeySchema
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.ports import TableFacts
 from dynamirror.settings.at_rest import settings_at_rest
 from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
@@ -94,12 +95,12 @@ async def test_neither_life_sees_or_writes_over_the_other() -> None:
     announced = Copy(Phase.ANNOUNCED, 2, 5, True)
     await theirs.put_copy(announced, None)
     await theirs.make_segment(Segment(0))
-    await their_state.beat("w", 3, {})
+    await their_state.beat("w", WorkerRow(3), {})
     assert await world.store.copy() is None
     ours, our_state = await world.begin(), StateTable(world.state, "state", LIFE)
     await world.store.make_segment(Segment(0))
     await world.store.put_segment(Segment(0).claimed("w"), Segment(0))
-    await our_state.beat("w", 9, {})
+    await our_state.beat("w", WorkerRow(9), {})
     assert (await theirs.copy(), await theirs.segments()) == (announced, [Segment(0)])
     assert (await world.store.copy(), await world.store.segments()) == (ours, [Segment(0).claimed("w")])
     assert (await their_state.beats(), await our_state.beats()) == ({"w": 3}, {"w": 9})

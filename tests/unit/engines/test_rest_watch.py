@@ -10,6 +10,7 @@ from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.preflight import check
 from dynamirror.errors import Refused
 from dynamirror.model.copy import Copy, Phase
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.settings.parse import settings_from
 from tests.support.accounts import STATE, STATE_KEY, World
 
@@ -34,7 +35,7 @@ class Resting:
         await CopyRows(self.world.state, STATE, self.life).put_copy(Copy(phase, 4, 0, was_empty=True), None)
 
     async def beat(self) -> None:
-        await self._state.beat("w-1", int(self.world.time.now_s), {})
+        await self._state.beat("w-1", WorkerRow(int(self.world.time.now_s)), {})
 
     async def start(self) -> None:
         await check(self.world, settings_from(FLAGS, java_form=False, now_ms=0), self.world.time)

@@ -143,7 +143,8 @@ def test_an_attempt_that_does_not_land_forgets_nothing_of_one_that_did(owner: st
         world, worker, shards = directory()
         await shards.sync()
         [row] = world.leases.rows.values()
-        left = replace(row, owner=owner, counter=7, clean_counter=7, terms=replace(ME, worker="other"))
+        mark = 7 if owner is None else None
+        left = replace(row, owner=owner, counter=7, clean_counter=mark, terms=replace(ME, worker="other"))
         world.leases.rows[row.shard_id] = left
         lost, missed = unanswered(Side.STATE, 0.0), unanswered(Side.STATE, None)
         worker.lease_faults.then = Scripted("UpdateItem", [lost, missed, missed])

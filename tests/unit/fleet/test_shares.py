@@ -10,6 +10,7 @@ from dynamirror.errors import Side, Throttled
 from dynamirror.fleet.shares import GONE_S, SILENCE_S, Shares
 from dynamirror.loops.rate import Rate
 from dynamirror.model.lane import Lane
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.observe.metrics import Metrics
 from dynamirror.testing.faults import Fault, Line
 from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
@@ -52,7 +53,7 @@ class Worker:
         return self.rate.write.limit.rate_s
 
     async def _write(self) -> None:
-        await self._fleet.state.beat(self._name, 1, {})
+        await self._fleet.state.beat(self._name, WorkerRow(1), {})
         while True:
             await self.rate.change(5)
             self.rate.write.charged(5, 5, self.clock.boottime_s())

@@ -79,7 +79,7 @@ class World:
         started_s = self.now_s
         while not holds():
             waited_s = self.now_s - started_s
-            assert waited_s <= limit_s, f"not within {limit_s} s; rows: {sorted(self.leases.rows.items())}"
+            assert waited_s <= limit_s, f"not within {limit_s} s; rows: {sorted(self.leases.rows.items())[:20]}"
             await asyncio.sleep(every_s)
         return self.now_s - started_s
 
@@ -150,8 +150,10 @@ class Worker:
         follow = FollowTools(
             read, self.applier, CODEC, self.metrics, self.settings, budget, self.late.extend, limit, hold, gaps
         )
-        beating = Heartbeat(self.state, self.clock, name, {}, self.settings.heartbeat_s) if self.state else None
-        terms = Terms(name, int(self.settings.duration_s * 1000), heartbeat=beating is not None)
+        lease_ms = int(self.settings.duration_s * 1000)
+        beats_s = self.settings.heartbeat_s
+        beating = Heartbeat(self.state, self.clock, name, {}, beats_s, lease_ms) if self.state else None
+        terms = Terms(name, lease_ms, heartbeat=beating is not None)
         self.directory = ShardDirectory(
             DirectoryTools(stream, self.leases, self.clock, draw, self.clock.wall_s, gaps), start
         )

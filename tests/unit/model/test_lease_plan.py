@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamirror.model.lease import SHARD_END, Lease, Terms
-from dynamirror.model.lease_plan import Patience, Watch, expired, left_s, takes
+from dynamirror.model.lease_plan import Patience, Watch, expired, fleet, left_s, takes
 
 PATIENCE = Patience(lease_duration_s=10, java_s=80)
 
@@ -170,13 +170,16 @@ def test_a_row_that_names_this_worker_and_is_not_held_is_taken_once_it_stands_st
     st.lists(st.sampled_from([None, "a", "b", "c", "me"]), max_size=30),
     st.lists(st.booleans(), min_size=30, max_size=30),
     st.sets(st.sampled_from(["a", "b", "c"])),
+    st.booleans(),
 )
-def test_the_share_is_kcls(owners: list[str | None], finished: list[bool], dead: set[str]) -> None:
-    """LeaseTaker.computeLeasesToTake, written down again: need = min(free, target - mine)."""
+def test_the_share_is_kcls(owners: list[str | None], finished: list[bool], dead: set[str], java: bool) -> None:
+    """LeaseTaker.computeLeasesToTake, written down again: need = min(free, target - mine). Of rows that are finished
+    too where a Java worker lives."""
     rows = [
         row(i, owner, SHARD_END if ended else "5", counter=i, heartbeat=True)
         for i, (owner, ended) in enumerate(zip(owners, finished, strict=False))
     ]
+    rows += [row(99, "java", SHARD_END)] if java else []
     watch = Watch()
     watch.see_leases(rows, 0, 0)
     watch.see_beats(dict.fromkeys("abc", 1), 0, 0)
@@ -185,10 +188,26 @@ def test_the_share_is_kcls(owners: list[str | None], finished: list[bool], dead:
     found = takes(rows, watch, PATIENCE, "me", held)
 
     counts: dict[str, int] = {"me": 0}
-    for lease in rows:
+    shared = [lease for lease in rows if java or not lease.finished]
+    # Who has nothing but finished rows and beats still counts as a worker.
+    counts |= {lease.owner: 0 for lease in rows if lease.owner is not None and lease.owner not in dead}
+    for lease in shared:
         if lease.owner is not None and lease.owner not in dead:
             counts[lease.owner] = counts.get(lease.owner, 0) + 1
-    target = 1 if len(counts) >= len(rows) else math.ceil(len(rows) / len(counts))
+    target = 1 if len(counts) >= len(shared) else math.ceil(len(shared) / len(counts))
     free = [r for r in rows if (r.owner is None or r.owner in dead) and not r.finished]
     assert len(found) == max(0, min(len(free), target - counts["me"]))
     assert {lease.shard_id for lease in found} <= {lease.shard_id for lease in free}
+
+
+def test_a_worker_that_has_nothing_counts_once_its_heartbeat_has_moved() -> None:
+    rows = [row(number) for number in range(4)]
+    watch = Watch(askable=frozenset({"other", "left"}))
+    watch.see_leases(rows, 0, 0)
+    watch.see_beats({"other": 1, "left": 5}, 0, 0)
+    assert len(takes(rows, watch, PATIENCE, "me", set())) == 4, "a row alone may be a dead worker's"
+    watch.see_beats({"other": 2, "left": 5}, 2, 2)
+    assert len(takes(rows, watch, PATIENCE, "me", set())) == 2
+    assert fleet(rows, watch, PATIENCE, "me").askable == {"other"}
+    watch.see_beats({"other": 2, "left": 5}, 13, 13)
+    assert len(takes(rows, watch, PATIENCE, "me", set())) == 4

@@ -12,6 +12,7 @@ from dynamirror.errors import Side, Unanswered
 from dynamirror.model.diff import Item
 from dynamirror.model.item_key import ItemKey, ItemKeys
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
+from dynamirror.model.worker_row import WorkerRow
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import ItemsRead
 from dynamirror.prove.heal import same
@@ -226,7 +227,7 @@ class Worker:
             counter += 1
             with suppress(Exception):
                 if self.beats:
-                    await self.state.beat(self.name, counter, {})
+                    await self.state.beat(self.name, WorkerRow(counter), {})
                     self.beaten_at_s = sent_at_s
             await self.clock.sleep(BEAT_S)
 

@@ -1,0 +1,114 @@
+"""How a worker with too few shards gets some from those that live.
+
+Of a worker with heartbeats it asks for them (fleet/handoff); one that does not answer in time loses what it was asked
+for. Of others, Java workers among them, it takes one at a time, which they notice by themselves.
+"""
+
+import logging
+from collections.abc import Callable
+
+from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.fleet.outlook import Outlook
+from dynamirror.model.balance import asks, steal
+from dynamirror.model.lease import Lease, Predecessor, Taken
+from dynamirror.model.permit import NEVER
+from dynamirror.ports import Clock, LeaseStore
+
+# So long an answer that comes late is known for one.
+REMEMBERED_S = 600.0
+STEAL_EVERY_S = 10.0
+
+log = logging.getLogger("dynamirror.leases")
+
+
+class Thief:
+    """What this worker asks of others, and since when."""
+
+    def __init__(self, outlook: Outlook, heartbeat: Heartbeat | None, clock: Clock, me: str, patience_s: float) -> None:
+        """`patience_s`: an owner that may still have requests on their way answers within it (inequality 5)."""
+        self._outlook = outlook
+        self._heartbeat = heartbeat
+        self._clock = clock
+        self._me = me
+        self._patience_s = patience_s
+        # Shard -> owner, and since when it is asked.
+        self._asked: dict[str, tuple[str, float]] = {}
+        self._lately: dict[str, float] = {}
+        self._stole_at_s = NEVER
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The shards that are asked for now."""
+        return frozenset(self._asked)
+
+    @property
+    def asked_lately(self) -> frozenset[str]:
+        """These, and those that may still be handed over."""
+        return frozenset(self._lately)
+
+    def ask(self, draw: Callable[[], float]) -> None:
+        """Once nothing is free: what the others have too much of. Said with the next heartbeat."""
+        if self._heartbeat is None:
+            return
+        now_s = self._clock.boottime_s()
+        wanted = asks(self._outlook.rows, self._outlook.fleet(), self._me, self._asked, draw)
+        fresh = {shard: owner for shard, owner in wanted.items() if self._asked.get(shard, ("",))[0] != owner}
+        self._asked = {shard: self._asked[shard] for shard in wanted if shard not in fresh}
+        self._asked |= {shard: (owner, now_s) for shard, owner in fresh.items()}
+        self._lately = {shard: at_s for shard, at_s in self._lately.items() if now_s - at_s < REMEMBERED_S}
+        self._lately |= dict.fromkeys(wanted, now_s)
+        self._heartbeat.wants = frozenset(wanted)
+        if fresh:
+            log.info(
+                "asking %d other workers for %d shards",
+                len({*fresh.values()}),
+                len(fresh),
+                extra={"event": "leases_asked_for", "facts": {"shards": len(fresh)}},
+            )
+
+    def ask_nothing(self) -> None:
+        """Something is free, or this worker stops."""
+        self._asked = {}
+        if self._heartbeat is not None:
+            self._heartbeat.wants = frozenset()
+
+    def unanswered(self) -> list[Lease]:
+        """What is taken now from those that were asked for so long."""
+        late_s = self._clock.boottime_s() - self._patience_s
+        late = {shard: owner for shard, (owner, since_s) in self._asked.items() if since_s < late_s}
+        return [row for row in self._outlook.rows if late.get(row.shard_id) == row.owner and not row.finished]
+
+    def unasked(self, draw: Callable[[], float]) -> list[Lease]:
+        """What is taken now from one that cannot be asked; one lease, and not often, since that one loses its work."""
+        now_s = self._clock.boottime_s()
+        if now_s - self._stole_at_s < STEAL_EVERY_S:
+            return []
+        row = steal(self._outlook.rows, self._outlook.fleet(), self._me, draw)
+        if row is None:
+            return []
+        self._stole_at_s = now_s
+        return [row]
+
+    def handed_over(self) -> list[Lease]:
+        """Rows that were made this worker's by those it asked, as last seen; some may have been begun already."""
+        return [
+            row
+            for row in self._outlook.rows
+            if row.owner == self._me and not row.finished and (row.handed_over or row.shard_id in self._lately)
+        ]
+
+
+async def received(store: LeaseStore, shard_id: str, me: str) -> Taken | None:
+    """A lease that was handed over, as it is now; None: it is not, or not any more. Raises Retry."""
+    row = await store.get(shard_id)
+    if row is None or row.owner != me or row.finished:
+        return None
+    left_by = Predecessor.NOBODY if row.handed_over else Predecessor.DYNAMIRROR
+    log.info(
+        "lease of %s received at %s",
+        shard_id,
+        row.checkpoint,
+        extra={"event": "lease_received", "facts": {"shard": shard_id, "left_by": left_by.value}},
+    )
+    # Nobody knows when it was written, so nothing is sent before the counter was moved.
+    return Taken(row, left_by, NEVER)
