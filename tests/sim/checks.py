@@ -59,6 +59,8 @@ class Checks:
         self.copied_from_s = float("-inf")
         # The request that is being applied came at once, from a machine that was not frozen lately.
         self.prompt = True
+        # Whose request it is.
+        self.writer = ""
         self._stream = stream
         self._counts = counts
         self._changes: dict[int, Change] = {}
@@ -222,10 +224,17 @@ class Checks:
         new = row.get("leaseOwner", {}).get("S")
         if new != old:
             self._owned_at_s[shard_id] = self._now_s
+        handed_over = old is not None and new is not None and old != new and self.writer == old
         if old is not None and new != old:
-            # One that is robbed may not know it for a proof's time; one that releases knows it before.
-            self._left_at_s[old, shard_id] = self._now_s if new is not None else float("-inf")
-        if old is not None and new is not None and old != new:
+            # One that is robbed may not know it for a proof's time; one that gives it away knows it before.
+            robbed = new is not None and not handed_over
+            self._left_at_s[old, shard_id] = self._now_s if robbed else float("-inf")
+        if handed_over:
+            clean = row.get("xr_clean") == row["leaseCounter"]
+            self._counts["handed over" if clean else "handed over in doubt"] += 1
+            if not clean:
+                self._unclean_at_s[shard_id] = self._now_s
+        elif old is not None and new is not None and old != new:
             self._counts["take-over"] += 1
             self._unclean_at_s[shard_id] = self._now_s
             self._check_take(shard_id, old, new)
@@ -236,7 +245,10 @@ class Checks:
         if not self.prompt:
             return
         if not self.life.may_be_dead(old, shard_id, self._now_s):
-            self.fail(f"{new} takes {shard_id}, and {old} lives")
+            if not self.life.may_be_stolen_from(old, new, shard_id, self._now_s):
+                self.fail(f"{new} takes {shard_id}, and {old} lives")
+            self._counts["stolen"] += 1
+            return
         if self.life.is_back(old, shard_id, self._now_s):
             self._counts["take from one that is back"] += 1
             return

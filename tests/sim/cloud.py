@@ -81,7 +81,7 @@ class Cloud:
                 self.counts["parked"] += 1
             self.checks.parked.written(key[1], item)
         elif item is not None and "beat" in item:
-            self.checks.life.beat(str(item["id"]["S"]), _now_s())
+            self.checks.life.beat(str(item["id"]["S"]), _now_s(), item.get("wants", {}).get("SS", []))
         elif item is not None and item.get("phase", {}).get("S") in PHASES:
             self.copied_s.append(_now_s())
             if item["wasEmpty"]["BOOL"]:

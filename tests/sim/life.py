@@ -1,6 +1,7 @@
 """Signs of life of the owners of leases, on the one true clock: who may be taken for dead, and since when."""
 
 from collections import defaultdict, deque
+from collections.abc import Collection
 from functools import partial
 from itertools import pairwise
 
@@ -36,13 +37,25 @@ class Life:
     """Heartbeats by worker, counters by lease row."""
 
     def __init__(self, duration_s: float) -> None:
+        # T + L: for so long an owner may have to wait before it can answer.
+        self.answer_s = 35.0
+        # Since when a worker asks for which shards.
+        self._asked: dict[str, dict[str, float]] = defaultdict(dict)
         self._beats: dict[str, _Signs] = defaultdict(partial(_Signs, duration_s))
         self._rows: dict[str, _Signs] = defaultdict(partial(_Signs, duration_s))
         # Silence for so long may be taken for death.
         self._silence_s = WHOLE * duration_s
 
-    def beat(self, worker: str, now_s: float) -> None:
+    def beat(self, worker: str, now_s: float, wants: Collection[str]) -> None:
         self._beats[worker].moved(now_s)
+        asked = self._asked[worker]
+        self._asked[worker] = {shard_id: asked.get(shard_id, now_s) for shard_id in wants}
+
+    def may_be_stolen_from(self, worker: str, by: str, shard_id: str, now_s: float) -> bool:
+        """One of them has no state table, by which it could ask or be asked; or it was, and had time to answer
+        (inequality 5)."""
+        asked_s = now_s - self._asked[by].get(shard_id, now_s)
+        return not {worker, by} <= self._beats.keys() or asked_s >= WHOLE * self.answer_s
 
     def moved(self, shard_id: str, now_s: float) -> None:
         self._rows[shard_id].moved(now_s)

@@ -271,7 +271,7 @@ class Wire:
         back_s = fault.delay_s if kind == "slow answer" else 0.0
 
         def arrive() -> None:
-            self._checks.prompt = prompt
+            self._checks.prompt, self._checks.writer = prompt, self._machine.name
             try:
                 result = effect(fault if fault.error is None else replace(fault, error=None))
                 loop.call_later(back_s, _tell, answer, result, None)

@@ -59,7 +59,10 @@ class Play:
         self.workers: list[Worker] = []
         self._repeats = profile.repeats if profile.repeats is not None else self._draw.random() < 0.3
         self._share = profile.share * self._draw.choice(profile.share_factors)
-        self.cloud.checks.cautious = self._fleet.write.cautious
+        write = self._fleet.write
+        self.cloud.checks.cautious = write.cautious
+        least_s = min(self._fleet.strays_s, default=write.stray_life_s)
+        self.cloud.checks.life.answer_s = write.attempt_timeout_s + least_s
         self._trouble = Trouble(self.cloud, self._draw, profile, self._tell)
 
     async def run(self) -> None:

@@ -3,7 +3,19 @@
 A mutant patches what it names while it is entered. Its profile makes what it breaks likely.
 """
 
-from tests.sim.mutants import applying, bounds, copy_bounds, copy_times, copying, gaps, parking, reading, tenure, times
+from tests.sim.mutants import (
+    applying,
+    bounds,
+    copy_bounds,
+    copy_times,
+    copying,
+    gaps,
+    moving,
+    parking,
+    reading,
+    tenure,
+    times,
+)
 from tests.sim.mutants.base import MUTANTS, Mutant
 
 __all__ = [
@@ -15,6 +27,7 @@ __all__ = [
     "copy_times",
     "copying",
     "gaps",
+    "moving",
     "parking",
     "reading",
     "tenure",
