@@ -161,6 +161,9 @@ class LeaseStore(Protocol):
     async def create(self, lease: Lease) -> bool:
         """Create a row; False when there is one already (which is left as it is)."""
 
+    async def delete(self, lease: Lease) -> None:
+        """Remove a finished row that still is as it was read. Raises ConditionFailed when it is not, or is gone."""
+
     async def update(self, update: Update) -> None:
         """Carry the update out, never creating a row. Raises ConditionFailed when the row was no longer `before`."""
 

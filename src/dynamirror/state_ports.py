@@ -10,7 +10,9 @@ from typing import Protocol
 from dynamirror.model.copy import Copy, Segment
 from dynamirror.model.duty import Duty
 from dynamirror.model.gap import OpenGap
+from dynamirror.model.graph_row import GraphHead
 from dynamirror.model.parked import Parked
+from dynamirror.model.shard_graph import Listing
 from dynamirror.model.shares import RateRow
 from dynamirror.model.verify import VerifyRun
 from dynamirror.model.worker_row import WorkerRow
@@ -103,6 +105,19 @@ class GapStore(Protocol):
 
     async def close_gap(self, gap: OpenGap) -> bool:
         """Remove its row, unless it was written anew since; whether it is removed."""
+
+
+class GraphStore(Protocol):
+    """What one worker has listed of the stream's shards, for the others, in the state table."""
+
+    async def put_listing(self, listing: Listing) -> None:
+        """Write it down, with a number that moves each time."""
+
+    async def head(self) -> GraphHead | None:
+        """What is said of the last listing, read consistently; None: there was none in this life of the task."""
+
+    async def listing(self, head: GraphHead) -> Listing:
+        """The listing that the head is about. Raises Retry when it is being written anew."""
 
 
 class ParkStore(Protocol):

@@ -12,6 +12,7 @@ from dynamirror.model.lease import (
     Terms,
     adopted,
     checkpoint,
+    hand_over,
     new_lease,
     release,
     renew,
@@ -123,6 +124,34 @@ async def test_a_finished_shard_is_final(leases: LeaseStore) -> None:
     assert row is not None
     assert row.finished
     await leases.update(release(row))
+
+
+async def test_only_a_finished_row_that_is_as_it_was_read_is_removed(leases: LeaseStore) -> None:
+    lease = await held(leases)
+    with pytest.raises(ConditionFailed):
+        await leases.delete(lease)
+    ending = checkpoint(lease, SHARD_END)
+    await leases.update(ending)
+    with pytest.raises(ConditionFailed):
+        await leases.delete(lease)
+    await leases.delete(ending.after)
+    assert await leases.get(SHARD) is None
+    with pytest.raises(ConditionFailed):
+        await leases.delete(ending.after)
+
+
+async def test_a_lease_is_handed_over_in_one_write_with_or_without_the_mark(leases: LeaseStore) -> None:
+    lease = await held(leases)
+    for to, clean in ((OTHER, True), (ME, False)):
+        moving = hand_over(lease, to, clean)
+        await leases.update(moving)
+        lease = await leases.get(SHARD) or FRESH
+        assert lease == moving.after
+        assert (lease.owner, lease.terms_in_force, lease.handed_over) == (to.worker, to, clean)
+        with pytest.raises(ConditionFailed):
+            await leases.update(moving)
+    await leases.update(renew(lease))
+    assert not (await leases.get(SHARD) or FRESH).handed_over
 
 
 async def test_no_update_creates_a_row(leases: LeaseStore) -> None:

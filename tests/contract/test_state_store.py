@@ -127,3 +127,13 @@ async def test_of_two_heirs_one_gets_a_duty(state_of: StateOf) -> None:
     await state.put_duty(DUTY)
     answers = await asyncio.gather(*(state.claim_duty(DUTY, worker) for worker in "ab"), return_exceptions=True)
     assert sorted(isinstance(answer, ConditionFailed) for answer in answers) == [False, True]
+
+
+async def test_what_a_worker_asks_for_is_seen_by_the_others(state_of: StateOf) -> None:
+    asking = WorkerRow(1, 10_000, frozenset({"shardId-1", "shardId-2"}))
+    await state_of("one").beat("w1", asking, {"host": "a"})
+    await state_of("one").beat("w2", WorkerRow(7), {})
+    assert await state_of("one").workers() == {"w1": asking, "w2": WorkerRow(7)}
+    await state_of("one").beat("w1", WorkerRow(2, 10_000), {"host": "a"})
+    assert (await state_of("one").workers())["w1"] == WorkerRow(2, 10_000)
+    assert await state_of("two").workers() == {}

@@ -187,7 +187,7 @@ class Checks:
     def lease_row(self, shard_id: str, row: Item | None) -> None:
         """A row of the lease table was written."""
         if row is None:
-            self.fail(f"the row of {shard_id} was deleted")
+            self._row_removed(shard_id)
             return
         before = self._rows.get(shard_id, {})
         self._rows[shard_id] = dict(row)
@@ -200,6 +200,11 @@ class Checks:
             self.fail(f"{shard_id} was at {before['checkpoint']['S']} and is at {checkpoint} again")
         if checkpoint not in SENTINELS or checkpoint == SHARD_END:
             self._check_checkpoint(shard_id, checkpoint)
+
+    def _row_removed(self, shard_id: str) -> None:
+        if not self._finished(shard_id) or self._stream.lists(shard_id):
+            self.fail(f"the row of {shard_id} was deleted")
+        self._counts["row removed"] += 1
 
     def owner(self, shard_id: str) -> str | None:
         """Who has a lease; None: nobody."""

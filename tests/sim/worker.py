@@ -10,6 +10,7 @@ from typing import Any
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
+from dynamirror.aws.graph_rows import GraphRows
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.parked_rows import ParkedRows
@@ -178,6 +179,9 @@ class Worker:
         held = LeaseTools(leases, clock, fence, beaten_at_s)
         terms = Terms(self.name, lease_ms, heartbeat=beating is not None)
 
+        listed = GraphRows(self._caller(Side.STATE, "heartbeats"), STATE, INCARNATION)
+        graph = listed if state is not None else None
+
         def join(start: Start) -> None:
             directory = ShardDirectory(DirectoryTools(stream, leases, clock, draw, read.now_s, self.gaps), start)
             directory.idle = self.reconciler.idle
@@ -185,7 +189,7 @@ class Worker:
                 copying = self._copy_tools(copy or CopySettings(), state, leases, copied, draw)
                 self.copier = Copier(copying, directory.synced.is_set)
             tenure = TenureTools(follow, held, self.write, directory, terms, self.read.parent_poll_s, Signal())
-            self.coordinator = Coordinator(FleetTools(tenure, self.settings, beating, state))
+            self.coordinator = Coordinator(FleetTools(tenure, self.settings, beating, state, graph))
 
         return join
 

@@ -120,6 +120,14 @@ def update_request(update: Update) -> Mapping[str, Any]:
     return {"Key": {"leaseKey": s(before.shard_id)}, **expression.request()}
 
 
+def delete_request(lease: Lease) -> Mapping[str, Any]:
+    """DeleteItem without its table: only of a finished row, that nobody has written to since."""
+    expression = _Expression()
+    expression.demand("leaseCounter", n(lease.counter))
+    expression.demand("checkpoint", s(SHARD_END))
+    return {"Key": {"leaseKey": s(lease.shard_id)}, **expression.request(updates=False)}
+
+
 def _own(lease: Lease) -> dict[str, Value]:
     """Our attributes."""
     own: dict[str, Value] = {}
@@ -173,10 +181,11 @@ class _Expression:
         """The number shall grow by `value`."""
         self._parts["ADD"].append(f"{self._name(name)} {self._value(name, value)}")
 
-    def request(self) -> Mapping[str, Any]:
+    def request(self, updates: bool = True) -> Mapping[str, Any]:
         """The expressions with their names and values."""
+        update = " ".join(f"{verb} {', '.join(parts)}" for verb, parts in self._parts.items() if parts)
         return {
-            "UpdateExpression": " ".join(f"{verb} {', '.join(parts)}" for verb, parts in self._parts.items() if parts),
+            **({"UpdateExpression": update} if updates else {}),
             "ConditionExpression": " AND ".join(self._conditions),
             "ExpressionAttributeNames": self._names,
             "ExpressionAttributeValues": self._values,

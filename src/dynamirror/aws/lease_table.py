@@ -7,7 +7,15 @@ every write but the create demands the counter that was read, no row but a shard
 import logging
 from collections.abc import Collection, Iterable
 
-from dynamirror.aws.lease_rows import Wrong, create_request, is_shard_id, key_of, read_row, update_request
+from dynamirror.aws.lease_rows import (
+    Wrong,
+    create_request,
+    delete_request,
+    is_shard_id,
+    key_of,
+    read_row,
+    update_request,
+)
 from dynamirror.aws.wire import Caller, Row, all_rows, encode, get_row, s
 from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.lease import Lease, Update
@@ -61,6 +69,10 @@ class LeaseTable:
     async def update(self, update: Update) -> None:
         """See ports.LeaseStore. One attempt: after Unanswered, only reading the row tells whether it was applied."""
         await self._caller.call("UpdateItem", encode({"TableName": self._name, **update_request(update)}))
+
+    async def delete(self, lease: Lease) -> None:
+        """See ports.LeaseStore."""
+        await self._caller.call("DeleteItem", encode({"TableName": self._name, **delete_request(lease)}))
 
     def _leases(self, rows: Iterable[Row]) -> list[Lease]:
         leases = []

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dynamirror import __version__
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.gap_rows import GapRows
+from dynamirror.aws.graph_rows import GraphRows
 from dynamirror.aws.items import Items
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.parked_rows import ParkedRows
@@ -140,7 +141,7 @@ def assemble_worker(
     directory = ShardDirectory(listing, settings.read.start)
     directory.idle = reconciler.idle
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
-    coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state))
+    coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state, _graph(connections, facts, settings)))
     shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate, parking)
     copier = assemble_copier(connections, facts, settings, me, hold, shared)
     shares = assemble_shares(connections, facts, settings, me, rate, clock)
@@ -197,6 +198,13 @@ def _gaps(
         store = GapRows(connections.state, state_table_name(settings.task.lease_table), life)
     limit = LogLimit(read.clock, PROOF_LOG_EVERY_S)
     return GapPolicy(GapTools(store, read.clock, metrics, me, read.now_s, settings.read.on_gap, limit))
+
+
+def _graph(connections: Connections, facts: Facts, settings: ReplicationSettings) -> GraphRows | None:
+    if facts.state is None:
+        return None
+    life = Incarnation(facts.lease_table.table_id, facts.stream_arn)
+    return GraphRows(connections.state, state_table_name(settings.task.lease_table), life)
 
 
 def _reconciler(

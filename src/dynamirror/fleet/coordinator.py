@@ -10,24 +10,26 @@ A loop that dies ends the worker, loudly. Start-up is recovery: there is no othe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.attempts import Attempts, persist, report
+from dynamirror.fleet.discovery import Discovery
 from dynamirror.fleet.handoff import Giver, GiverTools
 from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.fleet.housekeeping import Housekeeping
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.outlook import Outlook
-from dynamirror.fleet.steal import Thief, received
+from dynamirror.fleet.steal import Thief
 from dynamirror.fleet.stop import DRAIN_S, RETIRE_S, wind_down, within
+from dynamirror.fleet.taker import Taker
 from dynamirror.fleet.tenure import Tenure, TenureTools
 from dynamirror.loops.signal import done_within
-from dynamirror.model.lease import Lease, Taken
-from dynamirror.model.lease_plan import takes
+from dynamirror.model.lease import Taken
 from dynamirror.model.shard_graph import untouched
 from dynamirror.settings.groups import LeaseSettings
-from dynamirror.state_ports import StateStore
+from dynamirror.state_ports import GraphStore, StateStore
 
 # Renewals, or takes, under way at the same time.
 REQUESTS_AT_ONCE_MAX = 20
@@ -37,12 +39,13 @@ SIBLINGS_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class FleetTools:
-    """What the coordinator is given. Without a state table `heartbeat` and `state` are None."""
+    """What the coordinator is given. Without a state table all but the first two are None."""
 
     tenure: TenureTools
     settings: LeaseSettings
     heartbeat: Heartbeat | None
     state: StateStore | None
+    graph: GraphStore | None
 
 
 class Coordinator:
@@ -60,6 +63,12 @@ class Coordinator:
         answer_s = tools.tenure.write.settle_s + DRAIN_S + settings.watch_s
         self._thief = Thief(self._outlook, tools.heartbeat, self._clock, self._me, answer_s)
         self._giver = self._make_giver()
+        self._taker = Taker(tools.tenure, self._outlook, self._thief, self._giver, self._tenures, self._start)
+        metrics = tools.tenure.follow.metrics
+        self._house = Housekeeping(self._outlook, self._directory, store, tools.state, metrics, self._me)
+        if tools.graph is not None:
+            listed_by = Discovery(self._directory.list_shards, tools.graph, self._clock, self._house.leads)
+            self._directory.list_shards = listed_by.list_shards
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
         self._looked = False
@@ -184,55 +193,13 @@ class Coordinator:
         attempts = Attempts("looking for free leases", self._clock, self._random)
         while True:
             try:
-                await self._watch_once()
+                await self._taker.look()
+                self._looked = True
                 attempts.succeeded()
                 pause_s = self._outlook.pause_s()
             except Retry as error:
                 pause_s = attempts.failed(error)
             await self._clock.sleep(pause_s)
-
-    async def _watch_once(self) -> None:
-        scanned = await self._outlook.look()
-        await self._each(self._receive, self._thief.handed_over())
-        rows, outlook = self._outlook.rows, self._outlook
-        wanted = takes(rows, outlook.watch, outlook.patience, self._me, self._tenures.keys())
-        if wanted:
-            self._thief.ask_nothing()
-        elif scanned:
-            # On a fresh reading only: what was just moved is not moved again.
-            self._thief.ask(self._random)
-            await self._each(self._steal, self._thief.unanswered() or self._thief.unasked(self._random))
-        await self._each(self._take, wanted)
-        if self._thief.asked or (self._giver is not None and self._giver.consider()):
-            # While leases move the rows are read each time.
-            self._outlook.outdate()
-        self._looked = True
-
-    async def _each(self, step: Callable[[Lease], Awaitable[None]], rows: Sequence[Lease]) -> None:
-        rows = [row for row in rows if row.shard_id not in self._tenures]
-        for start in range(0, len(rows), REQUESTS_AT_ONCE_MAX):
-            # What is taken here must not look free in the next pass, also when a take fails.
-            self._outlook.outdate()
-            steps = map(step, rows[start : start + REQUESTS_AT_ONCE_MAX])
-            for outcome in await asyncio.gather(*steps, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
-
-    async def _take(self, row: Lease) -> None:
-        for lease in await self._directory.taken(row, self._tools.tenure.terms):
-            self._start(lease)
-
-    async def _steal(self, row: Lease) -> None:
-        for lease in await self._directory.taken(row, self._tools.tenure.terms):
-            self._start(replace(lease, stolen=True))
-
-    async def _receive(self, row: Lease) -> None:
-        if row.shard_id in self._directory.in_doubt and not row.handed_over:
-            # By a take of its own, whose answer was lost; nobody knows from whom.
-            return
-        taken = await received(self._tools.tenure.leases.store, row.shard_id, self._me)
-        if taken is not None:
-            self._start(taken)
 
     def _make_giver(self) -> Giver | None:
         state = self._tools.state
@@ -288,6 +255,7 @@ class Coordinator:
             self._outlook.outdate()
         for tenure in self._tenures.values():
             tenure.note_closed()
+        await self._house.tidy()
 
     # --- common
 

@@ -29,6 +29,7 @@ from dynamirror.model.shard_graph import (
     doubts_about,
     lost_lineages,
     missing_leases,
+    removable,
     without,
 )
 from dynamirror.ports import ChangeStream, Clock, LeaseStore
@@ -73,7 +74,12 @@ class ShardDirectory:
         self._start = start
         # Whether a worker whose stream is applied to its end has nothing else to do: it does not end before.
         self.idle: Callable[[], Awaitable[bool]] = _always_idle
+        # Where listings come from: the stream, or what another worker has listed.
+        self.list_shards = tools.stream.list_shards
+        # Rows that nothing needs any more, as of the last listing.
+        self.removable: Sequence[Lease] = ()
         self._listed: set[str] = set()
+        self._listed_before: set[str] | None = None
         # Listed, but not believed: their young parents were not.
         self._barred: set[str] = set()
         self._closed: set[str] = set()
@@ -102,7 +108,8 @@ class ShardDirectory:
         """
         found = await self._patient_listing()
         listing = believable(found, self._now_ms, self._stream.retention_ms)
-        self._barred = {shard.id for shard in found.shards} - {shard.id for shard in listing.shards}
+        before, self._listed_before = self._listed_before, {shard.id for shard in found.shards}
+        self._barred = self._listed_before - {shard.id for shard in listing.shards}
         self._listed = {shard.id for shard in listing.shards}
         self._closed = {shard.id for shard in listing.shards if not shard.open}
         self._closed |= {shard.parent_id for shard in listing.shards if shard.parent_id}
@@ -117,12 +124,17 @@ class ShardDirectory:
             self._barred |= {*lost}
             created += await self._create_behind_gap(listing, lost)
         self.synced.set()
+        sound = before is not None and not (lost or created or self._barred or self._leases.unreadable)
+        self.removable = self._removable(found, before or set(), rows) if sound else ()
         if not listing.enabled:
             # One without a row, and for which none was made, was completed before (P-19).
             left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]
             drained = not (left or created or self._leases.unreadable or self._barred)
             self._refuse_to_idle(drained=drained and await self.idle())
         return created
+
+    def _removable(self, found: Listing, before: set[str], rows: Mapping[str, Lease]) -> Sequence[Lease]:
+        return removable(found, before, rows, self._now_ms, self._stream.retention_ms)
 
     async def _create_missing(self, listing: Listing, rows: Mapping[str, Lease]) -> int:
         created = 0
@@ -254,7 +266,7 @@ class ShardDirectory:
 
     async def _patient_listing(self) -> Listing:
         """Sound, or, when it does not become so in about a minute, as it is."""
-        listing = await self._stream.list_shards()
+        listing = await self.list_shards()
         for attempt in range(RELIST_ATTEMPTS_MAX):
             doubts = doubts_about(listing, self._now_ms, self._stream.retention_ms)
             if not doubts:
@@ -265,7 +277,7 @@ class ShardDirectory:
                 extra={"event": "listing_doubtful", "facts": {"doubts": len(doubts), "attempt": attempt}},
             )
             await self._clock.sleep(RELIST.delay_s(attempt, self._random))
-            listing = await self._stream.list_shards()
+            listing = await self.list_shards()
         return listing
 
 

@@ -153,6 +153,25 @@ def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, held
     return free[:wanted] + late + strays
 
 
+# A shard is without an owner for a moment often, a heartbeat row is left behind by a crash.
+UNOWNED_S = 120.0
+FORGOTTEN_S = 3600.0
+
+
+def unowned(rows: Iterable[Lease], watch: Watch) -> list[str]:
+    """Shards that are not finished and that nobody has taken for minutes."""
+    free = [row for row in rows if row.owner is None and not row.finished]
+    return sorted(row.shard_id for row in free if (watch.row_still_s(row) or 0.0) > UNOWNED_S)
+
+
+def forgotten_workers(rows: Iterable[Lease], watch: Watch) -> list[str]:
+    """Workers whose heartbeats ended long ago and that own nothing any more. While one owns something its heartbeat
+    row says that it is dead."""
+    owners = {row.owner for row in rows if not row.finished}
+    still = {name: watch.beats_asked_at_s - seen.since_s for name, seen in watch.beats.items()}
+    return sorted(name for name, still_s in still.items() if still_s > FORGOTTEN_S and name not in owners)
+
+
 def _left_behind(row: Lease, watch: Watch) -> bool:
     """A finished row of a dynamirror worker keeps its owner and is never renewed again, so only a heartbeat can show
     that the owner lives. Else every earlier process would count as a worker for as long as a Java worker may be silent.

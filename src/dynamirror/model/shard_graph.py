@@ -183,6 +183,40 @@ def lost_lineages(listing: Listing, leases: Mapping[str, Lease], unreadable: Col
     ]
 
 
+def removable(
+    listing: Listing,
+    before: Collection[str],
+    leases: Mapping[str, Lease],
+    now_ms: int,
+    retention_ms: int = RETENTION_MS,
+) -> list[Lease]:
+    """The rows of finished shards that nothing needs any more, oldest first (P-20).
+
+    The shard is in neither of two listings (`before`: the shards of an earlier one), and older than the stream keeps
+    changes. Whatever comes after it was begun, and proves by its own row that it was completed: should it be listed
+    once more all the same, no row is made for it (P-19).
+    """
+    listed = {shard.id for shard in listing.shards} | {*before}
+    needed = {
+        parent_id
+        for lease in leases.values()
+        if lease.checkpoint in (TRIM_HORIZON, LATEST)
+        for parent_id in lease.parent_ids
+    }
+    needed |= {shard.parent_id for shard in listing.shards if shard.parent_id and shard.id not in leases}
+    return sorted(
+        (
+            lease
+            for lease in leases.values()
+            if lease.finished
+            and lease.shard_id not in listed
+            and lease.shard_id not in needed
+            and (shard_created_ms(lease.shard_id) or now_ms) < now_ms - retention_ms
+        ),
+        key=lambda lease: lease.shard_id,
+    )
+
+
 def child_leases(parent: Lease, children: Iterable[Shard], now_ms: int) -> list[Lease]:
     """The rows for the children of a shard that was just read to its end."""
     at_ms, since_ms = parent.start_at_ms, parent.since_ms or 0

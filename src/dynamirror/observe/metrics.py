@@ -54,6 +54,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("items_parked", "counter", "Items that the destination refused and this worker parked."),
     Metric("parked", "gauge", "Items of the task that are parked, as this worker last read the state table."),
     Metric("gaps_open", "gauge", "Gaps of the stream that no comparison has closed yet, as this worker knows."),
+    Metric("shards_unowned", "gauge", "Shards that nobody has taken for two minutes, as the first worker sees it."),
     Metric("leases_held", "gauge", "Shards that this worker has now."),
     Metric("lag_s", "distribution", "Age of a change, by the stream's time stamp, when it became durable."),
 )

@@ -6,7 +6,9 @@ from typing import Any
 
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.duty import Duty
+from dynamirror.model.graph_row import GraphHead
 from dynamirror.model.lease import Lease, Update
+from dynamirror.model.shard_graph import Listing
 from dynamirror.model.worker_row import WorkerRow
 from dynamirror.state_ports import PairAnswer
 from dynamirror.testing.faults import Line
@@ -36,6 +38,16 @@ class MemoryLeases:
         """See ports.LeaseStore."""
         await self._line.call("UpdateItem", lambda _: self._update(update))
 
+    async def delete(self, lease: Lease) -> None:
+        """See ports.LeaseStore."""
+        await self._line.call("DeleteItem", lambda _: self._delete(lease))
+
+    def _delete(self, lease: Lease) -> None:
+        row = self.rows.get(lease.shard_id)
+        if row is None or row.counter != lease.counter or not row.finished:
+            raise ConditionFailed(f"the row of {lease.shard_id} is not as it was read")
+        del self.rows[lease.shard_id]
+
     def _create(self, lease: Lease) -> bool:
         return self.rows.setdefault(lease.shard_id, lease) is lease
 
@@ -55,6 +67,29 @@ class MemoryLeases:
             if getattr(after, name) != getattr(before, name)
         }
         self.rows[before.shard_id] = replace(row, **changed)
+
+
+class MemoryGraph:
+    """`state_ports.GraphStore`; workers of one task share `listings`, all that were ever written down."""
+
+    def __init__(self, listings: list[Listing], line: Line | None = None) -> None:
+        self._listings = listings
+        self._line = line or Line()
+
+    async def put_listing(self, listing: Listing) -> None:
+        """See state_ports.GraphStore."""
+        await self._line.call("PutItem", lambda _: self._listings.append(listing))
+
+    async def head(self) -> GraphHead | None:
+        """See state_ports.GraphStore."""
+        return await self._line.call("GetItem", lambda _: self._head())
+
+    async def listing(self, head: GraphHead) -> Listing:
+        """See state_ports.GraphStore."""
+        return await self._line.call("Query", lambda _: self._listings[head.number - 1])
+
+    def _head(self) -> GraphHead | None:
+        return GraphHead(len(self._listings), "", 1) if self._listings else None
 
 
 class MemoryState:

@@ -127,6 +127,10 @@ class MemoryStream:
         shards = sorted(self._shards.values(), key=lambda shard: shard.hashes)
         return [shard.id for shard in shards if shard.closed_s is None]
 
+    def lists(self, shard_id: str) -> bool:
+        """Whether the shard is still there."""
+        return shard_id in self._shards
+
     def shard_of_key(self, key: Key) -> str:
         """The open shard that takes the key's changes."""
         return self._shard_of(key).id

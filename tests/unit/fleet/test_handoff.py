@@ -95,11 +95,9 @@ def test_a_hand_over_without_an_answer_is_found_out_and_no_shard_stands_still(la
     run_virtual(scenario())
 
 
-def doubted(mark_all: bool) -> Iterator[None]:
-    """Whether a hand-over is called clean whatever is on its way."""
-    if not mark_all:
-        yield
-        return
+@contextmanager
+def clean_at_all_times() -> Iterator[None]:
+    """A hand-over is called clean whatever is on its way."""
     with patch.object(Tenure, "settled", True):
         yield
 
@@ -125,12 +123,8 @@ def test_a_lease_handed_over_with_a_write_in_doubt_is_begun_as_after_a_crash(gua
         await world.end()
         return equal
 
-    marks = doubted(mark_all=not guarded)
-    next(marks)
-    try:
+    with nullcontext() if guarded else clean_at_all_times():
         assert run_virtual(scenario()) is guarded
-    finally:
-        marks.close()
 
 
 def test_an_owner_that_does_not_answer_loses_what_it_was_asked_for() -> None:

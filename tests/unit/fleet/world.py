@@ -32,7 +32,7 @@ from dynamirror.observe.metrics import Metrics
 from dynamirror.settings.bounds import fence_of
 from dynamirror.settings.groups import HoldSettings, LeaseSettings, ReadSettings, WriteSettings
 from dynamirror.testing.faults import Fault, Faults, Line, no_faults
-from dynamirror.testing.memory_state import MemoryLeases, MemoryState
+from dynamirror.testing.memory_state import MemoryGraph, MemoryLeases, MemoryState
 from dynamirror.testing.memory_stream import MemoryStream
 from dynamirror.testing.memory_table import MemorySource, MemoryTable
 from dynamirror.testing.virtual_time import VirtualClock
@@ -54,6 +54,7 @@ class World:
         self.destination = MemoryTable(CODEC)
         self.leases = MemoryLeases()
         self.state = MemoryState()
+        self.graph: list[Listing] = []
         # (time, worker, key, sequence number) of each write at the moment it was applied.
         self.writes: list[tuple[float, str, Key, int]] = []
         self.workers: list[Worker] = []
@@ -133,6 +134,7 @@ class Worker:
         draw = random.Random(name).random
         self.leases = MemoryLeases(Line(self.lease_faults, LATENCY_S))
         self.leases.rows = world.leases.rows
+        self.graph = MemoryGraph(world.graph, Line(self.state_faults, LATENCY_S)) if state else None
         self.state = MemoryState(line=Line(self.state_faults, LATENCY_S), rows=world.state.rows) if state else None
         table = MemoryTable(CODEC, Line(self.write_faults, LATENCY_S), self._note)
         table.items, table.refused = world.destination.items, world.destination.refused
@@ -161,7 +163,7 @@ class Worker:
         fence = fence_of(self.settings, write, heartbeat=beating is not None)
         held = LeaseTools(self.leases, self.clock, fence, lambda: beating.beaten_at_s if beating else NEVER)
         self.tenure = TenureTools(follow, held, write, self.directory, terms, 10.0, Signal())
-        self.coordinator = Coordinator(FleetTools(self.tenure, self.settings, beating, self.state))
+        self.coordinator = Coordinator(FleetTools(self.tenure, self.settings, beating, self.state, self.graph))
         self.task: asyncio.Task[None] | None = None
 
     @property

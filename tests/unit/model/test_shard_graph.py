@@ -16,6 +16,7 @@ from dynamirror.model.shard_graph import (
     doubts_about,
     lost_lineages,
     missing_leases,
+    removable,
     shard_created_ms,
 )
 
@@ -286,3 +287,35 @@ def test_no_ancestor_of_a_started_shard_comes_back(shards: tuple[Shard, ...], st
             at = by_id[at].parent_id if at in by_id else None
     if not any(lease.started for lease in leases.values()):
         assert created == by_id.keys() - leases.keys()
+
+
+DAYS = 3 * 24 * HOUR_MS
+
+
+def test_a_finished_row_goes_when_neither_listing_has_its_shard_and_what_follows_was_begun() -> None:
+    old = Lease(shard_id("old", DAYS), SHARD_END)
+    middle = Lease(shard_id("middle", DAYS - 1), SHARD_END, parent_ids=(old.shard_id,))
+    heir = Lease(shard_id("heir"), "7", parent_ids=(middle.shard_id,))
+    found = listing(shard("heir", "middle"))
+    assert removable(found, {heir.shard_id}, rows(old, middle, heir), NOW_MS) == [old, middle]
+    assert removable(found, {old.shard_id}, rows(old, middle, heir), NOW_MS) == [middle], "it was listed just now"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        Lease(shard_id("old", DAYS), "7"),
+        Lease(shard_id("old", HOUR_MS), SHARD_END),
+        Lease("shardId-without-time", SHARD_END),
+    ],
+)
+def test_a_row_that_may_be_needed_stays(kept: Lease) -> None:
+    assert removable(listing(shard("heir")), set(), rows(kept, Lease(shard_id("heir"), "7")), NOW_MS) == []
+
+
+def test_a_row_stays_while_its_child_was_not_begun_or_has_no_row() -> None:
+    old = Lease(shard_id("old", DAYS), SHARD_END)
+    waiting = Lease(shard_id("heir"), TRIM_HORIZON, parent_ids=(old.shard_id,))
+    assert removable(listing(shard("heir")), set(), rows(old, waiting), NOW_MS) == []
+    child = Shard(shard_id("heir"), old.shard_id, "1")
+    assert removable(listing(child), set(), rows(old), NOW_MS) == []
