@@ -241,7 +241,9 @@ class Checks:
                 self._unclean_at_s[shard_id] = self._now_s
         elif old is not None and new is not None and old != new:
             self._counts["take-over"] += 1
-            self._unclean_at_s[shard_id] = self._now_s
+            # Whom it was handed over to has sent nothing before the counter moved.
+            if before.get("xr_clean") != before["leaseCounter"]:
+                self._unclean_at_s[shard_id] = self._now_s
             self._check_take(shard_id, old, new)
         if before and old is None and new is not None and "xr_clean" in before:
             self._counts["clean hand-over"] += 1
