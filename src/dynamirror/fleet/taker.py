@@ -9,6 +9,7 @@ from dynamirror.fleet.handoff import Giver
 from dynamirror.fleet.outlook import Outlook
 from dynamirror.fleet.steal import Thief, received
 from dynamirror.fleet.tenure import Tenure, TenureTools
+from dynamirror.model.balance import stuck_ends
 from dynamirror.model.lease import Lease, Taken
 from dynamirror.model.lease_plan import takes
 
@@ -49,11 +50,17 @@ class Taker:
         elif scanned:
             # On a fresh reading only: what was just moved is not moved again.
             self._thief.ask(self._random)
-            await self._each(self._steal, self._thief.unanswered() or self._thief.unasked(self._random))
+            await self._each(
+                self._steal, self._thief.unanswered() or self._stuck() or self._thief.unasked(self._random)
+            )
         await self._each(self._take, wanted)
         if self._thief.asked or (self._giver is not None and self._giver.consider()):
             # While leases move the rows are read each time.
             self._outlook.outdate()
+
+    def _stuck(self) -> list[Lease]:
+        outlook = self._outlook
+        return stuck_ends(outlook.rows, outlook.fleet(), outlook.watch, self._directory.is_closed)
 
     async def _each(self, step: Callable[[Lease], Awaitable[None]], rows: Sequence[Lease]) -> None:
         rows = [row for row in rows if row.shard_id not in self._tenures]

@@ -9,11 +9,13 @@ two would steal from each other for ever (P-15).
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 
-from dynamirror.model.lease import Lease
-from dynamirror.model.lease_plan import Fleet
+from dynamirror.model.lease import TRIM_HORIZON, Lease
+from dynamirror.model.lease_plan import Fleet, Watch
 
 # Of one worker at a time: they all stand in its heartbeat row.
 ASKED_AT_ONCE_MAX = 100
+# A shard has a checkpoint a second while there is something to read, and an end when there is nothing.
+STUCK_S = 600.0
 
 Loads = MutableMapping[str, int]
 
@@ -80,6 +82,23 @@ def gives(load: Loads, me: str, wants: Mapping[str, Collection[str]], held: Coll
                 load[worker] += 1
                 queues[worker] = queue[1:]
     return found
+
+
+def stuck_ends(rows: Sequence[Lease], fleet: Fleet, watch: Watch, is_closed: Callable[[str], bool]) -> list[Lease]:
+    """Closed shards whose owner goes on renewing them and never says that they are finished, while their children wait.
+
+    A Java worker whose one write of SHARD_END failed is done with the shard, and nobody else would ever take it (P-22).
+    """
+    waiting = {parent_id for row in rows if row.checkpoint == TRIM_HORIZON for parent_id in row.parent_ids}
+    return [
+        row
+        for row in rows
+        if row.shard_id in waiting
+        and not row.finished
+        and row.owner in fleet.living - fleet.askable
+        and is_closed(row.shard_id)
+        and watch.checkpoint_still_s(row) > STUCK_S
+    ]
 
 
 def steal(rows: Sequence[Lease], fleet: Fleet, me: str, draw: Callable[[], float]) -> Lease | None:

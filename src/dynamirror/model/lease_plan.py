@@ -45,12 +45,22 @@ class Watch:
     beats: dict[str, Observed] = field(default_factory=dict)
     # Workers that can be asked for a shard: they say so in their heartbeat rows.
     askable: frozenset[str] = frozenset()
+    # Since when, on this observer's clock, a row is at its checkpoint.
+    checkpoints: dict[str, tuple[str, float]] = field(default_factory=dict)
     leases_asked_at_s: float = 0.0
     beats_asked_at_s: float = 0.0
 
     def see_leases(self, rows: Iterable[Lease], asked_at_s: float, now_s: float) -> None:
         """`now_s` is taken after the scan was received (P-9). An owner change moves the counter too."""
+        rows = list(rows)
         self.leases = _seen(self.leases, {row.shard_id: row.counter for row in rows}, now_s)
+        known = self.checkpoints
+        self.checkpoints = {
+            row.shard_id: before
+            if (before := known.get(row.shard_id)) is not None and before[0] == row.checkpoint
+            else (row.checkpoint, now_s)
+            for row in rows
+        }
         self.leases_asked_at_s = asked_at_s
 
     def see_beats(self, beats: Mapping[str, int], asked_at_s: float, now_s: float) -> None:
@@ -69,6 +79,11 @@ class Watch:
         """Whether its heartbeat was seen to move, not longer ago than a lease lasts."""
         seen = self.beats.get(worker)
         return seen is not None and seen.moved and self.beats_asked_at_s - seen.since_s <= duration_s
+
+    def checkpoint_still_s(self, row: Lease) -> float:
+        """How long the row has been at its checkpoint, as far as was seen."""
+        checkpoint, since_s = self.checkpoints.get(row.shard_id, ("", 0.0))
+        return self.leases_asked_at_s - since_s if checkpoint == row.checkpoint else 0.0
 
     def row_still_s(self, row: Lease) -> float | None:
         """How long the row's own counter has stood still; None when the row has moved on since the last scan."""

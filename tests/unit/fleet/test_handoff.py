@@ -245,6 +245,27 @@ def test_what_a_java_worker_still_writes_is_waited_for(guarded: bool) -> None:
         assert run_virtual(scenario()) is guarded
 
 
+def test_a_shard_that_a_java_worker_never_ends_is_ended_here() -> None:
+    """P-22: its one write of SHARD_END failed; it renews the row for ever, and the children wait."""
+
+    async def scenario() -> None:
+        world = World(shards=1)
+        [parent] = world.stream.open_shards()
+        world.put_many(20)
+        world.leases.rows[parent] = Lease(parent, "TRIM_HORIZON", "java", 1)
+        theirs = asyncio.create_task(java(world, parent))
+        world.stream.split(parent)
+        world.put_many(20, value=1)
+        world.worker("ours").start()
+        assert 590 < await world.until(lambda: world.owner(parent) == "ours", 700) < 640
+        await world.until_equal(400)
+        theirs.cancel()
+        await asyncio.wait([theirs])
+        await world.end()
+
+    run_virtual(scenario())
+
+
 def test_from_a_java_worker_one_at_a_time_is_stolen_and_written_after_a_pause() -> None:
     async def scenario() -> None:
         world = World(shards=4)
