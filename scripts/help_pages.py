@@ -12,7 +12,7 @@ import click
 from dynamirror.cli.early import INTERRUPTED
 from dynamirror.cli.main import COMMANDS, cli
 from dynamirror.errors import ExitCode
-from dynamirror.observe.metrics import METRICS
+from dynamirror.observe.metrics import METRICS, QUANTILES, Metric
 from dynamirror.settings.flag import Flag
 from dynamirror.settings.flags import FLAGS
 
@@ -64,9 +64,12 @@ EXIT_CODES = {
 }
 
 
-SERVED = """Nothing serves these figures yet: there is no port to scrape, and nothing is sent to CloudWatch. From
-Python, `Replication.figures()` has the counts, and `Replication.metrics` everything, in a registry of its own of the
-prometheus client (`Replication.metrics.registry`). `demo` shows rate and lag."""
+SERVED = """`replicate --http 127.0.0.1:9600` serves these figures at `/metrics`, in the text format of Prometheus, and
+`/healthz` beside them: 200 `{"status": "healthy"}` (or `"starting"`), or 503 with
+`{"status": "unhealthy", "problems": [{"shard": ..., "why": ...}], "count": ...}`. What is not healthy, and why, is in
+[decision 16](../decisions/0016-metrics.md), and so is what `--publish-cloudwatch` sends to CloudWatch. From Python,
+`Replication.figures()` has the counts, `Replication.health()` the problems, and `Replication.metrics` everything, in a
+registry of its own of the prometheus client (`Replication.metrics.registry`). `demo` shows rate and lag."""
 
 SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0, from the first moment on: before
 the start there is nothing to bring to an end, during it nothing is left running. Another signal,
@@ -132,6 +135,8 @@ def _metrics_page() -> Iterator[str]:
     yield from ("# Figures", "", GENERATED, "", SERVED, "", "| name | kind | meaning |", "| --- | --- | --- |")
     for metric in METRICS:
         yield f"| `{metric.exported}` | {metric.kind} | {metric.help} |"
+    for _, name, text in QUANTILES:
+        yield f"| `{Metric(name, 'gauge', text).exported}` | gauge | {text} |"
     yield ""
 
 

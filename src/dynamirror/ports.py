@@ -179,3 +179,6 @@ class MetricSink(Protocol):
 
     def observe(self, name: str, value: float) -> None:
         """Add one observation to a distribution of observe/metrics."""
+
+    def sample(self, name: str, shard_id: str, value: float) -> None:
+        """One observation of a figure that is kept by shard, where it is published (observe/published)."""

@@ -31,7 +31,7 @@ from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
-from dynamirror.follow.shard_task import FollowTools
+from dynamirror.follow.tools import FollowTools
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate

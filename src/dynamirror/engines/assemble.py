@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dynamirror import __version__
+from dynamirror.aws.answered import Answered
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.graph_rows import GraphRows
@@ -18,7 +19,7 @@ from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.streams import DynamoDBStream
-from dynamirror.aws.tables import BatchWriter
+from dynamirror.aws.tables import BatchWriter, Meter
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble_copy import Shared, assemble_copier, assemble_hold
 from dynamirror.engines.assemble_rate import assemble_rate, assemble_shares
@@ -27,6 +28,7 @@ from dynamirror.errors import Side
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
+from dynamirror.fleet.self_watch import SelfWatch, SelfWatchTools
 from dynamirror.fleet.shards import DirectoryTools, ShardDirectory
 from dynamirror.fleet.shares import Shares
 from dynamirror.fleet.tenure import TenureTools
@@ -36,8 +38,10 @@ from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
-from dynamirror.follow.shard_task import PROOF_LOG_EVERY_S, FollowTools
+from dynamirror.follow.shard_task import PROOF_LOG_EVERY_S
+from dynamirror.follow.tools import FollowTools
 from dynamirror.loops.log_limit import LogLimit
+from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write
 from dynamirror.model.key import KeyCodec
@@ -89,6 +93,7 @@ class Worker:
     copier: Copier | None
     # None without a limit, or anybody to share it with.
     shares: Shares | None
+    self_watch: SelfWatch
 
 
 def jitter() -> Callable[[], float]:
@@ -113,11 +118,10 @@ def assemble_worker(
     clock, draw = SystemClock(), jitter()
     codec = KeyCodec(facts.source.schema)
     rate = assemble_rate(facts.source, facts.destination, settings.rate, clock, metrics)
-    # The hot path is not asked what it costs unless somebody has to know.
-    meter = rate.change_written if rate.write.limited else None
-    table = BatchWriter(connections.destination, settings.destination.table, codec, meter)
+    table = BatchWriter(connections.destination, settings.destination.table, codec, _meter(rate, settings))
     stream, served_s = _stream(connections, facts, settings)
-    leases = LeaseTable(connections.state, settings.task.lease_table)
+    answered = Answered(connections.state, clock.boottime_s)
+    leases = LeaseTable(answered, settings.task.lease_table)
     state = facts.state
     beating = _heartbeat(state, clock, me, settings.lease)
     beaten_at_s = _beaten_at(beating)
@@ -145,7 +149,13 @@ def assemble_worker(
     shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate, parking)
     copier = assemble_copier(connections, facts, settings, me, hold, shared)
     shares = assemble_shares(connections, facts, settings, me, rate, clock)
-    return Worker(me, coordinator, applier, reconciler, parking, gaps, copier, shares)
+    looked_at = SelfWatchTools(coordinator, applier, rate, beating, lambda: answered.at_s, clock, metrics)
+    return Worker(me, coordinator, applier, reconciler, parking, gaps, copier, shares, SelfWatch(looked_at))
+
+
+def _meter(rate: Rate, settings: ReplicationSettings) -> Meter | None:
+    """The hot path is not asked what it costs unless somebody has to know, or may look."""
+    return rate.change_written if rate.write.limited or settings.metrics.http is not None else None
 
 
 def _heartbeat(state: StateStore | None, clock: Clock, me: str, lease: LeaseSettings) -> Heartbeat | None:

@@ -171,7 +171,6 @@ def demo_settings(endpoint: str) -> ReplicationSettings:
         source=SourceSettings(*source, endpoint=endpoint),
         destination=DestinationSettings(*destination, endpoint=endpoint),
         task=TaskSettings(SOURCE_REGION, endpoint, lease_table_name(TASK, source, destination), named=True),
-        publish_cloudwatch=False,
     )
 
 

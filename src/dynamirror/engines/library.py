@@ -24,13 +24,16 @@ from dynamirror.engines.make_destination import finish_when_copied, make_destina
 from dynamirror.engines.next_stream import next_stream_on
 from dynamirror.engines.preflight import Facts, check
 from dynamirror.engines.start_checks import StartChecks
+from dynamirror.engines.told import told
 from dynamirror.engines.waiting import aloud
 from dynamirror.engines.worker_tasks import run_tasks
 from dynamirror.errors import DynamirrorError, Gap, LifeOver, NotFound, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
+from dynamirror.fleet.self_watch import SelfWatch
 from dynamirror.follow.gaps import GapPolicy
 from dynamirror.model.copy_line import Standing
 from dynamirror.model.gap import OpenGap
+from dynamirror.model.health import Problem
 from dynamirror.model.lease import LATEST
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock
@@ -69,11 +72,12 @@ class Replication:
         self._settings = settings
         self._environ = environ
         self.worker = worker or worker_id()
-        self.metrics = Metrics()
+        self.metrics = Metrics(SystemClock().boottime_s)
         self._stopping = asyncio.Event()
         self._ended: asyncio.Task[None] | None = None
         self._copier: Copier | None = None
         self._gaps: GapPolicy | None = None
+        self._self_watch: SelfWatch | None = None
         self._started = asyncio.Event()
         # A life of the task is over, and the next one is not followed yet: nothing is there that could end in order.
         self._between_lives = False
@@ -131,6 +135,12 @@ class Replication:
         """How far the task's copy is; None: there is none, as far as is known."""
         return self._copier.standing() if self._copier is not None else None
 
+    def health(self) -> list[Problem] | None:
+        """What ails the worker; none: it is healthy. None: it does not follow yet, or waits for the next stream. From
+        any thread."""
+        watch = self._self_watch
+        return None if watch is None or self._between_lives else watch.problems()
+
     async def wait(self) -> None:
         """Until stopped. Raises the DynamirrorError that ended the replication."""
         if self._ended is not None:
@@ -153,6 +163,7 @@ class Replication:
         try:
             clock = SystemClock()
             async with AsyncExitStack() as stack:
+                await stack.enter_async_context(told(self._settings, self.metrics, clock, self.health))
                 opening = connect(self._settings, self._environ, clock, jitter())
                 connections = await aloud("credentials", stack.enter_async_context(opening))
                 while await self._ends_for_another_life(connections, clock):
@@ -170,9 +181,10 @@ class Replication:
         facts = await check(connections, self._settings, clock, checks.refuse_unready, self.worker)
         settings = await begun(connections, facts, self._settings, clock, self.worker)
         worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
-        self._copier, self._gaps = worker.copier, worker.gaps
+        self._copier, self._gaps, self._self_watch = worker.copier, worker.gaps, worker.self_watch
         beside = [
             connections.keep_fresh(),
+            worker.self_watch.run(),
             finish_when_copied(connections, settings, worker.copier, clock),
             _watch(connections, settings, facts, clock),
             heal_gaps(connections, facts, settings, worker, clock),

@@ -163,6 +163,7 @@ class Coordinator:
             return
         tenure = Tenure(self._tools.tenure, HeldLease(taken, self._tools.tenure.leases), self._start)
         self._tenures[shard_id] = tenure
+        self._tools.tenure.follow.metrics.count("leases_taken")
         # Taken while the worker stops: not begun, but released with the others.
         if not self._stopping:
             self._count_held()

@@ -9,10 +9,12 @@ from dynamirror.errors import LeaseLost, Retry
 from dynamirror.fleet.leases import HeldLease, LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.follow.settling import Aftermath
-from dynamirror.follow.shard_task import SHORTEST_S, Entry, FollowTools, ShardTask
+from dynamirror.follow.shard_task import SHORTEST_S, ShardTask
+from dynamirror.follow.tools import Entry, FollowTools
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.signal import Signal, done_within
 from dynamirror.model.backoff import Backoff
+from dynamirror.model.health import Doing, ShardSigns
 from dynamirror.model.lease import LATEST, Lease, Predecessor, Taken, Terms
 from dynamirror.model.skip import Skip
 from dynamirror.settings.bounds import SIGNATURE_LIFE_S
@@ -53,6 +55,7 @@ class Tenure:
         self._shard: ShardTask | None = None
         self._credentials = CredentialsPatience(tools.follow.clock)
         self._runner: asyncio.Task[None] | None = None
+        self._abandoned = False
 
     def begin(self, runner: asyncio.Task[None]) -> None:
         """Name the task that awaits `run`; known before its first step, so that `halt` can always end it."""
@@ -124,10 +127,26 @@ class Tenure:
     async def hand_over(self, to: Terms, clean: bool) -> None:
         """Make the lease another worker's, after `drop`. Raises LeaseLost, Retry."""
         await self.held.hand_over(to, clean)
+        self._tools.follow.metrics.count("leases_released")
 
     async def release(self) -> None:
         """Give the lease up, after `drop`. Raises LeaseLost, Retry."""
         await self.held.release(self._nothing_until_ms)
+        self._tools.follow.metrics.count("leases_released")
+
+    def signs(self) -> ShardSigns:
+        """What model/health judges."""
+        if self._shard is None or self.held.lease.finished:
+            ended = self.held.lease.finished
+            return ShardSigns(self.shard_id, Doing.ENDED if ended else Doing.WAITING_FOR_PARENTS)
+        return self._shard.signs()
+
+    @property
+    def figures(self) -> tuple[int, float | None]:
+        """How many changes wait for a copy, and how far it is behind, in seconds; None: it is not read (yet)."""
+        if self._shard is None or self.held.lease.finished:
+            return 0, None
+        return self._shard.figures()
 
     @property
     def _nothing_until_ms(self) -> int | None:
@@ -141,6 +160,9 @@ class Tenure:
     def _abandon(self) -> None:
         if self._shard is not None:
             self._shard.abandon()
+        if not self._abandoned:
+            self._abandoned = True
+            self._tools.follow.metrics.count("leases_lost")
         log.warning(
             "lease of %s lost to another worker",
             self.shard_id,
@@ -205,9 +227,8 @@ class Tenure:
         return Aftermath(ends_at_s, self._tools.follow.budget, self._tools.write.cautious)
 
     async def _noticed_by_java(self) -> None:
-        """Wait, renewing, until a Java worker that had the lease has ended the batch that it was at (P-11). What is
-        on its way even then is seen to by the second sending, as after a crash; until then an older image of it could
-        stand over a newer one."""
+        """Wait, renewing, until a Java worker that had the lease has ended the batch that it was at (P-11); else an
+        older image of it could stand over a newer one until the second sending."""
         if not self.held.stolen or self.held.predecessor is not Predecessor.UNKNOWN:
             return
         clock = self._tools.follow.clock

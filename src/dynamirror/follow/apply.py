@@ -29,6 +29,7 @@ from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
 from dynamirror.model.key import Key
+from dynamirror.model.permit import NEVER
 from dynamirror.model.watermark import PageMark, Watermark
 
 # BatchWriteItem: at most 25 requests and 16 MB (DynamoDB API). Far below 16 MB, so that one attempt
@@ -55,6 +56,8 @@ class Applier:
         self._group: asyncio.TaskGroup | None = None
         self._progress = Signal()
         self._sender = Sender(tools)
+        # Boot time at which something was durable last.
+        self._durable_at_s = NEVER
         self._log = WriteLog(tools)
         self.parking = tools.parking
 
@@ -68,6 +71,11 @@ class Applier:
     def requests(self) -> int:
         """Requests in flight."""
         return self._requests
+
+    @property
+    def silent_since_s(self) -> float | None:
+        """See Sender."""
+        return self._sender.silent_since_s
 
     async def run(self) -> None:
         """Send until cancelled. Raises (in a group) the Stop that ended it; nothing is dropped silently."""
@@ -206,6 +214,7 @@ class Applier:
             else:
                 refused.append((pending, error))
         outcome.refused = refused
+        self._durable_at_s = self._tools.clock.boottime_s()
         missed = {id(pending) for pending in outcome.failed + outcome.doubtful + passed + [one for one, _ in refused]}
         for pending in batch:
             if id(pending) not in missed:
@@ -225,6 +234,7 @@ class Applier:
         now_s = None
         for mark in pending.marks:
             mark.outstanding -= 1
+            mark.watermark.durable_at_s = self._durable_at_s
             if mark.outstanding == 0 and mark.created_s:
                 now_s = now_s if now_s is not None else self._tools.clock.wall_s()
                 self._tools.metrics.observe("lag_s", max(0.0, now_s - mark.created_s))
@@ -234,6 +244,7 @@ class Applier:
     async def _park(self, pending: Pending, error: ItemRefused) -> None:
         """Never to be written as it is: durable once it is parked. Until then it flies. Raises Stop."""
         if await self.parking.park(pending.write, error, lambda: not pending.abandoned):
+            self._durable_at_s = self._tools.clock.boottime_s()
             self._durable(pending)
             self._progress.notify()
             self._pump()
@@ -268,7 +279,7 @@ class Applier:
             newer = self._waiting.get(key)
             if newer is not None:
                 newer.marks = pending.marks + newer.marks
-                newer.attempts = pending.attempts
+                newer.attempts, newer.doubted = pending.attempts, pending.doubted
                 self._bytes -= pending.write.weight_bytes
                 self._tools.metrics.count("changes_superseded")
             else:

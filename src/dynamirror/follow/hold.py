@@ -49,6 +49,9 @@ class Held:
     due_at_s: float
     page: Page | None
     first_due_at_s: float
+    # How many, and when the first one was made (seconds since the epoch; 0: not known).
+    changes: int = 0
+    made_s: float = 0.0
     # Some of it was trimmed, which is noted as a gap: whatever comes first, up to the last.
     left: bool = False
 
@@ -68,6 +71,16 @@ class Hold:
         return f"Hold({len(self._held)} held)"
 
     @property
+    def changes(self) -> int:
+        """How many wait."""
+        return sum(held.changes for held in self._held)
+
+    @property
+    def oldest_s(self) -> float:
+        """When the first that waits was made, seconds since the epoch; 0: none waits, or it is not known."""
+        return self._held[0].made_s if self._held else 0.0
+
+    @property
     def holds(self) -> bool:
         """Changes have to wait now."""
         return self._tools.knowledge.holds(self._clock.boottime_s(), self._clock.wall_s())
@@ -83,15 +96,17 @@ class Hold:
         due_at_s = now_s + self._wait_s(page)
         self._unite_due(now_s)
         first, last = page.records[0].change.sequence_number, page.records[-1].change.sequence_number
+        about = (due_at_s, len(page.records), page.records[0].change.created_s)
         budget = self._tools.budget
         if not droppable or budget.used + page.size_bytes <= budget.bytes_max:
             budget.used += page.size_bytes
-            self._held.append(Held(first, last, due_at_s, page, due_at_s))
+            self._held.append(Held(first, last, due_at_s, page, *about))
         elif self._joins(due_at_s):
             before = self._held[-1]
             before.last_sequence, before.due_at_s = last, max(before.due_at_s, due_at_s)
+            before.changes += len(page.records)
         else:
-            self._held.append(Held(first, last, due_at_s, None, due_at_s))
+            self._held.append(Held(first, last, due_at_s, None, *about))
         self._changed.notify()
 
     def _row_was_read(self) -> bool:
@@ -122,6 +137,8 @@ class Hold:
             held.page is None and held.due_at_s <= now_s for held in (self._held[1], self._held[2])
         ):
             self._held[2].first_sequence = self._held[1].first_sequence
+            self._held[2].changes += self._held[1].changes
+            self._held[2].made_s = self._held[1].made_s
             del self._held[1]
 
     async def due(self) -> Held:

@@ -14,6 +14,8 @@ from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
 from dynamirror.model.emptiness import Emptiness
+from dynamirror.model.health import Doing, Reading
+from dynamirror.model.lag_trail import at_tip
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
 from dynamirror.model.reading_size import ReadingSize
 from dynamirror.model.shard_graph import shard_created_ms
@@ -89,6 +91,7 @@ class ShardReader:
         self.closed = False
         # An iterator was got; nothing older than LATEST, as it was then, will be read.
         self.opened = self.at_latest = False
+        self.reading = Reading(at_s=tools.clock.boottime_s())
         self._tools = tools
         self._emptiness = Emptiness()
         self._asked = self.size.present
@@ -120,10 +123,12 @@ class ShardReader:
             if page.records:
                 self._position = page.records[-1].change.sequence_number
             self._iterator = page.next_iterator
+            self.reading.doing = Doing.HANDING_ON
             yield page
             if page.next_iterator is None:
                 return
             pause_s = pace.after(page, self._asked, self.closed)
+            self.reading.doing, self.reading.at_s = Doing.PAUSING, self._tools.clock.boottime_s() + pause_s
             # An empty page of a closed shard comes back at once; yield to the others all the same.
             await self._tools.clock.sleep(pause_s)
 
@@ -131,7 +136,9 @@ class ShardReader:
         attempt = expired = 0
         while True:
             while (wait := room()) is not None:
+                self.reading.doing = Doing.WAITING_FOR_ROOM
                 await wait
+            self.reading.doing = Doing.QUEUING
             try:
                 async with self._tools.gate:
                     # Many readers are woken by the same progress; those who queued here look again, else
@@ -154,6 +161,7 @@ class ShardReader:
                 attempt += 1
 
     async def _read(self) -> Page:
+        self.reading.doing = Doing.READING
         if self._iterator is None:
             self._iterator = await self._open()
         sent_at_ms = self._now_ms
@@ -167,7 +175,16 @@ class ShardReader:
             self._since_ms = self.empty_until_ms
         self._fresh_tried = False
         self._credentials.answered()
+        self._note(page)
         return page
+
+    def _note(self, page: Page) -> None:
+        reading, clock = self.reading, self._tools.clock
+        reading.at_s, wall_s = clock.boottime_s(), clock.wall_s()
+        if page.served_s:
+            reading.skew_s = page.served_s - wall_s
+        tip = at_tip(page, wall_s + reading.skew_s)
+        reading.behind_since_s = 0.0 if tip else page.records[-1].change.created_s
 
     async def _open(self) -> str:
         position = self._position

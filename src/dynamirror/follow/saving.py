@@ -8,6 +8,7 @@ from dynamirror.errors import Retry
 from dynamirror.follow.proofs import ShardLease
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
+from dynamirror.model.permit import NEVER
 from dynamirror.model.watermark import Watermark
 from dynamirror.ports import Clock
 
@@ -27,6 +28,9 @@ class Saver:
         self._clock = clock
         self._random = random
         self._saved = held.lease.checkpoint
+        # Boot time of the last checkpoint, and since when they fail (None: they do not).
+        self.saved_at_s = NEVER
+        self.failing_since_s: float | None = None
 
     async def run(self, every_s: float, saved: Callable[[], None]) -> None:
         """Save what is durable, until cancelled. Raises LeaseLost."""
@@ -44,6 +48,7 @@ class Saver:
         if position is not None and position != self._saved:
             await self._held.checkpoint(position)
             self._saved = position
+            self._succeeded()
             saved()
 
     async def begins_with(self, page: Page) -> None:
@@ -62,13 +67,20 @@ class Saver:
         attempt = 0
         while True:
             try:
-                return await step()
+                done = await step()
+                self._succeeded()
+                return done
             except Retry as error:
                 self._report(error)
                 await self._clock.sleep(RETRY.delay_s(attempt, self._random))
                 attempt += 1
 
+    def _succeeded(self) -> None:
+        self.saved_at_s, self.failing_since_s = self._clock.boottime_s(), None
+
     def _report(self, error: Retry) -> None:
+        if self.failing_since_s is None:
+            self.failing_since_s = self._clock.boottime_s()
         shard_id = self._held.lease.shard_id
         log.warning(
             "checkpoint of %s not done: %s; trying again",

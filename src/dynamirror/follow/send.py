@@ -40,12 +40,14 @@ class ApplyTools:
 class Pending:
     """A write that was accepted and is not durable yet, with the pages that wait for it."""
 
-    __slots__ = ("attempts", "lands_until_s", "marks", "unparks", "write")
+    __slots__ = ("attempts", "doubted", "lands_until_s", "marks", "unparks", "write")
 
     def __init__(self, write: Write, marks: list[PageMark]) -> None:
         self.write = write
         self.marks = marks
         self.attempts = 0
+        # An attempt was not answered.
+        self.doubted = False
         # Boot time until which a request with it may still land; -inf: none is under way.
         self.lands_until_s = NEVER
         # What was known to be parked of its item when it was last sent.
@@ -97,6 +99,13 @@ class Sender:
         self._credentials = CredentialsPatience(tools.clock)
         # Where there is no limit, not even the units are counted.
         self._limit = tools.rate if tools.rate is not None and tools.rate.write.limited else None
+        self._unanswered = 0
+        self._unanswered_since_s = NEVER
+
+    @property
+    def silent_since_s(self) -> float | None:
+        """The destination has answered nothing that was sent since this boot time, more than one request."""
+        return self._unanswered_since_s if self._unanswered > 1 else None
 
     async def admit(self, batch: list[Pending]) -> None:
         """Wait until the rate allows the batch. Nothing of it is on its way meanwhile; permits are looked at after."""
@@ -132,15 +141,14 @@ class Sender:
             # The process may have been frozen before the request left: then it is the end of the attempt that counts.
             failed_at_s = self._tools.clock.boottime_s()
             settled_at_s = max(sent_at_s + settings.settle_s, failed_at_s + settings.stray_life_s)
-            for pending in batch:
-                pending.lands_until_s = settled_at_s
+            self._doubt(batch, sent_at_s, settled_at_s)
             return Outcome(error=error, doubtful=batch, settled_at_s=settled_at_s)
         except Retry as error:
-            _answered(batch)
+            self._answered(batch)
             self._credentials.failed(error)
             return Outcome(batch, error)
         except ItemRefused as error:
-            _answered(batch)
+            self._answered(batch)
             if len(batch) == 1:
                 return Outcome(refused=[(batch[0], error)])
             half = len(batch) // 2
@@ -149,7 +157,7 @@ class Sender:
             return outcome
         finally:
             self._note_late(batch, permits_s)
-        _answered(batch)
+        self._answered(batch)
         self._credentials.answered()
         self._tools.metrics.count("batches_sent")
         if not left:
@@ -173,7 +181,19 @@ class Sender:
             else:
                 pending.tenure.late.append(pending.write)
 
+    def _doubt(self, batch: Sequence[Pending], sent_at_s: float, settled_at_s: float) -> None:
+        if not self._unanswered:
+            self._unanswered_since_s = sent_at_s
+        self._unanswered += 1
+        # Then it is tried once more.
+        until_s = settled_at_s + self._tools.settings.margin_s
+        for pending in batch:
+            pending.lands_until_s = settled_at_s
+            if not pending.doubted:
+                pending.doubted = True
+                pending.tenure.doubt_until_s = max(pending.tenure.doubt_until_s, until_s)
 
-def _answered(batch: Sequence[Pending]) -> None:
-    for pending in batch:
-        pending.lands_until_s = NEVER
+    def _answered(self, batch: Sequence[Pending]) -> None:
+        self._unanswered = 0
+        for pending in batch:
+            pending.lands_until_s = NEVER

@@ -2,66 +2,27 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from dynamirror.errors import Gap, LeaseLost, ShardLost
 from dynamirror.follow.again import pages_up_to
-from dynamirror.follow.apply import Applier
-from dynamirror.follow.gaps import GapPolicy
-from dynamirror.follow.hold import Held, Hold, HoldTools
+from dynamirror.follow.hold import Held, Hold
 from dynamirror.follow.proofs import Proofs, ShardLease
-from dynamirror.follow.read import ReadTools, ShardReader
+from dynamirror.follow.read import ShardReader
 from dynamirror.follow.saving import Saver
-from dynamirror.follow.settling import Aftermath, Budget
-from dynamirror.loops.log_limit import LogLimit
+from dynamirror.follow.tools import Entry, FollowTools
 from dynamirror.loops.signal import Signal
-from dynamirror.model.change import Page, Write
+from dynamirror.model.change import Page
 from dynamirror.model.coalesce import coalesce
-from dynamirror.model.key import KeyCodec
+from dynamirror.model.health import STUCK_S, Doing, ShardSigns
 from dynamirror.model.lease import LATEST, SENTINELS, SHARD_END, TRIM_HORIZON, read_from
-from dynamirror.model.skip import Skip
-from dynamirror.model.watermark import Watermark
-from dynamirror.ports import Clock, MetricSink
-from dynamirror.settings.groups import LeaseSettings
+from dynamirror.model.permit import NEVER
+from dynamirror.model.watermark import PageMark, Watermark
 
 PROOF_LOG_EVERY_S = 10.0
 # A timer may fire a little early.
 SHORTEST_S = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class FollowTools:
-    """What all shard tasks of a worker share."""
-
-    read: ReadTools
-    applier: Applier
-    codec: KeyCodec
-    metrics: MetricSink
-    lease: LeaseSettings
-    # Of the second sending after unclean starts.
-    budget: Budget
-    reconcile: Callable[[Sequence[Write]], None]
-    # Of failing proofs, which are many when the lease table is out of reach.
-    log_limit: LogLimit
-    hold: HoldTools
-    gaps: GapPolicy
-
-    @property
-    def clock(self) -> Clock:
-        """The worker's clock."""
-        return self.read.clock
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """How a tenure begins."""
-
-    skip: Skip
-    # A LATEST checkpoint may be taken literally, because this process wrote it just now.
-    at_latest: bool = False
-    # The predecessor's writes may still land; None: there is nobody's.
-    aftermath: Aftermath | None = None
 
 
 class ShardTask:
@@ -147,6 +108,37 @@ class ShardTask:
         over = self._aftermath is None or now_s >= self._aftermath.ends_at_s
         return over and not self._tools.applier.may_land(self.watermark)
 
+    def signs(self) -> ShardSigns:
+        """What model/health judges."""
+        oldest = self.watermark.oldest(self._barrier_in_force)
+        return ShardSigns(
+            self.shard_id,
+            self.reader.reading.doing,
+            read_at_s=self.reader.reading.at_s,
+            durable_at_s=self.watermark.durable_at_s,
+            saved_at_s=self._saver.saved_at_s,
+            waits_since_s=oldest.added_at_s if oldest is not None else None,
+            doubt_until_s=self.watermark.doubt_until_s,
+            settles_at_s=self._aftermath.ends_at_s if self._aftermath is not None else NEVER,
+            holds=self._hold.changes > 0,
+            saving_fails_since_s=self._saver.failing_since_s,
+        )
+
+    def figures(self) -> tuple[int, float]:
+        """How many changes wait for a copy; age of the oldest change that is not durable, or of the last one read where
+        more wait (0: none is known)."""
+        oldest, reading, clock = self.watermark.oldest(self._barrier_in_force), self.reader.reading, self._tools.clock
+        made_s = (oldest.created_s if oldest is not None else 0.0) or self._hold.oldest_s or reading.behind_since_s
+        if made_s:
+            return self._hold.changes, max(0.0, clock.wall_s() + reading.skew_s - made_s)
+        # Where nothing is read, nothing is known to wait either.
+        silent_s = clock.boottime_s() - reading.at_s
+        return 0, silent_s if silent_s > STUCK_S and reading.doing is not Doing.ENDING else 0.0
+
+    @property
+    def _barrier_in_force(self) -> PageMark | None:
+        return self._barrier if self._aftermath is not None else None
+
     def abandon(self) -> None:
         """The lease is lost, or given up: nothing that is not already on the wire may be sent (P-25)."""
         self.watermark.abandoned = True
@@ -179,6 +171,8 @@ class ShardTask:
             if self._tools.gaps.stops:
                 raise
             return gap
+        finally:
+            self.reader.reading.doing = Doing.ENDING
         return None
 
     async def _note(self, gap: Gap) -> int:
@@ -200,7 +194,10 @@ class ShardTask:
         self._tools.applier.resume(self.watermark)
 
     async def _receive(self, page: Page) -> None:
-        self._tools.metrics.count("pages_read")
+        metrics = self._tools.metrics
+        metrics.count("pages_read")
+        metrics.sample("records", self.shard_id, len(page.records))
+        metrics.sample("bytes", self.shard_id, page.size_bytes)
         if not page.records:
             return
         if self._hold.passes(page) and (not self._read_ahead or self._room() is None):
@@ -263,7 +260,8 @@ class ShardTask:
             metrics.count("changes_superseded", len(wanted) - len(writes))
         if self._aftermath is not None:
             self._aftermath.remember(writes)
-        mark = self.watermark.add(last.sequence_number, len(writes), last.created_s)
+        now_s = self._tools.clock.boottime_s()
+        mark = self.watermark.add(last.sequence_number, len(writes), last.created_s, now_s)
         self._tools.applier.submit(writes, mark)
         self._proofs.needed()
 
@@ -277,7 +275,7 @@ class ShardTask:
         await self._proofs.permitted()
         writes = self._aftermath.forget()
         self._aftermath = None
-        self._barrier.outstanding = len(writes)
+        self._barrier.outstanding, self._barrier.added_at_s = len(writes), clock.boottime_s()
         if writes:
             self._tools.applier.submit(writes, self._barrier)
             self._tools.metrics.count("changes_resent", len(writes))
@@ -286,7 +284,7 @@ class ShardTask:
 
     async def _keep_proven(self) -> None:
         def on_their_way() -> bool:
-            return self.watermark.on_their_way(self._barrier if self._aftermath is not None else None)
+            return self.watermark.on_their_way(self._barrier_in_force)
 
         def proven() -> None:
             self._tools.applier.resume(self.watermark)

@@ -52,6 +52,11 @@ class Rate:
         """Whether the operator has set a limit."""
         return self.read.limited or self.write.limited
 
+    @property
+    def changes_wait(self) -> bool:
+        """Changes wait for the limit now."""
+        return self._changes_waiting > 0
+
     async def change(self, units: float) -> None:
         """Wait until changes of so many units may be sent, by estimate. Not sent after all: `give_back`."""
         self._changes_waiting += 1

@@ -8,20 +8,24 @@ until the newer image is durable.
 from collections import deque
 
 from dynamirror.model.change import Write
-from dynamirror.model.permit import Permit
+from dynamirror.model.permit import NEVER, Permit
 
 
 class PageMark:
     """A page on its way: `outstanding` writes of it are not durable yet."""
 
-    __slots__ = ("created_s", "last_sequence", "outstanding", "watermark")
+    __slots__ = ("added_at_s", "created_s", "last_sequence", "outstanding", "watermark")
 
-    def __init__(self, watermark: "Watermark", last_sequence: str, outstanding: int, created_s: float) -> None:
+    def __init__(
+        self, watermark: "Watermark", last_sequence: str, outstanding: int, created_s: float, added_at_s: float
+    ) -> None:
         self.watermark = watermark
         self.last_sequence = last_sequence
         self.outstanding = outstanding
         # Creation time of the page's last record, for lag; seconds since the epoch, service's clock.
         self.created_s = created_s
+        # Boot time.
+        self.added_at_s = added_at_s
 
     def __repr__(self) -> str:
         return f"PageMark({self.last_sequence}, outstanding={self.outstanding})"
@@ -38,10 +42,12 @@ class Watermark:
         self.late: list[Write] = []
         # The lease was lost: nothing of this shard may be sent any more (P-25).
         self.abandoned = False
+        # Boot time at which a write became durable last, and until which a first doubt is no sign of being stuck.
+        self.durable_at_s = self.doubt_until_s = NEVER
 
-    def add(self, last_sequence: str, outstanding: int, created_s: float = 0.0) -> PageMark:
+    def add(self, last_sequence: str, outstanding: int, created_s: float = 0.0, added_at_s: float = NEVER) -> PageMark:
         """Register a page, in stream order, with the number of distinct writes that stand for it."""
-        mark = PageMark(self, last_sequence, outstanding, created_s)
+        mark = PageMark(self, last_sequence, outstanding, created_s, added_at_s)
         self._pages.append(mark)
         return mark
 
@@ -54,8 +60,12 @@ class Watermark:
 
     def on_their_way(self, besides: PageMark | None) -> bool:
         """Whether writes of any page but one are not durable."""
+        return self.oldest(besides) is not None
+
+    def oldest(self, besides: PageMark | None) -> PageMark | None:
+        """The first page but one with writes that are not durable."""
         self.advance()
-        return any(page.outstanding for page in self._pages if page is not besides)
+        return next((page for page in self._pages if page.outstanding and page is not besides), None)
 
     @property
     def settled(self) -> bool:

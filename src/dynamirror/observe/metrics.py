@@ -4,10 +4,15 @@ Callers pass the short names through ports.MetricSink; what is exported bears th
 endings that Prometheus asks for.
 """
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from dynamirror.model.recent import Recent
+from dynamirror.observe.published import OF_SHARDS, Feed
 
 PREFIX = "dynamirror_"
 # Seconds: from a fraction of a steady lag to the retention of a stream.
@@ -48,7 +53,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "write_units",
         "counter",
-        "Write units charged for at the destination: of the copy, and with --max-write-rate also of changes.",
+        "Write units charged for at the destination: of the copy, and with --max-write-rate or --http also of changes.",
     ),
     Metric("throttles", "counter", "Requests that the destination answered with: not now."),
     Metric("items_parked", "counter", "Items that the destination refused and this worker parked."),
@@ -56,7 +61,24 @@ METRICS: tuple[Metric, ...] = (
     Metric("gaps_open", "gauge", "Gaps of the stream that no comparison has closed yet, as this worker knows."),
     Metric("shards_unowned", "gauge", "Shards that nobody has taken for two minutes, as the first worker sees it."),
     Metric("leases_held", "gauge", "Shards that this worker has now."),
+    Metric("leases_taken", "counter", "Leases that this worker got, those of new shards included."),
+    Metric("leases_lost", "counter", "Leases that another worker took from this one."),
+    Metric("leases_released", "counter", "Leases that this worker gave up in order."),
+    Metric("changes_held", "gauge", "Changes that wait while the table is copied."),
+    Metric("problems", "gauge", "Why /healthz says 503: shards that are stuck, and what ails the worker; 0: healthy."),
+    Metric("cloudwatch_dropped", "counter", "Data that were not published to CloudWatch, and will not be."),
+    Metric(
+        "behind_s",
+        "gauge",
+        "Age of the oldest change that is known and not durable, of the shard that is behind most; seconds by the "
+        "service's clock.",
+    ),
     Metric("lag_s", "distribution", "Age of a change, by the stream's time stamp, when it became durable."),
+)
+# Of the distribution lag_s, over the last minute: what an operator looks at first. NaN: nothing became durable.
+QUANTILES = (
+    (0.5, "lag_p50_s", "Half of what became durable in the last minute was not older."),
+    (0.99, "lag_p99_s", "99 of 100 that became durable in the last minute were not older."),
 )
 
 
@@ -66,13 +88,21 @@ class Metrics:
     A name that the table lacks, or of another kind, is a KeyError: a slip in our code, which a test finds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, boottime_s: Callable[[], float] = lambda: 0.0) -> None:
+        """`boottime_s`: ports.Clock's; without it the last minute never ends."""
         self.registry = CollectorRegistry()
+        # Where something is published (observe/published); set once, before the worker begins.
+        self.feed: Feed | None = None
+        self._boottime_s = boottime_s
+        self._lags = Recent()
+        self._lock = threading.Lock()
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._distributions: dict[str, Histogram] = {}
         for metric in METRICS:
             self._register(metric)
+        for share, name, text in QUANTILES:
+            self._register_quantile(share, Metric(name, "gauge", text))
 
     def count(self, name: str, amount: float = 1) -> None:
         """Add to a counter."""
@@ -85,6 +115,16 @@ class Metrics:
     def observe(self, name: str, value: float) -> None:
         """Add one observation to a distribution."""
         self._distributions[name].observe(value)
+        if name == "lag_s":
+            with self._lock:
+                self._lags.see(value, self._boottime_s())
+
+    def sample(self, name: str, shard_id: str, value: float) -> None:
+        """See ports.MetricSink."""
+        if self.feed is not None:
+            self.feed.sample(name, shard_id, value)
+        else:
+            assert name in OF_SHARDS, name
 
     def value(self, name: str) -> float:
         """A counter's or gauge's value now; of a distribution the number of observations."""
@@ -100,6 +140,14 @@ class Metrics:
         value = self.registry.get_sample_value(_METRIC_OF_NAME[name].exported + "_sum")
         assert value is not None
         return value
+
+    def _register_quantile(self, share: float, metric: Metric) -> None:
+        def now() -> float:
+            with self._lock:
+                value = self._lags.quantile(share, self._boottime_s())
+            return float("nan") if value is None else value
+
+        Gauge(metric.exported, metric.help, registry=self.registry).set_function(now)
 
     def _register(self, metric: Metric) -> None:
         match metric.kind:

@@ -5,6 +5,7 @@
 
 from dynamirror.settings.copy_flags import COPY_FLAGS
 from dynamirror.settings.flag import CHECKS, DESTINATION, ORDER, READING, REPORTS, SOURCE, TASK, Flag
+from dynamirror.settings.metrics_flags import METRICS_FLAGS
 
 FLAGS: tuple[Flag, ...] = (
     Flag(
@@ -237,13 +238,7 @@ FLAGS: tuple[Flag, ...] = (
         metavar="FILE",
         derived="none",
     ),
-    Flag(
-        "dont_publish_cloudwatch",
-        REPORTS,
-        "Send no request to CloudWatch at all.",
-        kind="switch",
-        java=("--dontPublishCloudwatch",),
-    ),
+    *METRICS_FLAGS,
 )
 
 FLAG_OF_FIELD = {flag.field: flag for flag in FLAGS}

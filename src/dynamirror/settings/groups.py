@@ -180,6 +180,34 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudWatchSettings:
+    """How metrics are published."""
+
+    # None: the Region's own.
+    endpoint: str | None = None
+    per_shard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where something is served."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where figures go beside the logs. None: nowhere."""
+
+    cloudwatch: CloudWatchSettings | None = None
+    http: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CloneSettings:
     """How a missing destination is made."""
 
@@ -215,6 +243,6 @@ class ReplicationSettings:
     rate: RateSettings = field(default_factory=RateSettings)
     log: LogSettings = field(default_factory=LogSettings)
     checks: CheckSettings = field(default_factory=CheckSettings)
-    publish_cloudwatch: bool = True
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     # The Java tool's command line (no sub-command): rights may cover the lease table only.
     java_form: bool = False

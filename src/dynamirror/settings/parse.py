@@ -31,6 +31,7 @@ from dynamirror.settings.groups import (
     TaskSettings,
     WriteSettings,
 )
+from dynamirror.settings.metrics import metrics_settings
 from dynamirror.settings.needs import refuse_alone
 from dynamirror.settings.rate import parsed_rate
 from dynamirror.settings.start_at import parsed_start
@@ -90,7 +91,7 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         rate=RateSettings(_rate(given, "max_read_rate"), _rate(given, "max_write_rate")),
         log=_log(given),
         checks=CheckSettings(allow_loop=given.on("allow_loop"), enable_stream=given.on("enable_stream")),
-        publish_cloudwatch=not given.on("dont_publish_cloudwatch"),
+        metrics=metrics_settings(given, java_form),
         java_form=java_form,
     )
 

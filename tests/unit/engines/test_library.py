@@ -49,7 +49,8 @@ class Lives:
 
         for name in ("make_destination", "begun", "finish_when_copied", "_watch", "heal_gaps"):
             monkeypatch.setattr(library, name, nothing)
-        parts = SimpleNamespace(refuse_unready=None, copier=None, gaps=None, coordinator=None)
+        watch = SimpleNamespace(run=nothing)
+        parts = SimpleNamespace(refuse_unready=None, copier=None, gaps=None, coordinator=None, self_watch=watch)
         for name in ("StartChecks", "mappings_of", "assemble_worker"):
             monkeypatch.setattr(library, name, lambda *_: parts)
         connections = SimpleNamespace(source_control=None, keep_fresh=nothing)

@@ -12,6 +12,7 @@ from dynamirror.engines.assemble import Worker
 from dynamirror.engines.worker_tasks import run_tasks
 from dynamirror.errors import ItemRefused, Side, Stop
 from dynamirror.fleet.coordinator import Coordinator
+from dynamirror.fleet.self_watch import SelfWatch
 from dynamirror.follow.apply import Applier
 from dynamirror.model.change import Write
 from dynamirror.observe.metrics import Metrics
@@ -21,6 +22,8 @@ from tests.support.parking import Lot, nowhere
 from tests.unit.prove import world as proving
 
 GONE = Stop(Side.DESTINATION, "the table is gone")
+# Whoever runs the worker runs this beside it.
+NOT_LOOKED_AT = cast(SelfWatch, None)
 
 
 def change(number: str) -> Write:
@@ -92,6 +95,7 @@ def test_what_is_noticed_at_the_end_is_noted_in_the_state_table(
             stopping_at_gaps(),
             cast(Copier, copier),
             None,
+            NOT_LOOKED_AT,
         )
         stopping = asyncio.Event()
         running = asyncio.create_task(run_tasks(worker, [beside(at_s("another task"))], stopping))
@@ -122,7 +126,17 @@ def test_what_cannot_be_noted_does_not_hold_up_the_end(caplog: pytest.LogCapture
         sender = Sender(lambda: process.add("k"))
         fleet = cast(Coordinator, Fleet())
         parking = nowhere(process.clock, Metrics())
-        worker = Worker("w1", fleet, cast(Applier, sender), process.reconciler, parking, stopping_at_gaps(), None, None)
+        worker = Worker(
+            "w1",
+            fleet,
+            cast(Applier, sender),
+            process.reconciler,
+            parking,
+            stopping_at_gaps(),
+            None,
+            None,
+            NOT_LOOKED_AT,
+        )
         stopping = asyncio.Event()
         running = asyncio.create_task(run_tasks(worker, [], stopping))
         await asyncio.sleep(1)

@@ -19,7 +19,7 @@ from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
-from dynamirror.follow.shard_task import FollowTools
+from dynamirror.follow.tools import FollowTools
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Page, Write

@@ -52,6 +52,9 @@ class Figures:
     def observe(self, name: str, value: float) -> None:
         self.lags.append(value)
 
+    def sample(self, name: str, shard_id: str, value: float) -> None:
+        raise AssertionError("the applier knows no shards")
+
 
 Answer = Callable[[Sequence[Write]], tuple[float, set[Key] | DynamirrorError]]
 

@@ -16,7 +16,8 @@ from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Aftermath, Budget
-from dynamirror.follow.shard_task import Entry, FollowTools, ShardTask
+from dynamirror.follow.shard_task import ShardTask
+from dynamirror.follow.tools import Entry, FollowTools
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Write

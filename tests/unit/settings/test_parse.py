@@ -11,7 +11,7 @@ from dynamirror.model.rate import Limit
 from dynamirror.model.shard_graph import Start
 from dynamirror.model.task_name import lease_table_name
 from dynamirror.settings.flags import FLAG_OF_FIELD, FLAGS
-from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.settings.groups import Address, CloudWatchSettings, MetricsSettings, ReplicationSettings
 from dynamirror.settings.needs import NEEDS
 from dynamirror.settings.parse import settings_from, values_of_variables
 from dynamirror.settings.values import Value
@@ -73,7 +73,11 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "log_level": ("debug", "log.level", "DEBUG"),
     "log_format": ("json", "log.format", "json"),
     "log_config": ("log.toml", "log.config_file", Path("log.toml")),
-    "dont_publish_cloudwatch": ("true", "publish_cloudwatch", False),
+    "http": ("127.0.0.1:9600", "metrics.http", Address("127.0.0.1", 9600)),
+    "publish_cloudwatch": ("true", "metrics.cloudwatch", CloudWatchSettings()),
+    "dont_publish_cloudwatch": ("true", "metrics.cloudwatch", None),
+    "cloudwatch_endpoint": ("http://c:1", "metrics.cloudwatch", CloudWatchSettings("http://c:1")),
+    "cloudwatch_per_shard": ("true", "metrics.cloudwatch", CloudWatchSettings(per_shard=True)),
 }
 
 
@@ -88,9 +92,16 @@ def at(settings: ReplicationSettings, path: str) -> Any:
 def test_each_flag_and_its_variable_arrive_and_differ_from_the_default(flag: Any) -> None:
     text, path, expected = EFFECTS[flag.field]
     more: dict[str, Value] = dict.fromkeys(NEEDS.get(flag.field, ()), True)
-    assert at(parsed(**{flag.field: text, **more}), path) == expected
-    assert at(parsed(**values_of_variables({flag.variable: text}), **more), path) == expected
-    assert at(parsed(), path) != expected
+    # What is on by itself in the Java tool's form alone.
+    java_form = path == "metrics.cloudwatch" and flag.field != "publish_cloudwatch"
+
+    def settings(given: dict[str, Value]) -> ReplicationSettings:
+        return settings_from({**PAIR, **given, **more}, java_form, now_ms=NOW_MS)
+
+    assert at(settings({flag.field: text}), path) == expected
+    assert at(settings(values_of_variables({flag.variable: text})), path) == expected
+    more = {}
+    assert at(settings({}), path) != expected
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "0%", "100.5%", "fast", "5 units", "1e3", "50%%", "\u0665", "nan", "inf"])
@@ -105,7 +116,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert settings.read.parent_poll_s == 10.0
     assert settings.read.idle_poll_max_s == 1.0
     assert settings.read.start == Start("TRIM_HORIZON", None)
-    assert settings.publish_cloudwatch
+    assert settings.metrics == MetricsSettings()
     assert not settings.task.named
 
 

@@ -12,7 +12,7 @@ def commands(endpoint: str) -> list[str]:
     second_worker = (
         f"dynamirror replicate --source-region {SOURCE_REGION} --source-endpoint {endpoint} --source-table {TABLE} "
         f"--destination-region {DESTINATION_REGION} --destination-endpoint {endpoint} --destination-table {TABLE} "
-        f"--task-name {TASK} --dont-publish-cloudwatch"
+        f"--task-name {TASK}"
     )
     return [
         "# made-up credentials, good for this database only",
