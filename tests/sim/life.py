@@ -11,6 +11,8 @@ LATELY = 1.2
 # Less the drift of clocks.
 WHOLE = 0.99
 JAVA_S = 79.0
+# A heartbeat that lands late stands over the newer one, until the next.
+STRAY_S = 8.0
 
 
 class _Signs:
@@ -39,8 +41,8 @@ class Life:
     def __init__(self, duration_s: float) -> None:
         # T + L: for so long an owner may have to wait before it can answer.
         self.answer_s = 35.0
-        # Since when a worker asks for which shards.
-        self._asked: dict[str, dict[str, float]] = defaultdict(dict)
+        # Since when a worker asks for which shards, and when it last did.
+        self._asked: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
         self._beats: dict[str, _Signs] = defaultdict(partial(_Signs, duration_s))
         self._rows: dict[str, _Signs] = defaultdict(partial(_Signs, duration_s))
         # Silence for so long may be taken for death.
@@ -49,12 +51,15 @@ class Life:
     def beat(self, worker: str, now_s: float, wants: Collection[str]) -> None:
         self._beats[worker].moved(now_s)
         asked = self._asked[worker]
-        self._asked[worker] = {shard_id: asked.get(shard_id, now_s) for shard_id in wants}
+        for shard_id in wants:
+            since_s, last_s = asked.get(shard_id, (now_s, now_s))
+            asked[shard_id] = (since_s if now_s - last_s < STRAY_S else now_s, now_s)
 
     def may_be_stolen_from(self, worker: str, by: str, shard_id: str, now_s: float) -> bool:
         """One of them has no state table, by which it could ask or be asked; or it was, and had time to answer
         (inequality 5)."""
-        asked_s = now_s - self._asked[by].get(shard_id, now_s)
+        since_s, last_s = self._asked[by].get(shard_id, (now_s, now_s))
+        asked_s = now_s - since_s if now_s - last_s < STRAY_S else 0.0
         return not {worker, by} <= self._beats.keys() or asked_s >= WHOLE * self.answer_s
 
     def moved(self, shard_id: str, now_s: float) -> None:

@@ -6,6 +6,7 @@ for. Of others, Java workers among them, it takes one at a time, which they noti
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.outlook import Outlook
@@ -21,6 +22,14 @@ STEAL_EVERY_S = 10.0
 log = logging.getLogger("dynamirror.leases")
 
 
+@dataclass(slots=True)
+class _Asked:
+    owner: str
+    at_s: float
+    # When a heartbeat that says so, and that was answered, had been sent.
+    told_at_s: float | None = None
+
+
 class Thief:
     """What this worker asks of others, and since when."""
 
@@ -31,8 +40,8 @@ class Thief:
         self._clock = clock
         self._me = me
         self._patience_s = patience_s
-        # Shard -> owner, and since when it is asked.
-        self._asked: dict[str, tuple[str, float]] = {}
+        # Shard -> owner, and since when that one can know of it.
+        self._asked: dict[str, _Asked] = {}
         self._lately: dict[str, float] = {}
         self._stole_at_s = NEVER
 
@@ -52,9 +61,9 @@ class Thief:
             return
         now_s = self._clock.boottime_s()
         wanted = asks(self._outlook.rows, self._outlook.fleet(), self._me, self._asked, draw)
-        fresh = {shard: owner for shard, owner in wanted.items() if self._asked.get(shard, ("",))[0] != owner}
-        self._asked = {shard: self._asked[shard] for shard in wanted if shard not in fresh}
-        self._asked |= {shard: (owner, now_s) for shard, owner in fresh.items()}
+        known = {shard: asked for shard, asked in self._asked.items() if wanted.get(shard) == asked.owner}
+        fresh = {shard: owner for shard, owner in wanted.items() if shard not in known}
+        self._asked = known | {shard: _Asked(owner, now_s) for shard, owner in fresh.items()}
         self._lately = {shard: at_s for shard, at_s in self._lately.items() if now_s - at_s < REMEMBERED_S}
         self._lately |= dict.fromkeys(wanted, now_s)
         self._heartbeat.wants = frozenset(wanted)
@@ -74,8 +83,14 @@ class Thief:
 
     def unanswered(self) -> list[Lease]:
         """What is taken now from those that were asked for so long."""
-        late_s = self._clock.boottime_s() - self._patience_s
-        late = {shard: owner for shard, (owner, since_s) in self._asked.items() if since_s < late_s}
+        if self._heartbeat is None:
+            return []
+        late = {}
+        for shard, asked in self._asked.items():
+            if asked.told_at_s is None and self._heartbeat.beaten_at_s > asked.at_s:
+                asked.told_at_s = self._heartbeat.beaten_at_s
+            if asked.told_at_s is not None and self._clock.boottime_s() - asked.told_at_s > self._patience_s:
+                late[shard] = asked.owner
         return [row for row in self._outlook.rows if late.get(row.shard_id) == row.owner and not row.finished]
 
     def unasked(self, draw: Callable[[], float]) -> list[Lease]:
