@@ -11,9 +11,11 @@ from dynamirror.model.copy import Copy, Segment
 from dynamirror.model.duty import Duty
 from dynamirror.model.gap import OpenGap
 from dynamirror.model.graph_row import GraphHead
+from dynamirror.model.orders import Orders
 from dynamirror.model.parked import Parked
 from dynamirror.model.shard_graph import Listing
 from dynamirror.model.shares import RateRow
+from dynamirror.model.status import WorkerSeen
 from dynamirror.model.verify import VerifyRun
 from dynamirror.model.worker_row import WorkerRow
 
@@ -35,14 +37,17 @@ class StateStore(Protocol):
     All rows belong to one incarnation of the task (lease table's id, stream's ARN); others are ignored.
     """
 
-    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str]) -> None:
-        """Write a worker's heartbeat row. `facts` are for operators: host, process id, version."""
+    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str | int]) -> None:
+        """Write a worker's heartbeat row. `facts` are for operators: host, process id, version, some figures."""
 
     async def workers(self) -> dict[str, WorkerRow]:
         """The heartbeat rows, read consistently."""
 
     async def beats(self) -> dict[str, int]:
         """Heartbeat counters of all workers, read consistently."""
+
+    async def workers_seen(self) -> list[WorkerSeen]:
+        """The heartbeat rows with all that they say, for operators, read consistently."""
 
     async def retire(self, worker: str) -> None:
         """Remove a worker's heartbeat row, after it has released its leases."""
@@ -137,6 +142,17 @@ class ParkStore(Protocol):
 
     async def image(self, parked: Parked) -> bytes | None:
         """The item as it was refused, as JSON, read consistently; None: it is not there, or was a deletion."""
+
+
+class OrderStore(Protocol):
+    """The row of what the operator has ordered, of whatever life of the task."""
+
+    async def orders(self) -> Orders:
+        """What is in force, read consistently."""
+
+    async def order(self, orders: Orders, before: Orders) -> None:
+        """Put them in force. Raises ConditionFailed when others are in force than `before`, also after an earlier
+        attempt whose answer was lost."""
 
 
 class RateStore(Protocol):

@@ -7,6 +7,7 @@ import pytest
 
 from dynamirror.errors import ConditionFailed
 from dynamirror.model.duty import Duty
+from dynamirror.model.status import WorkerSeen
 from dynamirror.model.worker_row import WorkerRow
 from dynamirror.state_ports import PairAnswer, StateStore
 
@@ -127,6 +128,28 @@ async def test_of_two_heirs_one_gets_a_duty(state_of: StateOf) -> None:
     await state.put_duty(DUTY)
     answers = await asyncio.gather(*(state.claim_duty(DUTY, worker) for worker in "ab"), return_exceptions=True)
     assert sorted(isinstance(answer, ConditionFailed) for answer in answers) == [False, True]
+
+
+async def test_what_workers_say_of_themselves_is_for_operators(state_of: StateOf) -> None:
+    facts: dict[str, str | int] = {
+        "host": "a",
+        "pid": "17",
+        "version": "1",
+        "command": "replicate",
+        "seenAt": 99,
+        "paused": 0,
+        "leases": 3,
+    }
+    await state_of("one").beat("w1", WorkerRow(2, 10_000), facts)
+    figures = {"paused": 0, "leases": 3}
+    assert await state_of("one").workers_seen() == [WorkerSeen("w1", 2, "a", "17", "1", "replicate", 99, figures)]
+    assert await state_of("one").beats() == {"w1": 2}
+    assert await state_of("two").workers_seen() == []
+
+
+async def test_a_worker_of_the_first_version_says_less(state_of: StateOf) -> None:
+    await state_of("one").beat("w1", WorkerRow(2), {"host": "a", "pid": "17", "version": "0.1"})
+    assert await state_of("one").workers_seen() == [WorkerSeen("w1", 2, "a", "17", "0.1")]
 
 
 async def test_what_a_worker_asks_for_is_seen_by_the_others(state_of: StateOf) -> None:

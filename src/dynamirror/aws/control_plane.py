@@ -192,6 +192,19 @@ class ControlPlane:
         await self._change("CreateTable", _create_request(name, schema, encryption))
         return await self._until_active(name)
 
+    async def delete_table(self, name: str) -> None:
+        """Delete a table and wait until it is gone; no error when it is already. Raises Stop, Retry."""
+        with suppress(NotFound):
+            # In use: it is being deleted by somebody else, or still being made, which the wait tells.
+            await self._change("DeleteTable", {"TableName": name})
+        deadline_s = self._clock.boottime_s() + _WAIT_MAX_S
+        while True:
+            try:
+                facts = await self.describe_table(name)
+            except NotFound:
+                return
+            await self._pause(deadline_s, f"table {name} is still {facts.status}")
+
     async def until_active(self, name: str) -> TableFacts:
         """Wait until a table that was created, or is being changed, is active. Raises Stop when that takes too long."""
         return await self._until_active(name)

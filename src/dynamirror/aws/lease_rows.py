@@ -60,6 +60,7 @@ def read_row(row: Row) -> tuple[Lease | None, list[Wrong]]:
         lambda: {"since_ms": _own_integer(row, "xr_since")},
         lambda: {"gap_behind": _text(row, "xr_gapBehind") if "xr_gapBehind" in row else None},
         lambda: {"clean_counter": _own_integer(row, "xr_clean")},
+        lambda: {"applied_to_ms": _own_integer(row, "xr_appliedTo")},
     ):
         try:
             lease = replace(lease, **own())
@@ -139,6 +140,8 @@ def _own(lease: Lease) -> dict[str, Value]:
         own["xr_gapBehind"] = s(lease.gap_behind)
     if lease.clean_counter is not None:
         own["xr_clean"] = n(lease.clean_counter)
+    if lease.applied_to_ms is not None:
+        own["xr_appliedTo"] = n(lease.applied_to_ms)
     if lease.terms is not None:
         own["xr_for"] = s(lease.terms.worker)
         own["xr_leaseMs"] = n(lease.terms.duration_ms)

@@ -5,7 +5,7 @@ every write but the create demands the counter that was read, no row but a shard
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from dynamirror.aws.lease_rows import (
     Wrong,
@@ -36,6 +36,11 @@ class LeaseTable:
         # Rows that are no leases, by key, with what is wrong; each is reported once.
         self._reported: dict[str, str] = {}
         self.unreadable: Collection[str] = ()
+
+    @property
+    def foreign(self) -> Mapping[str, str]:
+        """Rows that are not as KCL writes them, so far as they were read: key -> what is wrong."""
+        return self._reported
 
     async def scan(self, consistent: bool = False) -> list[Lease]:
         """See ports.LeaseStore. Raises Stop when the pages never end."""

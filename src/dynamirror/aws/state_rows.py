@@ -148,10 +148,11 @@ class StateRows:
             case {"N": str(schema)} if schema.isdecimal() and int(schema) <= self.incarnation.schema:
                 return
             case schema:
+                found = (schema or {}).get("N", "another kind")
                 raise Stop(
                     Side.STATE,
-                    f"the state table {self.name} has a row of schema {schema}, this version knows "
-                    f"{self.incarnation.schema}: update dynamirror on this machine",
+                    f"the state table {self.name} has a row of schema {found}, and this version knows schemas up to "
+                    f"{self.incarnation.schema} only: update dynamirror on this machine",
                 )
 
     def say_once(self, event: str, what: str) -> None:

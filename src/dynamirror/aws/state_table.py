@@ -7,8 +7,10 @@ from typing import Any
 
 from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows
 from dynamirror.aws.wire import Caller, Row, Value, n, s
+from dynamirror.aws.worker_rows import worker_of
 from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.duty import Duty
+from dynamirror.model.status import WorkerSeen
 from dynamirror.model.worker_row import WorkerRow
 from dynamirror.state_ports import PairAnswer
 
@@ -24,10 +26,11 @@ class StateTable:
         self._rows = StateRows(caller, name, incarnation)
         self._worker = incarnation.kinds + _WORKER
 
-    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str]) -> None:
+    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str | int]) -> None:
         """See state_ports.StateStore."""
         assert not _RESERVED & facts.keys(), f"{_RESERVED & facts.keys()} are names of the row itself"
-        attributes = {name: s(text) for name, text in facts.items()} | {"beat": n(row.counter)}
+        attributes = {name: s(fact) if isinstance(fact, str) else n(fact) for name, fact in facts.items()}
+        attributes["beat"] = n(row.counter)
         if row.lease_ms is not None:
             attributes["leaseMs"] = n(row.lease_ms)
         if row.wants:
@@ -50,6 +53,10 @@ class StateTable:
     async def beats(self) -> dict[str, int]:
         """See state_ports.StateStore. Raises Stop as `workers`."""
         return {worker: row.counter for worker, row in (await self.workers()).items()}
+
+    async def workers_seen(self) -> list[WorkerSeen]:
+        """See state_ports.StateStore. Raises Stop when a newer dynamirror has written there."""
+        return [worker_of(row) for row in await self._rows.rows(self._worker)]
 
     async def retire(self, worker: str) -> None:
         """See state_ports.StateStore. No error when the row is gone already."""

@@ -48,24 +48,33 @@ Meter: TypeAlias = Callable[[Sequence[Write], float | None], None]
 class BatchWriter:
     """The destination table as `ports.DestinationTable`; shared by all shards of a worker."""
 
-    def __init__(self, caller: Caller, table: str, codec: KeyCodec, meter: Meter | None = None) -> None:
-        """Without a meter the service is not asked what a request costs."""
+    def __init__(
+        self,
+        caller: Caller,
+        table: str,
+        codec: KeyCodec,
+        meter: Meter | None = None,
+        metered: Callable[[], bool] | None = None,
+    ) -> None:
+        """Without a meter, or while it is not `metered`, the service is not asked what a request costs."""
         self._caller = caller
         self._meter = meter
+        self._metered = metered
         self._what = f"BatchWriteItem on {table} at {caller.url}"
         self._key_of = codec.of
         self._head = b'{"RequestItems":{' + encode(table) + b":["
-        self._tail = b"]}}" if meter is None else b']},"ReturnConsumedCapacity":"TOTAL"}'
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Write]:
         """See ports.DestinationTable. What comes back keeps the order of `writes`."""
         assert 0 < len(writes) <= WRITES_MAX, f"{len(writes)} writes in a batch"
         by_key = {write.key: write for write in writes}
         assert len(by_key) == len(writes), "a key twice in a batch"
-        body = self._head + b",".join([write.request for write in writes]) + self._tail
+        meter = self._meter if self._metered is None or self._metered() else None
+        tail = b"]}}" if meter is None else b']},"ReturnConsumedCapacity":"TOTAL"}'
+        body = self._head + b",".join([write.request for write in writes]) + tail
         answer = read(_answer, await self._caller.call("BatchWriteItem", body), Side.DESTINATION, self._what)
         if not answer.unprocessed:
-            self._measure(writes, answer)
+            _measure(meter, writes, answer)
             return ()
         left = self._keys_of(answer)
         if not left <= by_key.keys():
@@ -73,13 +82,8 @@ class BatchWriter:
             raise Unanswered(
                 Side.DESTINATION, f"{self._what}: UnprocessedItems names {strangers} keys that were not sent"
             )
-        self._measure([write for write in writes if write.key not in left], answer)
+        _measure(meter, [write for write in writes if write.key not in left], answer)
         return [write for write in writes if write.key in left]
-
-    def _measure(self, done: Sequence[Write], answer: _Answer) -> None:
-        if self._meter is not None:
-            consumed = answer.consumed
-            self._meter(done, sum(one.capacity_units for one in consumed) if consumed else None)
 
     def _keys_of(self, answer: _Answer) -> set[Key]:
         """Echoed items need not have the bytes that were sent, so they are known by key value."""
@@ -93,3 +97,9 @@ class BatchWriter:
                 else:
                     raise Unanswered(Side.DESTINATION, f"{self._what}: UnprocessedItems has a request of another kind")
         return keys
+
+
+def _measure(meter: Meter | None, done: Sequence[Write], answer: _Answer) -> None:
+    if meter is not None:
+        consumed = answer.consumed
+        meter(done, sum(one.capacity_units for one in consumed) if consumed else None)

@@ -17,9 +17,10 @@ UNFINISHED = 1
 
 def listen(words: Sequence[str]) -> None:
     """End at once on SIGTERM and SIGINT: with 0 where the command line means `replicate`, which an orderly stop is, and
-    with 1 for `copy`, which is not over."""
+    for `status --watch`, which has no other end; with 1 for `copy`, which is not over."""
     replicates = not words or words[0] == "replicate" or words[0].startswith("--")
-    code = 0 if replicates else UNFINISHED if words[0] == "copy" else INTERRUPTED
+    watches = list(words[:1]) == ["status"] and any(word.partition("=")[0] == "--watch" for word in words)
+    code = 0 if replicates or watches else UNFINISHED if words[0] == "copy" else INTERRUPTED
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
         # Not by an exception: one that is raised while modules are imported, or objects go, may be lost.

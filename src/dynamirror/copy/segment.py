@@ -60,7 +60,7 @@ class SegmentCopier:
                 attempt += 1
 
     async def _admitted(self, wanted: Segment) -> Segment:
-        """One page, once the rates allow it: its life must not pass with waiting. See _page.
+        """One page, once the operator and the rates allow it: its life must not pass with waiting. See _page.
 
         What left late is durably a duty first. Otherwise: 1 the duty of a late page cannot be written; 2 the page is
         read again, in time, and the row passes it; 3 the process dies: nobody knows what may still land over newer
@@ -72,6 +72,7 @@ class SegmentCopier:
         if wanted.done:
             await self._save(wanted)
             return wanted
+        await self._tools.gate.opened()
         admission = await self._tools.rate.page(self._size.present)
         try:
             return await self._page(wanted, admission)

@@ -1,9 +1,10 @@
 """What a copy is given from outside."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dynamirror.errors import ItemRefused
+from dynamirror.loops.gate import Gate
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
@@ -57,3 +58,5 @@ class CopyTools:
     # Makes a row durable for an item that the destination refuses; until then the page is not done. Raises Stop where
     # it may not be parked (follow/parking).
     park: Callable[[Write, ItemRefused], Awaitable[object]]
+    # Closed while the task is paused.
+    gate: Gate = field(default_factory=Gate)

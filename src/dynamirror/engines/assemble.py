@@ -7,7 +7,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dynamirror import __version__
 from dynamirror.aws.answered import Answered
@@ -19,15 +19,18 @@ from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.streams import DynamoDBStream
-from dynamirror.aws.tables import BatchWriter, Meter
+from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
 from dynamirror.engines.assemble_copy import Shared, assemble_copier, assemble_hold
+from dynamirror.engines.assemble_orders import assemble_orders
 from dynamirror.engines.assemble_rate import assemble_rate, assemble_shares
 from dynamirror.engines.preflight import Facts
+from dynamirror.engines.worker_figures import WorkerFigures
 from dynamirror.errors import Side
 from dynamirror.fleet.coordinator import Coordinator, FleetTools
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.fleet.leases import LeaseTools
+from dynamirror.fleet.orders import OrderWatch
 from dynamirror.fleet.self_watch import SelfWatch, SelfWatchTools
 from dynamirror.fleet.shards import DirectoryTools, ShardDirectory
 from dynamirror.fleet.shares import Shares
@@ -40,6 +43,7 @@ from dynamirror.follow.send import ApplyTools
 from dynamirror.follow.settling import Budget
 from dynamirror.follow.shard_task import PROOF_LOG_EVERY_S
 from dynamirror.follow.tools import FollowTools
+from dynamirror.loops.gate import Gate
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
@@ -48,6 +52,7 @@ from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
 from dynamirror.model.permit import NEVER
 from dynamirror.model.task_name import state_table_name
+from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock, MetricSink
 from dynamirror.prove.reconcile import Reconciler
 from dynamirror.prove.tools import Claims, ReconcileTools
@@ -91,9 +96,12 @@ class Worker:
     gaps: GapPolicy
     # None without a state table.
     copier: Copier | None
-    # None without a limit, or anybody to share it with.
+    # None without a state table.
     shares: Shares | None
     self_watch: SelfWatch
+    orders: OrderWatch | None = None
+    # Closed while the task is paused.
+    gate: Gate = field(default_factory=Gate)
 
 
 def jitter() -> Callable[[], float]:
@@ -106,24 +114,25 @@ def worker_id() -> str:
     return f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
 
-def worker_facts() -> Mapping[str, str]:
-    """What an operator sees of a worker in the state table."""
-    return {"host": socket.gethostname(), "pid": str(os.getpid()), "version": __version__}
+def worker_facts(command: str) -> Mapping[str, str]:
+    """What an operator sees of a worker in the state table; `command` is what it does."""
+    return {"host": socket.gethostname(), "pid": str(os.getpid()), "version": __version__, "command": command}
 
 
 def assemble_worker(
-    connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, metrics: MetricSink
+    connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, metrics: Metrics
 ) -> Worker:
     """Put a worker together from open connections and the facts that the checks found."""
     clock, draw = SystemClock(), jitter()
     codec = KeyCodec(facts.source.schema)
     rate = assemble_rate(facts.source, facts.destination, settings.rate, clock, metrics)
-    table = BatchWriter(connections.destination, settings.destination.table, codec, _meter(rate, settings))
+    gate = Gate()
+    table = _destination(connections, settings, codec, rate)
     stream, served_s = _stream(connections, facts, settings)
     answered = Answered(connections.state, clock.boottime_s)
     leases = LeaseTable(answered, settings.task.lease_table)
     state = facts.state
-    beating = _heartbeat(state, clock, me, settings.lease)
+    beating = _heartbeat(state, clock, me, settings.lease, WorkerFigures(metrics, gate, lambda: applier.requests))
     beaten_at_s = _beaten_at(beating)
     claims = Claims(state, me, beaten_at_s, settings.lease.duration_s) if state is not None else None
     reconciler = _reconciler(connections, settings, codec, clock, metrics, claims)
@@ -134,34 +143,43 @@ def assemble_worker(
     read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX), served_s)
     parking = _parking(connections, facts, settings, me, clock, metrics)
     applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile, parking, rate))
-    log_limit = LogLimit(clock, PROOF_LOG_EVERY_S)
-    budget = Budget(settings.write.resend_bytes_max)
+    log_limit, budget = LogLimit(clock, PROOF_LOG_EVERY_S), Budget(settings.write.resend_bytes_max)
     hold = assemble_hold(facts, settings)
     gaps = _gaps(connections, facts, settings, me, metrics, read)
-    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit, hold, gaps)
+    follow = FollowTools(read, applier, codec, metrics, settings.lease, budget, reconcile, log_limit, hold, gaps, gate)
     held = LeaseTools(leases, clock, fence_of(settings.lease, settings.write, beating is not None), beaten_at_s)
     terms = Terms(me, int(settings.lease.duration_s * 1000), heartbeat=beating is not None)
-    listing = DirectoryTools(stream, leases, clock, draw, read.now_s, gaps)
-    directory = ShardDirectory(listing, settings.read.start)
+    directory = ShardDirectory(DirectoryTools(stream, leases, clock, draw, read.now_s, gaps), settings.read.start)
     directory.idle = reconciler.idle
     tenure = TenureTools(follow, held, settings.write, directory, terms, settings.read.parent_poll_s, Signal())
     coordinator = Coordinator(FleetTools(tenure, settings.lease, beating, state, _graph(connections, facts, settings)))
-    shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate, parking)
+    shared = Shared(clock, draw, metrics, leases, directory, reconciler, rate, parking, gate)
     copier = assemble_copier(connections, facts, settings, me, hold, shared)
     shares = assemble_shares(connections, facts, settings, me, rate, clock)
-    looked_at = SelfWatchTools(coordinator, applier, rate, beating, lambda: answered.at_s, clock, metrics)
-    return Worker(me, coordinator, applier, reconciler, parking, gaps, copier, shares, SelfWatch(looked_at))
+    orders = assemble_orders(connections, facts, settings, shared, coordinator)
+    watch = SelfWatch(SelfWatchTools(coordinator, applier, rate, beating, lambda: answered.at_s, clock, metrics, gate))
+    return Worker(me, coordinator, applier, reconciler, parking, gaps, copier, shares, watch, orders, gate)
 
 
-def _meter(rate: Rate, settings: ReplicationSettings) -> Meter | None:
+def _destination(connections: Connections, settings: ReplicationSettings, codec: KeyCodec, rate: Rate) -> BatchWriter:
     """The hot path is not asked what it costs unless somebody has to know, or may look."""
-    return rate.change_written if rate.write.limited or settings.metrics.http is not None else None
+    name, looked_at = settings.destination.table, settings.metrics.http is not None
+
+    def metered() -> bool:
+        return looked_at or rate.write.limited
+
+    return BatchWriter(connections.destination, name, codec, rate.change_written, metered)
 
 
-def _heartbeat(state: StateStore | None, clock: Clock, me: str, lease: LeaseSettings) -> Heartbeat | None:
+def _heartbeat(
+    state: StateStore | None, clock: Clock, me: str, lease: LeaseSettings, figures: WorkerFigures
+) -> Heartbeat | None:
     if state is None:
         return None
-    return Heartbeat(state, clock, me, worker_facts(), lease.heartbeat_s, lease_ms=int(lease.duration_s * 1000))
+    lease_ms = int(lease.duration_s * 1000)
+    beating = Heartbeat(state, clock, me, worker_facts("replicate"), lease.heartbeat_s, lease_ms)
+    beating.figures = figures
+    return beating
 
 
 def _beaten_at(beating: Heartbeat | None) -> Callable[[], float]:

@@ -12,9 +12,12 @@ from dynamirror.aws.tables import BatchWriter
 from dynamirror.copy.copier import Copier
 from dynamirror.copy.tools import CopySettingsInForce, CopyTools
 from dynamirror.engines.assemble import jitter, worker_facts
+from dynamirror.engines.assemble_orders import assemble_orders_at_rest, order_rows
 from dynamirror.engines.assemble_rate import assemble_rate, rate_rows
 from dynamirror.engines.preflight_at_rest import RestFacts
+from dynamirror.engines.worker_figures import WorkerFigures
 from dynamirror.fleet.heartbeat import Heartbeat
+from dynamirror.fleet.orders import OrderWatch
 from dynamirror.fleet.shares import Shares
 from dynamirror.follow.parking import Parking, ParkTools
 from dynamirror.loops.patience import CredentialsPatience
@@ -23,6 +26,7 @@ from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.task_name import state_table_name
+from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock, MetricSink
 from dynamirror.settings.bounds import page_settled_s
 from dynamirror.settings.groups import HoldSettings, ReplicationSettings
@@ -69,8 +73,8 @@ class RestWorker:
     looked: Signal
     late: LateAtRest
     settings: CopySettingsInForce
-    # None without a limit.
-    shares: Shares | None
+    shares: Shares
+    orders: OrderWatch
 
 
 def settings_in_force(settings: ReplicationSettings) -> CopySettingsInForce:
@@ -98,14 +102,13 @@ def assemble_at_rest(
     settings: ReplicationSettings,
     me: str,
     clock: Clock,
-    metrics: MetricSink,
+    metrics: Metrics,
 ) -> RestWorker:
     """Put a worker together from open connections and the facts that the checks found."""
     codec = KeyCodec(facts.source.schema)
     in_force = settings_in_force(settings)
     rate = assemble_rate(facts.source, facts.destination, settings.rate, clock, metrics)
-    late = LateAtRest()
-    parking = _parking(connections, facts, settings, me, clock, metrics)
+    late, parking = LateAtRest(), _parking(connections, facts, settings, me, clock, metrics)
     drop = settings.destination.drop_aws_rep
     tools = CopyTools(
         store=copy_rows_at_rest(connections, facts, settings),
@@ -128,10 +131,11 @@ def assemble_at_rest(
         rate=rate,
         park=parking.park,
     )
-    rates = rate_rows(connections, settings, facts.life)
-    shares = Shares(rates, facts.state, clock, rate, me) if rate.limited else None
-    heartbeat = Heartbeat(facts.state, clock, me, worker_facts(), settings.lease.heartbeat_s)
-    return RestWorker(Copier(tools, lambda: True), heartbeat, parking, tools.learned, late, in_force, shares)
+    shares = Shares(rate_rows(connections, settings, facts.life), facts.state, clock, rate, me)
+    orders = assemble_orders_at_rest(order_rows(connections, settings, facts.life), clock, metrics, tools.gate, rate)
+    heartbeat = Heartbeat(facts.state, clock, me, worker_facts("copy"), settings.lease.heartbeat_s)
+    heartbeat.figures = WorkerFigures(metrics, tools.gate, lambda: 0)
+    return RestWorker(Copier(tools, lambda: True), heartbeat, parking, tools.learned, late, in_force, shares, orders)
 
 
 def _parking(

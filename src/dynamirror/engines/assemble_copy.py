@@ -14,6 +14,7 @@ from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.parking import Parking
 from dynamirror.follow.settling import Budget
+from dynamirror.loops.gate import Gate
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
@@ -37,6 +38,7 @@ class Shared:
     reconciler: Reconciler
     rate: Rate
     parking: Parking
+    gate: Gate
 
 
 def assemble_hold(facts: Facts, settings: ReplicationSettings) -> HoldTools:
@@ -78,5 +80,6 @@ def assemble_copier(
         shared.reconciler.flush,
         shared.rate,
         shared.parking.park,
+        shared.gate,
     )
     return Copier(tools, shared.directory.synced.is_set)

@@ -31,10 +31,10 @@ def assemble_rate(
 def assemble_shares(
     connections: Connections, facts: Facts, settings: ReplicationSettings, me: str, rate: Rate, clock: Clock
 ) -> Shares | None:
-    """None where there is nothing to share, or, without a state table, nobody to share it with."""
-    if not rate.limited:
-        return None
+    """None without a state table: there is nobody to share a limit with then. One may be ordered at any time."""
     if facts.state is None:
+        if not rate.limited:
+            return None
         if rate.read.limited:
             raise Refused(
                 "--max-read-rate is of the copy, and without the state table there is none: grant its rights "

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dynamirror.aws.lease_table import LeaseTable
+from dynamirror.aws.order_rows import OrderRows
 from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.streams import DynamoDBStream
@@ -62,6 +63,7 @@ async def look(
     life, state = await _state(reach, settings, (source, destination), clock)
     await _copied(state, options, clock)
     await _no_gaps(state, options, clock)
+    await _not_paused(reach, settings, life, clock)
     leases = LeaseTable(reach.state, settings.task.lease_table)
     now_s = ServiceClock(served_s, clock.boottime_s)
     tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, clock, now_s)
@@ -95,6 +97,14 @@ async def _no_gaps(state: VerifyState, options: CutoverOptions, clock: Clock) ->
             "destination: compare and mend both tables with dynamirror verify --repair, or let the cut-over compare "
             "them whole with --verify full",
         )
+
+
+async def _not_paused(reach: Reach, settings: ReplicationSettings, life: Incarnation, clock: Clock) -> None:
+    """Raises Stop while the operator has paused the task: nothing would drain."""
+    rows = OrderRows(reach.state, state_table_name(settings.task.lease_table), life)
+    orders = await patiently(clock, "what was ordered", rows.orders)
+    if orders.paused:
+        raise Stop(Side.STATE, f"the task is paused (by {orders.paused_by}): dynamirror resume first")
 
 
 async def _state(

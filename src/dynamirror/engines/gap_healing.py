@@ -4,8 +4,11 @@ One worker of the task compares, the first of those that live by name. Two that 
 no harm: the second takes the verify over, and the first gives way.
 """
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.state_rows import Incarnation
@@ -18,6 +21,7 @@ from dynamirror.engines.verify_report import Report
 from dynamirror.engines.verify_run import Told, compare, lives_of
 from dynamirror.engines.verify_state import state_in
 from dynamirror.errors import DynamirrorError
+from dynamirror.loops.gate import Gate
 from dynamirror.model.copy import Phase
 from dynamirror.model.gap import OnGap, OpenGap, is_first
 from dynamirror.ports import Clock
@@ -43,7 +47,7 @@ async def heal_gaps(
         await clock.sleep(LOOK_EVERY_S)
         # A copy's pages may land over what is mended: it is over first.
         copy = worker.copier.standing() if worker.copier is not None else None
-        if not worker.gaps.open or (copy is not None and copy.phase is not Phase.OVER):
+        if not worker.gaps.open or worker.gate.closed or (copy is not None and copy.phase is not Phase.OVER):
             continue
         if left := [gap for gap in worker.gaps.open if gap.for_a_person]:
             said = said or _said_so(left[0])
@@ -53,7 +57,7 @@ async def heal_gaps(
         if not is_first(worker.id, before, beats):
             continue
         try:
-            await _compared(connections, facts, settings, clock)
+            await _unless_paused(worker.gate, _compared(connections, facts, settings, clock))
         except* DynamirrorError as errors:
             log.warning(
                 "comparing the tables because of a gap: %s; trying again in %d s",
@@ -74,6 +78,20 @@ def _said_so(gap: OpenGap) -> bool:
         extra={"event": "gap_for_a_person", "facts": {"stream": gap.shard_id}},
     )
     return True
+
+
+async def _unless_paused(gate: Gate, comparing: Coroutine[Any, Any, None]) -> None:
+    """Cut off where the task is paused meanwhile; it goes on where it was later."""
+    work, shut = asyncio.ensure_future(comparing), asyncio.ensure_future(gate.shut())
+    try:
+        await asyncio.wait({work, shut}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        shut.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work})
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
 
 
 async def _compared(connections: Connections, facts: Facts, settings: ReplicationSettings, clock: Clock) -> None:

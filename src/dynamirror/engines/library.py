@@ -15,7 +15,7 @@ from typing import Self
 from dynamirror.aws.connect import Connections, connect
 from dynamirror.aws.lambda_mappings import mappings_of
 from dynamirror.copy.copier import Copier
-from dynamirror.engines.assemble import SystemClock, assemble_worker, jitter, worker_id
+from dynamirror.engines.assemble import SystemClock, Worker, assemble_worker, jitter, worker_id
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.begin_copy import begun
 from dynamirror.engines.destination_life import not_its_own, watch_destination
@@ -28,7 +28,6 @@ from dynamirror.engines.told import told
 from dynamirror.engines.waiting import aloud
 from dynamirror.engines.worker_tasks import run_tasks
 from dynamirror.errors import DynamirrorError, Gap, LifeOver, NotFound, Side, Stop
-from dynamirror.fleet.coordinator import Coordinator
 from dynamirror.fleet.self_watch import SelfWatch
 from dynamirror.follow.gaps import GapPolicy
 from dynamirror.model.copy_line import Standing
@@ -188,8 +187,11 @@ class Replication:
             finish_when_copied(connections, settings, worker.copier, clock),
             _watch(connections, settings, facts, clock),
             heal_gaps(connections, facts, settings, worker, clock),
-            self._announce(worker.coordinator, clock),
+            self._announce(worker, clock),
         ]
+        if worker.orders is not None:
+            # Before anything is read: a task that is paused stays so.
+            await patiently(clock, "what was ordered", worker.orders.look)
         self._between_lives = False
         try:
             await run_tasks(worker, beside, self._stopping)
@@ -203,9 +205,11 @@ class Replication:
             return True
         return False
 
-    async def _announce(self, coordinator: Coordinator, clock: Clock) -> None:
-        """`latest` means: from when this is started. So its iterators are there first."""
-        while self._settings.read.start.checkpoint == LATEST and not coordinator.reading:
+    async def _announce(self, worker: Worker, clock: Clock) -> None:
+        """`latest` means: from when this is started. So its iterators are there first; of a paused task the time of the
+        start counts."""
+        latest = self._settings.read.start.checkpoint == LATEST
+        while latest and not worker.coordinator.reading and not worker.gate.closed:
             await clock.sleep(0.02)
         self._started.set()
 

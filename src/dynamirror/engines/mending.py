@@ -44,7 +44,7 @@ def assemble_mending(
     beating = claims = None
     if state is not None:
         me = worker_id()
-        heart = beating = Heartbeat(state.table, clock, me, worker_facts(), settings.lease.heartbeat_s)
+        heart = beating = Heartbeat(state.table, clock, me, worker_facts("verify"), settings.lease.heartbeat_s)
         claims = Claims(state.table, me, lambda: heart.beaten_at_s, settings.lease.duration_s)
     here, there = sides
     reconciler = Reconciler(ReconcileTools(here, there, codec, clock, jitter(), Metrics(), settings.write, claims))

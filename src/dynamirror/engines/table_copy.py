@@ -110,6 +110,7 @@ class TableCopy:
 
     async def _carry_out(self, connections: Connections, worker: RestWorker, destination_id: str) -> None:
         """First the heartbeat, else others see no life in the segments that are taken."""
+        await patiently(self._clock, "what was ordered", worker.orders.look)
         await patiently(self._clock, "the first heartbeat", worker.heartbeat.beat)
         there, name = connections.destination_control, self._settings.destination.table
         try:
@@ -122,7 +123,8 @@ class TableCopy:
                         watch_destination(there, name, destination_id, self._clock, not_its_own_at_rest(name))
                     ),
                     group.create_task(worker.parking.run()),
-                    *([group.create_task(worker.shares.run())] if worker.shares else []),
+                    group.create_task(worker.shares.run()),
+                    group.create_task(worker.orders.run()),
                 ]
                 copy = await self._until(worker, Phase.DONE)
                 # Looked at here too: there is no sense in waiting for what lands in another table.
@@ -135,8 +137,7 @@ class TableCopy:
         except BaseExceptionGroup as errors:
             raise self._explained(root_cause(errors)) from errors
         finally:
-            last = [worker.late.say, worker.heartbeat.retire, *([worker.shares.retire] if worker.shares else [])]
-            await within(RETIRE_S, "retire", last)
+            await within(RETIRE_S, "retire", [worker.late.say, worker.heartbeat.retire, worker.shares.retire])
 
     async def _until(self, worker: RestWorker, wanted: Phase) -> Copy:
         """DONE or OVER. Raises Stop when the row of the copy is gone."""

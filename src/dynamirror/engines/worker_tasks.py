@@ -31,7 +31,7 @@ async def run_tasks(worker: Worker, beside: Sequence[Coroutine[Any, Any, None]],
 
 async def _senders(worker: Worker, beside: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
     """And what runs beside them."""
-    parts = [part for part in (worker.copier, worker.shares) if part is not None]
+    parts = [part for part in (worker.copier, worker.shares, worker.orders) if part is not None]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in (*beside, worker.applier.run(), *(part.run() for part in parts))]
         await worker.coordinator.run(stopping)

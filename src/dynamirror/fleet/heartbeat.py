@@ -4,7 +4,7 @@ Cheaper than renewing every lease row so often: the cost does not grow with the 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dynamirror.errors import Retry
 from dynamirror.model.permit import NEVER
@@ -27,7 +27,9 @@ class Heartbeat:
         every_s: float,
         lease_ms: int | None = None,
     ) -> None:
-        """`lease_ms`: how long its leases last; None: it has none."""
+        """`lease_ms`: how long its leases last; None: it has none. `facts` are for operators."""
+        # For operators too: what they are at each beat.
+        self.figures: Callable[[], Mapping[str, int]] = dict
         self._store = store
         self._clock = clock
         self._worker = worker
@@ -44,8 +46,10 @@ class Heartbeat:
         """One beat. Must have succeeded before the first lease is taken, else others see no life. Raises Retry."""
         self._counter += 1
         sent_at_s = self._clock.boottime_s()
+        # By this worker's clock, which nobody compares with another one but a person.
+        seen = {"seenAt": int(self._clock.wall_s() * 1000)}
         row = WorkerRow(self._counter, self._lease_ms, self.wants)
-        await self._store.beat(self._worker, row, self._facts)
+        await self._store.beat(self._worker, row, {**self._facts, **self.figures(), **seen})
         self.beaten_at_s = sent_at_s
 
     async def run(self) -> None:

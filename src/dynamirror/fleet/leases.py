@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dynamirror.errors import ConditionFailed, CredentialsExpired, LeaseLost, Throttled, Unreachable
 from dynamirror.model import lease as decide
+from dynamirror.model.applied_to import saying
 from dynamirror.model.lease import Lease, Taken, Terms, Update
 from dynamirror.model.permit import NEVER, Fence, Permit
 from dynamirror.ports import Clock, LeaseStore
@@ -43,6 +44,8 @@ class HeldLease:
         self._store = tools.store
         self._clock = tools.clock
         self._lock = asyncio.Lock()
+        # Until when all of the shard is durable, in ms (model/lease): said with each write; None: not known.
+        self.applied_to_ms: Callable[[], int | None] = _unknown
         # An update whose answer was lost: it may have been applied.
         self._unsure: Update | None = None
 
@@ -113,7 +116,7 @@ class HeldLease:
                 if self.lost:
                     raise LeaseLost(f"the lease of {self.lease.shard_id} is no longer held")
                 update = update_of(self.lease)
-                if update is None or await self._sent(update):
+                if update is None or await self._sent(saying(update, self.applied_to_ms())):
                     return
             raise self._lose()
 
@@ -170,3 +173,7 @@ class HeldLease:
         self.lost = True
         self.permit.until_s = NEVER
         return LeaseLost(f"the lease of {self.lease.shard_id} was taken by another worker")
+
+
+def _unknown() -> None:
+    return None

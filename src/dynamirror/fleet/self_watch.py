@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from dynamirror.fleet.coordinator import Coordinator
 from dynamirror.fleet.heartbeat import Heartbeat
 from dynamirror.follow.apply import Applier
+from dynamirror.loops.gate import Gate
 from dynamirror.loops.rate import Rate
 from dynamirror.model.health import LOOK_S, LOOP_S, PROBLEMS_MAX, Problem, WorkerSigns, problems
+from dynamirror.model.permit import NEVER
 from dynamirror.ports import Clock, MetricSink
 
 log = logging.getLogger("dynamirror.health")
@@ -26,6 +28,7 @@ class SelfWatchTools:
     leases_answered_at_s: Callable[[], float]
     clock: Clock
     metrics: MetricSink
+    gate: Gate
 
 
 class SelfWatch:
@@ -34,6 +37,7 @@ class SelfWatch:
     def __init__(self, tools: SelfWatchTools) -> None:
         self._tools = tools
         self._begun_at_s = tools.clock.boottime_s()
+        self._reads_since_s = NEVER
         self._signs = self._look()
         # What was told of last, without its times: shards, or "" for the worker.
         self._told: frozenset[str] = frozenset()
@@ -60,11 +64,16 @@ class SelfWatch:
         beaten_at_s = None
         if tools.heartbeat is not None:
             beaten_at_s = max(tools.heartbeat.beaten_at_s, self._begun_at_s)
+        if tools.gate.closed:
+            self._reads_since_s = float("inf")
+        elif self._reads_since_s == float("inf"):
+            self._reads_since_s = tools.clock.boottime_s()
         return WorkerSigns(
             looked_at_s=tools.clock.boottime_s(),
             leases_answered_at_s=tools.leases_answered_at_s(),
             beaten_at_s=beaten_at_s,
             silent_since_s=tools.applier.silent_since_s,
+            reads_since_s=self._reads_since_s,
             rate_waits=tools.rate.changes_wait,
             shards=tuple(tenure.signs() for tenure in tools.coordinator.tenures.values()),
         )

@@ -40,7 +40,7 @@ class Shares:
         """Until cancelled. While the rows are out of reach the last share holds."""
         while not self._retired:
             try:
-                await self._look()
+                await self._turn()
                 self._failing = False
             except Retry as error:
                 if not self._failing:
@@ -53,9 +53,21 @@ class Shares:
             await self._clock.sleep(EVERY_S)
 
     async def retire(self) -> None:
-        """Remove this worker's row. Raises Retry, Stop."""
+        """Remove this worker's row, if there is one. Raises Retry, Stop."""
         self._retired = True
-        await self._store.remove(self._worker)
+        await self._forget()
+
+    async def _turn(self) -> None:
+        """Where there is no limit nothing is said; one may be ordered later (fleet/orders)."""
+        if self._rate.limited:
+            await self._look()
+        else:
+            await self._forget()
+
+    async def _forget(self) -> None:
+        if self._counter:
+            await self._store.remove(self._worker)
+            self._counter = 0
 
     async def _look(self) -> None:
         if not self._counter:

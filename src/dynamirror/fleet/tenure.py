@@ -120,9 +120,8 @@ class Tenure:
     @property
     def may_leave(self) -> bool:
         """It may be handed over: the shard is not finished, and nothing of the owner before may still land (C-4)."""
-        return (
-            not (self.leaving or self.held.lease.finished) and self._tools.follow.clock.boottime_s() >= self._ends_at_s
-        )
+        now_s = self._tools.follow.clock.boottime_s()
+        return not (self.leaving or self.held.lease.finished) and now_s >= self._ends_at_s
 
     async def hand_over(self, to: Terms, clean: bool) -> None:
         """Make the lease another worker's, after `drop`. Raises LeaseLost, Retry."""
@@ -182,7 +181,8 @@ class Tenure:
         at_latest = lease.shard_id in self._tools.directory.created_at_latest and lease.counter == 1
         skip = Skip(lease.start_at_ms if skip_allowed else None)
         entry = Entry(skip, at_latest, self._aftermath())
-        self._shard = ShardTask(self._tools.follow, self.held, entry)
+        shard = self._shard = ShardTask(self._tools.follow, self.held, entry)
+        self.held.applied_to_ms = lambda: shard.applied_to_ms
         self.note_closed()
         log.info(
             "reading %s from %s",

@@ -19,6 +19,7 @@ from dynamirror.model.lag_trail import at_tip
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
 from dynamirror.model.reading_size import ReadingSize
 from dynamirror.model.shard_graph import shard_created_ms
+from dynamirror.model.tip import Tip
 from dynamirror.ports import ChangeStream, Clock
 from dynamirror.settings.groups import ReadSettings
 
@@ -47,12 +48,16 @@ class ReadPace:
         """
         if page.records:
             self.idle_s = 0.0
-            full = len(page.records) >= min(FULL_PAGE_RECORDS, asked) or page.size_bytes >= FULL_PAGE_BYTES
-            return 0.0 if full or closed else min(LIGHT_PAUSE_S, self.idle_max_s)
+            return 0.0 if _is_full(page, asked) or closed else min(LIGHT_PAUSE_S, self.idle_max_s)
         if closed:
             return 0.0
         self.idle_s = min(self.idle_max_s, max(LIGHT_PAUSE_S, self.idle_s * 2))
         return self.idle_s
+
+
+def _is_full(page: Page, asked: int) -> bool:
+    """Whether more is waiting behind the page."""
+    return len(page.records) >= min(FULL_PAGE_RECORDS, asked) or page.size_bytes >= FULL_PAGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class ShardReader:
         self.reading = Reading(at_s=tools.clock.boottime_s())
         self._tools = tools
         self._emptiness = Emptiness()
+        self._tip = Tip()
         self._asked = self.size.present
         self._since_ms = since_ms
         self._position = checkpoint
@@ -111,6 +117,18 @@ class ShardReader:
         """Until when nothing came behind `position`, in ms since the epoch; None: not proven, however many empty pages
         there were."""
         return self._emptiness.until_ms
+
+    @property
+    def all_until_ms(self) -> int | None:
+        """Until when all that came is read, as `empty_until_ms`, for operators; None: more may have come."""
+        return self._tip.until_ms
+
+    def read_to_s(self, page: Page) -> float:
+        """Up to when the page has all that came, seconds since the epoch, for operators: when it was served, unless it
+        is so full that more was waiting. A change's own stamp may be rounded."""
+        if page.served_s and not _is_full(page, self._asked):
+            return page.served_s
+        return page.records[-1].change.created_s
 
     async def pages(self, room: Callable[[], asyncio.Future[None] | None]) -> AsyncGenerator[Page, None]:
         """Every page to the shard's end; waits for `room` (None: there is room) before each read.
@@ -170,6 +188,7 @@ class ShardReader:
             page = await self._tools.stream.read(self._iterator, self._asked)
         self.size.succeeded(len(page.records))
         self._emptiness.read(sent_at_ms, empty=not page.records)
+        self._tip.read(sent_at_ms, empty=not page.records)
         if self.empty_until_ms is not None:
             # From then on later changes only can be trimmed unread.
             self._since_ms = self.empty_until_ms
@@ -198,6 +217,7 @@ class ShardReader:
         if self._position == TRIM_HORIZON and position != LATEST and self._trimmed_since(self._since_ms):
             raise self.gap("nobody has read the shard for longer than the stream keeps changes")
         self._emptiness.opened()
+        self._tip.opened()
         self.at_latest = position == LATEST or (self.at_latest and position != TRIM_HORIZON)
         self.opened = True
         return iterator
@@ -220,6 +240,11 @@ class ShardReader:
     @property
     def _now_ms(self) -> int:
         return int(self._tools.now_s() * 1000)
+
+    def misses_latest(self, start_at_ms: int | None) -> None:
+        """Reading waits: LATEST would mean something else afterwards, so where the time is known it counts instead."""
+        if self._position == LATEST and start_at_ms is not None:
+            self._position = TRIM_HORIZON
 
     def begin_behind_gap(self, noted_at_ms: int) -> None:
         """The gap was noted then: go on at the oldest record that is left."""

@@ -97,8 +97,6 @@ class Sender:
     def __init__(self, tools: ApplyTools) -> None:
         self._tools = tools
         self._credentials = CredentialsPatience(tools.clock)
-        # Where there is no limit, not even the units are counted.
-        self._limit = tools.rate if tools.rate is not None and tools.rate.write.limited else None
         self._unanswered = 0
         self._unanswered_since_s = NEVER
 
@@ -107,16 +105,22 @@ class Sender:
         """The destination has answered nothing that was sent since this boot time, more than one request."""
         return self._unanswered_since_s if self._unanswered > 1 else None
 
+    @property
+    def _limit(self) -> Rate | None:
+        """None while there is no limit: then not even the units are counted."""
+        rate = self._tools.rate
+        return rate if rate is not None and rate.write.limited else None
+
     async def admit(self, batch: list[Pending]) -> None:
         """Wait until the rate allows the batch. Nothing of it is on its way meanwhile; permits are looked at after."""
-        if self._limit is not None:
-            await self._limit.change(units_of([pending.write for pending in batch]))
+        if (limit := self._limit) is not None:
+            await limit.change(units_of([pending.write for pending in batch]))
 
     def give_back(self, outcome: Outcome) -> None:
         """What was not written cost nothing. What may have been written may have cost something."""
-        if self._limit is not None:
+        if (limit := self._limit) is not None:
             unwritten = [*outcome.failed, *(pending for pending, _ in outcome.refused)]
-            self._limit.give_back(units_of([pending.write for pending in unwritten]))
+            limit.give_back(units_of([pending.write for pending in unwritten]))
 
     async def send(self, batch: list[Pending]) -> Outcome:
         """Each write of the batch is durable, or in the outcome once. Raises Stop."""

@@ -11,13 +11,13 @@ from dynamirror.follow.hold import Held, Hold
 from dynamirror.follow.proofs import Proofs, ShardLease
 from dynamirror.follow.read import ShardReader
 from dynamirror.follow.saving import Saver
+from dynamirror.follow.signs import Signs
 from dynamirror.follow.tools import Entry, FollowTools
 from dynamirror.loops.signal import Signal
 from dynamirror.model.change import Page
 from dynamirror.model.coalesce import coalesce
-from dynamirror.model.health import STUCK_S, Doing, ShardSigns
+from dynamirror.model.health import Doing, ShardSigns
 from dynamirror.model.lease import LATEST, SENTINELS, SHARD_END, TRIM_HORIZON, read_from
-from dynamirror.model.permit import NEVER
 from dynamirror.model.watermark import PageMark, Watermark
 
 PROOF_LOG_EVERY_S = 10.0
@@ -39,6 +39,7 @@ class ShardTask:
         self._saver = Saver(held, self.watermark, tools.clock, tools.read.random)
         self._proofs = Proofs(held, self.watermark, tools.clock, tools.lease.proof_s, tools.log_limit)
         self._hold = Hold(tools.hold, tools.clock)
+        self._looked_at = Signs(self.shard_id, self.watermark, self.reader, self._saver, self._hold, tools.clock)
         # The last change that had to wait, also when the hold has forgotten it.
         self._kept: str | None = None
         # The page that is being read did not wait for room.
@@ -102,6 +103,13 @@ class ShardTask:
         return self.reader.empty_until_ms if nothing else None
 
     @property
+    def applied_to_ms(self) -> int | None:
+        """Until when all changes of the shard are durable, as far as is known; ms by the service's clock."""
+        if self.watermark.settled and self._kept in (None, self._passed) and self.reader.all_until_ms is not None:
+            return self.reader.all_until_ms
+        return int(self.watermark.applied_s * 1000) or None
+
+    @property
     def quiet(self) -> bool:
         """Nothing that was sent for the shard, by this owner or the one before, may still land."""
         now_s = self._tools.clock.boottime_s()
@@ -110,30 +118,11 @@ class ShardTask:
 
     def signs(self) -> ShardSigns:
         """What model/health judges."""
-        oldest = self.watermark.oldest(self._barrier_in_force)
-        return ShardSigns(
-            self.shard_id,
-            self.reader.reading.doing,
-            read_at_s=self.reader.reading.at_s,
-            durable_at_s=self.watermark.durable_at_s,
-            saved_at_s=self._saver.saved_at_s,
-            waits_since_s=oldest.added_at_s if oldest is not None else None,
-            doubt_until_s=self.watermark.doubt_until_s,
-            settles_at_s=self._aftermath.ends_at_s if self._aftermath is not None else NEVER,
-            holds=self._hold.changes > 0,
-            saving_fails_since_s=self._saver.failing_since_s,
-        )
+        return self._looked_at.signs(self._aftermath, self._barrier_in_force)
 
     def figures(self) -> tuple[int, float]:
-        """How many changes wait for a copy; age of the oldest change that is not durable, or of the last one read where
-        more wait (0: none is known)."""
-        oldest, reading, clock = self.watermark.oldest(self._barrier_in_force), self.reader.reading, self._tools.clock
-        made_s = (oldest.created_s if oldest is not None else 0.0) or self._hold.oldest_s or reading.behind_since_s
-        if made_s:
-            return self._hold.changes, max(0.0, clock.wall_s() + reading.skew_s - made_s)
-        # Where nothing is read, nothing is known to wait either.
-        silent_s = clock.boottime_s() - reading.at_s
-        return 0, silent_s if silent_s > STUCK_S and reading.doing is not Doing.ENDING else 0.0
+        """See follow/signs."""
+        return self._looked_at.figures(self._barrier_in_force)
 
     @property
     def _barrier_in_force(self) -> PageMark | None:
@@ -152,12 +141,17 @@ class ShardTask:
         return self._skip.in_force and not self.reader.at_latest
 
     def _room(self) -> asyncio.Future[None] | None:
+        if (paused := self._tools.gate.wait()) is not None:
+            return paused
         if self._aftermath is not None and self._aftermath.full:
             return self._aftermath_over.wait()
         return self._tools.applier.room()
 
     def _reading_room(self) -> asyncio.Future[None] | None:
-        """What is held must be received all the same: its time counts from then on."""
+        """What is held must be received all the same: its time counts from then on. Not while the task is paused."""
+        if (paused := self._tools.gate.wait()) is not None:
+            self.reader.misses_latest(self._held.lease.start_at_ms)
+            return paused
         self._read_ahead = self._hold.holds
         return None if self._read_ahead else self._room() or self._hold.flushed()
 
@@ -260,8 +254,8 @@ class ShardTask:
             metrics.count("changes_superseded", len(wanted) - len(writes))
         if self._aftermath is not None:
             self._aftermath.remember(writes)
-        now_s = self._tools.clock.boottime_s()
-        mark = self.watermark.add(last.sequence_number, len(writes), last.created_s, now_s)
+        now_s, read_to_s = self._tools.clock.boottime_s(), self.reader.read_to_s(page)
+        mark = self.watermark.add(last.sequence_number, len(writes), last.created_s, now_s, read_to_s)
         self._tools.applier.submit(writes, mark)
         self._proofs.needed()
 

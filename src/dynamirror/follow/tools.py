@@ -1,13 +1,14 @@
 """What shard tasks are given: what all of a worker share, and how one of them begins."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dynamirror.follow.apply import Applier
 from dynamirror.follow.gaps import GapPolicy
 from dynamirror.follow.hold import HoldTools
 from dynamirror.follow.read import ReadTools
 from dynamirror.follow.settling import Aftermath, Budget
+from dynamirror.loops.gate import Gate
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.model.change import Write
 from dynamirror.model.key import KeyCodec
@@ -32,6 +33,8 @@ class FollowTools:
     log_limit: LogLimit
     hold: HoldTools
     gaps: GapPolicy
+    # Closed while the task is paused.
+    gate: Gate = field(default_factory=Gate)
 
     @property
     def clock(self) -> Clock:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.model.change import Write
 from dynamirror.model.lane import Lane, PageSize
+from dynamirror.model.orders import Orders
 from dynamirror.model.rate import read_units, write_units
 from dynamirror.ports import Clock, MetricSink, ScanPage
 
@@ -56,6 +57,20 @@ class Rate:
     def changes_wait(self) -> bool:
         """Changes wait for the limit now."""
         return self._changes_waiting > 0
+
+    def order(self, orders: Orders) -> None:
+        """Keep to these limits from now on."""
+        now_s = self._clock.boottime_s()
+        if self.read.order(orders.read, now_s) | self.write.order(orders.write, now_s):
+            log.info(
+                "limits of all workers together, as ordered by %s: %s units/s read, %s written",
+                orders.ordered_by or "their flags",
+                *(_total_text(lane) for lane in (self.read, self.write)),
+                extra={
+                    "event": "rate_ordered",
+                    "facts": {"read_units_s": self.read.total_s, "write_units_s": self.write.total_s},
+                },
+            )
 
     async def change(self, units: float) -> None:
         """Wait until changes of so many units may be sent, by estimate. Not sent after all: `give_back`."""
@@ -145,6 +160,10 @@ class Rate:
         for lane in limiting:
             lane.waits(now_s, now_s + wait_s)
         await self._clock.sleep(wait_s)
+
+
+def _total_text(lane: Lane) -> str:
+    return "any number of" if lane.total_s is None else f"{lane.total_s:g}"
 
 
 class PageAdmission:

@@ -3,7 +3,7 @@
 A shard makes progress when a page is read (an empty one too), a write becomes durable, or a checkpoint is saved. One
 that makes none for STUCK_S is stuck, unless it waits for what it should wait for:
 
-* a parent that is not read to its end yet;
+* a parent that is not read to its end yet; the operator, who has paused the task;
 * changes held while the table is copied; writes of a predecessor that may still land; the operator's limit of units;
 * a write without an answer, for the time in which it may still land: once. Where nothing at all is answered any more
   that is no excuse, and the second time of the same write is none either.
@@ -11,7 +11,7 @@ that makes none for STUCK_S is stuck, unless it waits for what it should wait fo
 That reading waits because writes are not durable is excused by writes that become durable, and by nothing else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from dynamirror.model.permit import NEVER
@@ -84,6 +84,8 @@ class WorkerSigns:
     beaten_at_s: float | None = None
     # Nothing the destination was asked since then was answered, more than one request; None: it answers.
     silent_since_s: float | None = None
+    # Shards are read since then; infinite while the task is paused.
+    reads_since_s: float = NEVER
     # The limit of units is what writes wait for.
     rate_waits: bool = False
     shards: tuple[ShardSigns, ...] = ()
@@ -103,11 +105,12 @@ class Problem:
 def problems(signs: WorkerSigns, now_s: float) -> list[Problem]:
     """None: healthy. `now_s` may be later than the look: a worker that no longer looks at itself is not healthy."""
     found = [Problem("", why) for why in _of_worker(signs, now_s)]
-    read_at_s = max((shard.read_at_s for shard in signs.shards), default=NEVER)
+    shards = [replace(shard, read_at_s=max(shard.read_at_s, signs.reads_since_s)) for shard in signs.shards]
+    read_at_s = max((shard.read_at_s for shard in shards), default=NEVER)
     durable_at_s = max((shard.durable_at_s for shard in signs.shards), default=NEVER)
     doubt_until_s = max((shard.doubt_until_s for shard in signs.shards), default=NEVER)
     silent = signs.silent_since_s is not None and now_s - signs.silent_since_s > STUCK_S
-    for shard in signs.shards:
+    for shard in shards:
         excused = signs.rate_waits or (now_s < shard.doubt_until_s and not silent)
         room_excused = signs.rate_waits or (now_s < doubt_until_s and not silent)
         why = (

@@ -5,6 +5,7 @@ table bears beside others, found by throttles, for the copy alone; changes have 
 """
 
 from dynamirror.model.aimd import Aimd
+from dynamirror.model.orders import Ordered, total_s
 from dynamirror.model.rate import READ_UNIT_BYTES, UNLIMITED, WRITE_UNIT_BYTES, Bucket, Usage
 from dynamirror.model.shares import LIMITED_FROM, Demand
 
@@ -18,7 +19,8 @@ class Lane:
     def __init__(self, total_s: float | None, capacity_s: float | None, now_s: float) -> None:
         """`total_s`: of the fleet, None: no limit; then nothing may be used before there is a share of it.
         `capacity_s`: what the table can do, as far as is known."""
-        self.total_s = total_s
+        self.total_s = self._asked_s = total_s
+        self._capacity_s = capacity_s
         self.limit = Bucket(UNLIMITED if total_s is None else 0.0, now_s)
         self._aimd = Aimd(capacity_s, now_s)
         self._copy = Bucket(self._aimd.rate_s, now_s)
@@ -39,6 +41,19 @@ class Lane:
         """So much of the limit is this worker's from now on."""
         assert self.total_s is not None, "a share of no limit"
         self.limit.change(units_s, now_s)
+
+    def order(self, ordered: Ordered, now_s: float) -> bool:
+        """The operator wants another limit, perhaps; whether it is another one. Its share is what it was of the one
+        before; where there was none nothing may be used until somebody has reckoned it."""
+        before, wanted_s = self.total_s, total_s(ordered, self._asked_s, self._capacity_s)
+        if wanted_s == before:
+            return False
+        self.total_s = wanted_s
+        if wanted_s is None:
+            self.limit.change(UNLIMITED, now_s)
+        else:
+            self.limit.change(self.limit.rate_s * wanted_s / before if before is not None else 0.0, now_s)
+        return True
 
     @property
     def limited(self) -> bool:

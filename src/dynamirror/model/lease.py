@@ -55,6 +55,9 @@ class Lease:
     # The clean mark (R-7): the counter at which the last owner left, nothing of it on its way any more. With an owner
     # beside it: the last one handed the lease to this one, which has not written to the row yet.
     clean_counter: int | None = None
+    # Milliseconds since the epoch, service's clock: all of the shard up to then is durable, as far as its owner knew.
+    # For operators; nothing is decided by it.
+    applied_to_ms: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -158,6 +161,7 @@ def take(lease: Lease, terms: Terms) -> Update:
         # A Java worker keeps the attribute, and may have read the shard all the time since.
         since_ms=lease.since_ms if ours else None,
         gap_behind=lease.gap_behind if ours else None,
+        applied_to_ms=lease.applied_to_ms if ours else None,
     )
     return Update(lease, after)
 
@@ -256,6 +260,8 @@ def was_applied(update: Update, row: Lease | None) -> bool:
 
         1 a renewal is not answered; 2 the row is read, unchanged; 3 that a gap is passed is sent; 4 the renewal lands;
         5 what was sent is refused, and the counter is as it would have left it
+
+    Up to when all is durable is what no update is for: an earlier one of one's own says less, and nothing untrue.
     """
     return (
         row is not None

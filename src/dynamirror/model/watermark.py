@@ -14,10 +14,16 @@ from dynamirror.model.permit import NEVER, Permit
 class PageMark:
     """A page on its way: `outstanding` writes of it are not durable yet."""
 
-    __slots__ = ("added_at_s", "created_s", "last_sequence", "outstanding", "watermark")
+    __slots__ = ("added_at_s", "created_s", "last_sequence", "outstanding", "read_to_s", "watermark")
 
     def __init__(
-        self, watermark: "Watermark", last_sequence: str, outstanding: int, created_s: float, added_at_s: float
+        self,
+        watermark: "Watermark",
+        last_sequence: str,
+        outstanding: int,
+        created_s: float,
+        added_at_s: float,
+        read_to_s: float,
     ) -> None:
         self.watermark = watermark
         self.last_sequence = last_sequence
@@ -26,6 +32,8 @@ class PageMark:
         self.created_s = created_s
         # Boot time.
         self.added_at_s = added_at_s
+        # All changes made up to then are in this page or in those before, by the service's clock; 0: not known.
+        self.read_to_s = read_to_s
 
     def __repr__(self) -> str:
         return f"PageMark({self.last_sequence}, outstanding={self.outstanding})"
@@ -38,6 +46,8 @@ class Watermark:
         self._pages: deque[PageMark] = deque()
         self.permit = permit
         self.checkpoint: str | None = None
+        # All changes made up to then are durable, seconds since the epoch, service's clock; 0: not known.
+        self.applied_s = 0.0
         # Writes that may have left after somebody else could have taken the lease; no harm if nobody did.
         self.late: list[Write] = []
         # The lease was lost: nothing of this shard may be sent any more (P-25).
@@ -45,9 +55,16 @@ class Watermark:
         # Boot time at which a write became durable last, and until which a first doubt is no sign of being stuck.
         self.durable_at_s = self.doubt_until_s = NEVER
 
-    def add(self, last_sequence: str, outstanding: int, created_s: float = 0.0, added_at_s: float = NEVER) -> PageMark:
+    def add(
+        self,
+        last_sequence: str,
+        outstanding: int,
+        created_s: float = 0.0,
+        added_at_s: float = NEVER,
+        read_to_s: float = 0.0,
+    ) -> PageMark:
         """Register a page, in stream order, with the number of distinct writes that stand for it."""
-        mark = PageMark(self, last_sequence, outstanding, created_s, added_at_s)
+        mark = PageMark(self, last_sequence, outstanding, created_s, added_at_s, read_to_s)
         self._pages.append(mark)
         return mark
 
@@ -55,7 +72,10 @@ class Watermark:
         """Move the checkpoint over every leading page that is done; return it (None: nothing yet)."""
         pages = self._pages
         while pages and pages[0].outstanding == 0:
-            self.checkpoint = pages.popleft().last_sequence
+            page = pages.popleft()
+            self.checkpoint = page.last_sequence
+            if page.read_to_s:
+                self.applied_s = page.read_to_s
         return self.checkpoint
 
     def on_their_way(self, besides: PageMark | None) -> bool:

@@ -59,6 +59,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("items_parked", "counter", "Items that the destination refused and this worker parked."),
     Metric("parked", "gauge", "Items of the task that are parked, as this worker last read the state table."),
     Metric("gaps_open", "gauge", "Gaps of the stream that no comparison has closed yet, as this worker knows."),
+    Metric("paused", "gauge", "1 while the operator has paused the task (dynamirror pause), as this worker knows."),
     Metric("shards_unowned", "gauge", "Shards that nobody has taken for two minutes, as the first worker sees it."),
     Metric("leases_held", "gauge", "Shards that this worker has now."),
     Metric("leases_taken", "counter", "Leases that this worker got, those of new shards included."),
@@ -143,11 +144,15 @@ class Metrics:
 
     def _register_quantile(self, share: float, metric: Metric) -> None:
         def now() -> float:
-            with self._lock:
-                value = self._lags.quantile(share, self._boottime_s())
+            value = self.lag_s(share)
             return float("nan") if value is None else value
 
         Gauge(metric.exported, metric.help, registry=self.registry).set_function(now)
+
+    def lag_s(self, share: float) -> float | None:
+        """So large a share of what became durable in the last minute was not older; None: nothing did."""
+        with self._lock:
+            return self._lags.quantile(share, self._boottime_s())
 
     def _register(self, metric: Metric) -> None:
         match metric.kind:

@@ -1,8 +1,10 @@
-"""`--max-read-rate` and `--max-write-rate`: units a second, or a share of what the table can do."""
+"""`--max-read-rate` and `--max-write-rate`: units a second, or a share of what the table can do; of `set-rate` also
+words."""
 
 import re
 
 from dynamirror.errors import Refused
+from dynamirror.model.orders import Ordered, RateOrder
 from dynamirror.model.rate import Limit
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)(\s?%)?", re.ASCII)
@@ -21,3 +23,11 @@ def parsed_rate(text: str, label: str) -> Limit:
     if number > 100:
         raise Refused(f"{label} {text}: at most 100%; more than the table's capacity is given in units a second")
     return Limit(percent=number)
+
+
+def parsed_order(text: str, label: str) -> Ordered:
+    """The order that `text` gives: a limit, `none` to lift it, `default` for the workers' own flags. Raises Refused."""
+    try:
+        return RateOrder(text.lower())
+    except ValueError:
+        return parsed_rate(text, label)

@@ -9,6 +9,7 @@ from dynamirror.model.duty import Duty
 from dynamirror.model.graph_row import GraphHead
 from dynamirror.model.lease import Lease, Update
 from dynamirror.model.shard_graph import Listing
+from dynamirror.model.status import WorkerSeen
 from dynamirror.model.worker_row import WorkerRow
 from dynamirror.state_ports import PairAnswer
 from dynamirror.testing.faults import Line
@@ -106,7 +107,7 @@ class MemoryState:
         self._incarnation = incarnation
         self._line = line or Line()
 
-    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str]) -> None:
+    async def beat(self, worker: str, row: WorkerRow, facts: Mapping[str, str | int]) -> None:
         """See state_ports.StateStore."""
         attributes = {**facts, "row": row}
         await self._line.call("PutItem", lambda _: self._put("worker", worker, attributes))
@@ -118,6 +119,10 @@ class MemoryState:
     async def beats(self) -> dict[str, int]:
         """See state_ports.StateStore."""
         return {worker: row.counter for worker, row in (await self.workers()).items()}
+
+    async def workers_seen(self) -> list[WorkerSeen]:
+        """See state_ports.StateStore."""
+        return await self._line.call("Query", lambda _: self._workers_seen())
 
     async def retire(self, worker: str) -> None:
         """See state_ports.StateStore."""
@@ -172,6 +177,9 @@ class MemoryState:
     def _workers(self) -> dict[str, WorkerRow]:
         return {row_id: attributes["row"] for row_id, attributes in self._current("worker").items()}
 
+    def _workers_seen(self) -> list[WorkerSeen]:
+        return [_worker_seen(row_id, attributes) for row_id, attributes in self._current("worker").items()]
+
     def _remember_pair(self, source_arn: str, destination_arn: str, moves: bool) -> PairAnswer:
         incarnation, pair = self.rows.get(("task", "pair"), (self._incarnation, None))
         if pair is not None and (pair["source"], pair["destination"]) != (source_arn, destination_arn):
@@ -180,3 +188,9 @@ class MemoryState:
             return PairAnswer(True, source_arn, destination_arn, incarnation == self._incarnation)
         self._put("task", "pair", {"source": source_arn, "destination": destination_arn})
         return PairAnswer(True, source_arn, destination_arn)
+
+
+def _worker_seen(worker: str, row: Mapping[str, Any]) -> WorkerSeen:
+    texts = {name: str(row.get(name, "")) for name in ("host", "pid", "version", "command")}
+    known = {name: fact for name, fact in row.items() if isinstance(fact, int) and name != "seenAt"}
+    return WorkerSeen(worker, row["row"].counter, **texts, seen_at_ms=row.get("seenAt"), figures=known)

@@ -154,3 +154,11 @@ async def test_a_stream_that_the_task_does_not_follow_yet(task: Task) -> None:
     assert task.world.time.now_s < 110
     task.off()
     assert "--on-gap" in await task.refused(ExitCode.SOURCE)
+
+
+async def test_a_paused_task_would_never_drain(task: Task) -> None:
+    more = {"counter": {"N": "1"}, "orderedMs": {"N": "5"}, "orderedBy": {"S": "ann@ops"}, "pausedBy": {"S": "ann@ops"}}
+    task.row("task", "orders", paused={"BOOL": True}, **more)
+    assert "paused (by ann@ops): dynamirror resume first" in await task.refused(ExitCode.STATE)
+    task.row("task", "orders", paused={"BOOL": False}, **more)
+    await task.look()

@@ -9,6 +9,7 @@ import pytest
 
 from dynamirror.engines import gap_healing
 from dynamirror.engines.gap_healing import heal_gaps
+from dynamirror.loops.gate import Gate
 from dynamirror.model.gap import STREAM_END, TABLE_END, OpenGap
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 from tests.support.accounts import settings
@@ -46,7 +47,7 @@ def test_of_a_source_made_anew_it_is_for_a_person(
         async def look() -> None:
             pass
 
-        worker = SimpleNamespace(id="me", copier=None, gaps=SimpleNamespace(open=gaps, look=look))
+        worker = SimpleNamespace(id="me", copier=None, gaps=SimpleNamespace(open=gaps, look=look), gate=Gate())
         facts = SimpleNamespace(state=Beats())
         healing = heal_gaps(
             cast("Any", None), cast("Any", facts), settings(on_gap="reconcile"), cast("Any", worker), VirtualClock()

@@ -11,6 +11,7 @@ import pytest
 from dynamirror.engines import library
 from dynamirror.engines.library import Replication, explained, root_cause
 from dynamirror.errors import ExitCode, Gap, LifeOver, NotFound, Side, Stop, Throttled
+from dynamirror.loops.gate import Gate
 from dynamirror.settings.groups import ReplicationSettings
 from dynamirror.testing.virtual_time import run_virtual
 from tests.support.accounts import settings
@@ -50,7 +51,15 @@ class Lives:
         for name in ("make_destination", "begun", "finish_when_copied", "_watch", "heal_gaps"):
             monkeypatch.setattr(library, name, nothing)
         watch = SimpleNamespace(run=nothing)
-        parts = SimpleNamespace(refuse_unready=None, copier=None, gaps=None, coordinator=None, self_watch=watch)
+        parts = SimpleNamespace(
+            refuse_unready=None,
+            copier=None,
+            gaps=None,
+            coordinator=None,
+            self_watch=watch,
+            orders=None,
+            gate=Gate(),
+        )
         for name in ("StartChecks", "mappings_of", "assemble_worker"):
             monkeypatch.setattr(library, name, lambda *_: parts)
         connections = SimpleNamespace(source_control=None, keep_fresh=nothing)

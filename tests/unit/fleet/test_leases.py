@@ -9,7 +9,17 @@ import pytest
 
 from dynamirror.errors import ConditionFailed, LeaseLost, Retry, Side, Throttled, Unreachable
 from dynamirror.fleet.leases import HeldLease, LeaseTools
-from dynamirror.model.lease import SHARD_END, TRIM_HORIZON, Lease, Predecessor, Taken, Terms
+from dynamirror.model.applied_to import applied_to_ms, saying
+from dynamirror.model.lease import (
+    SHARD_END,
+    TRIM_HORIZON,
+    Lease,
+    Predecessor,
+    Taken,
+    Terms,
+    renew,
+    take,
+)
 from dynamirror.model.permit import NEVER, Fence
 from dynamirror.testing.faults import Fault, Line, Scripted
 from dynamirror.testing.memory_state import MemoryLeases
@@ -302,3 +312,51 @@ def test_whatever_happens_on_the_way_nothing_saved_is_undone_and_the_lease_is_ke
             assert held.row.owner == "me"
 
     run_virtual(scenario())
+
+
+def test_each_write_says_up_to_when_all_is_durable_and_never_less() -> None:
+    async def scenario() -> None:
+        held = Held()
+        lease = held.lease
+        said: list[int | None] = [None, 100, 90, 120]
+        lease.applied_to_ms = lambda: said.pop(0)
+        written = []
+        for write in (lease.renew(), lease.checkpoint("5"), lease.renew(), lease.release()):
+            await write
+            written.append(held.row.applied_to_ms)
+        assert written == [None, 100, 100, 120]
+
+    run_virtual(scenario())
+
+
+def test_a_renewal_that_lands_late_says_less_and_is_ours_all_the_same() -> None:
+    """1 a renewal is not answered; 2 the row is read, unchanged; 3 the next one is sent; 4 the first lands; 5 the next
+    is refused, and the row says what the first one said."""
+
+    async def scenario() -> None:
+        held = Held()
+        said = iter([100, 200, 300, 400])
+        held.lease.applied_to_ms = lambda: next(said)
+        late = saying(renew(held.lease.lease), 100)
+        held.faults.then = Scripted("UpdateItem", [unanswered(Side.STATE)])
+        with pytest.raises(Retry):
+            await held.lease.renew()
+        # Lands between the reading of the row, which begins the next renewal, and its own update.
+        asyncio.get_running_loop().call_later(0.015, held.table.rows.__setitem__, "shard", late.after)
+        await held.lease.renew()
+        assert (held.lease.lost, held.row.counter, held.row.applied_to_ms) == (False, 2, 100)
+        await held.lease.renew()
+        assert (held.row.counter, held.row.applied_to_ms) == (3, 300)
+
+    run_virtual(scenario())
+
+
+@pytest.mark.parametrize(
+    "owner,terms,kept", [("w2", replace(ME, worker="w2"), 100), ("java", ME, None), (None, None, None)]
+)
+def test_what_a_java_worker_may_have_had_since_is_not_gone_on_with(
+    owner: str | None, terms: Terms | None, kept: int | None
+) -> None:
+    row = replace(ROW, owner=owner, terms=terms, counter=5, applied_to_ms=100)
+    assert take(row, ME).after.applied_to_ms == kept
+    assert applied_to_ms(row) == kept

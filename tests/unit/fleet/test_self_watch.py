@@ -39,6 +39,7 @@ class Watched:
                 lambda: clock.boottime_s() if self.leases_away_since_s is None else self.leases_away_since_s,
                 clock,
                 worker.metrics,
+                worker.tenure.follow.gate,
             )
         )
         self.task = asyncio.create_task(self.watch.run())
@@ -241,3 +242,17 @@ def test_the_log_tells_each_flip_once(caplog: pytest.LogCaptureFixture) -> None:
     assert len(lines) == 2
     assert "none became durable" in lines[0]
     assert lines[1] == "healthy again"
+
+
+@virtually
+async def test_a_paused_task_is_healthy_and_so_is_one_that_goes_on() -> None:
+    watched = await following()
+    gate = watched.worker.tenure.follow.gate
+    gate.set(closed=True)
+    watched.world.put("k")
+    await watched.stays_healthy(10 * STUCK_S)
+    gate.set(closed=False)
+    await watched.stays_healthy(STUCK_S)
+    watched.worker.stream_faults.fault = NO_ANSWER[Side.SOURCE]
+    await watched.until(healthy=False, limit_s=40)
+    await watched.end()
