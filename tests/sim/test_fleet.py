@@ -42,6 +42,8 @@ def test_gaps_that_are_noted_and_passed() -> None:
         # A take of one's own row that did not land made its predecessor unknown: five minutes of waiting.
         400_827,
         401_074,
+        # Two workers without a state table took the same closed shard from each other, over and over.
+        830_021,
     ],
 )
 def test_seeds_that_failed_once(seed: int) -> None:

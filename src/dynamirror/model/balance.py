@@ -95,7 +95,8 @@ def stuck_ends(rows: Sequence[Lease], fleet: Fleet, watch: Watch, is_closed: Cal
         for row in rows
         if row.shard_id in waiting
         and not row.finished
-        and row.owner in fleet.living - fleet.askable
+        and row.owner in fleet.living
+        and row.terms_in_force is None
         and is_closed(row.shard_id)
         and watch.checkpoint_still_s(row) > STUCK_S
     ]

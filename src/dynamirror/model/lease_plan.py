@@ -45,8 +45,8 @@ class Watch:
     beats: dict[str, Observed] = field(default_factory=dict)
     # Workers that can be asked for a shard: they say so in their heartbeat rows.
     askable: frozenset[str] = frozenset()
-    # Since when, on this observer's clock, a row is at its checkpoint.
-    checkpoints: dict[str, tuple[str, float]] = field(default_factory=dict)
+    # Since when, on this observer's clock, a row is at its checkpoint under its owner.
+    checkpoints: dict[str, tuple[tuple[str, str | None], float]] = field(default_factory=dict)
     leases_asked_at_s: float = 0.0
     beats_asked_at_s: float = 0.0
 
@@ -57,8 +57,8 @@ class Watch:
         known = self.checkpoints
         self.checkpoints = {
             row.shard_id: before
-            if (before := known.get(row.shard_id)) is not None and before[0] == row.checkpoint
-            else (row.checkpoint, now_s)
+            if (before := known.get(row.shard_id)) is not None and before[0] == (row.checkpoint, row.owner)
+            else ((row.checkpoint, row.owner), now_s)
             for row in rows
         }
         self.leases_asked_at_s = asked_at_s
@@ -81,9 +81,9 @@ class Watch:
         return seen is not None and seen.moved and self.beats_asked_at_s - seen.since_s <= duration_s
 
     def checkpoint_still_s(self, row: Lease) -> float:
-        """How long the row has been at its checkpoint, as far as was seen."""
-        checkpoint, since_s = self.checkpoints.get(row.shard_id, ("", 0.0))
-        return self.leases_asked_at_s - since_s if checkpoint == row.checkpoint else 0.0
+        """How long the row's owner has been at its checkpoint, as far as was seen."""
+        at, since_s = self.checkpoints.get(row.shard_id, (None, 0.0))
+        return self.leases_asked_at_s - since_s if at == (row.checkpoint, row.owner) else 0.0
 
     def row_still_s(self, row: Lease) -> float | None:
         """How long the row's own counter has stood still; None when the row has moved on since the last scan."""

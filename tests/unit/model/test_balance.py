@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamirror.model.balance import ASKED_AT_ONCE_MAX, asks, gives, loads, may_move, steal
+from dynamirror.model.balance import ASKED_AT_ONCE_MAX, asks, gives, loads, may_move, steal, stuck_ends
 from dynamirror.model.lease import SHARD_END, Lease, Terms
-from dynamirror.model.lease_plan import Fleet
+from dynamirror.model.lease_plan import Fleet, Watch
 
 
 def row(number: int, owner: str | None, checkpoint: str = "5") -> Lease:
@@ -103,3 +103,29 @@ def test_of_a_java_workers_rows_a_live_one_is_stolen_and_all_of_them_count() -> 
     assert found is not None
     assert found.shard_id == "shard-0009"
     assert steal(rows[:5], fleet_of("java", "me"), "me", lambda: 0.0) is None
+
+
+def closed(_: str) -> bool:
+    return True
+
+
+def test_a_closed_shard_that_a_java_worker_never_ends_is_stuck_after_ten_minutes_with_that_owner() -> None:
+    parent = Lease("shard-1", "7", "java", 1)
+    child = Lease("shard-2", "TRIM_HORIZON", None, 0, parent_ids=("shard-1",))
+    fleet, watch = fleet_of("java", "java-2", "w", "me"), Watch()
+    for at_s in (0.0, 590.0):
+        watch.see_leases([parent, child], at_s, at_s)
+        assert not stuck_ends([parent, child], fleet, watch, closed)
+    watch.see_leases([parent, child], 610, 610)
+    assert stuck_ends([parent, child], fleet, watch, closed) == [parent]
+    assert not stuck_ends([parent, child], fleet, watch, lambda _: False)
+    assert not stuck_ends([parent, replace(child, checkpoint="3")], fleet, watch, closed)
+    assert not stuck_ends([replace(parent, checkpoint=SHARD_END), child], fleet, watch, closed)
+    # Its next owner has all its time; one of ours never gives up saving the end.
+    taken = replace(parent, owner="java-2", counter=2)
+    watch.see_leases([taken, child], 620, 620)
+    assert not stuck_ends([taken, child], fleet, watch, closed)
+    ours = replace(parent, owner="w", terms=Terms("w", 10_000, heartbeat=False))
+    for at_s in (700.0, 9000.0):
+        watch.see_leases([ours, child], at_s, at_s)
+    assert not stuck_ends([ours, child], fleet, watch, closed)
