@@ -37,11 +37,11 @@ check: lint ## Format, lint, strict types, house rules, help pages: under a minu
 	$(BIN)/pytest -q $(RULES)
 
 .PHONY: test
-test: lint dynamodb-local ## check and the whole suite, without the long tests
+test: lint dynamodb-local kcl ## check and the whole suite, without the long tests
 	$(BIN)/pytest $(SPREAD)
 
 .PHONY: test-long
-test-long: lint dynamodb-local ## Only the tests that take minutes, with what they measured
+test-long: lint dynamodb-local kcl ## Only the tests that take minutes, with what they measured
 	$(BIN)/pytest $(SPREAD) -m "long and not alone and not real" -rP
 	$(BIN)/pytest -m "long and alone" -rP
 
@@ -58,7 +58,7 @@ unit: $(STAMP) ## Unit tests only
 	$(BIN)/pytest tests/unit
 
 .PHONY: integration
-integration: $(STAMP) dynamodb-local ## Only the tests that need DynamoDB Local
+integration: $(STAMP) dynamodb-local kcl ## Only the tests that need DynamoDB Local
 	$(BIN)/pytest -m "local and not long and not real"
 
 .PHONY: sim
@@ -71,7 +71,11 @@ sim-many: $(STAMP) ## Many simulated fleets: make sim-many N=1000
 
 .PHONY: dynamodb-local
 dynamodb-local: $(STAMP) # the jars, fetched once into the user's cache
-	@$(BIN)/python scripts/fetch_dynamodb_local.py --optional >/dev/null
+	@$(BIN)/python scripts/fetch_jars.py dynamodb-local --optional >/dev/null
+
+.PHONY: kcl
+kcl: $(STAMP) # what the Java tool runs on, likewise
+	@$(BIN)/python scripts/fetch_jars.py kcl --optional >/dev/null
 
 .PHONY: demo
 demo: $(STAMP) ## A source, a destination and a live copy on this machine, no account needed

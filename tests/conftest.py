@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.dynamodb_local import DynamoDBLocal, Unavailable, new_access_key
+from tests.support.kcl import Kcl, find_kcl
 
 # No test sees the developer's account, and none asks a metadata service for one, unless it is meant to.
 if os.environ.get("REAL") != "1":
@@ -24,6 +25,7 @@ settings.register_profile("house", deadline=None, derandomize=os.environ.get("CI
 settings.load_profile("house")
 
 UNAVAILABLE = "DynamoDB Local cannot be had: "
+KCL_UNAVAILABLE = "KCL cannot be had: "
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +44,17 @@ def dynamodb_local() -> Iterator[DynamoDBLocal]:
         yield local
 
 
+@pytest.fixture(scope="session")
+def kcl() -> Kcl:
+    """The KCL of the Java tool, and the worker of the tests on it. Where it cannot be had: as `dynamodb_local`."""
+    try:
+        return find_kcl()
+    except Unavailable as reason:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{KCL_UNAVAILABLE}{' '.join(str(reason).split())}")
+
+
 @pytest.fixture
 def access_key() -> str:
     """A key of this test alone: with it a database of its own in DynamoDB Local, for each Region it names."""
@@ -58,7 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A suite that did not run is the last thing one reads."""
     told = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
-    if reasons := {text.partition(UNAVAILABLE)[2].rstrip("')") for text in told if UNAVAILABLE in text}:
-        terminalreporter.write_line(
-            f"NOT RUN: everything that needs DynamoDB Local. {' '.join(sorted(reasons))}", red=True, bold=True
-        )
+    for unavailable, what in ((UNAVAILABLE, "DynamoDB Local"), (KCL_UNAVAILABLE, "KCL beside DynamoDB Local")):
+        if reasons := {text.partition(unavailable)[2].rstrip("')") for text in told if unavailable in text}:
+            terminalreporter.write_line(
+                f"NOT RUN: everything that needs {what}. {' '.join(sorted(reasons))}", red=True, bold=True
+            )

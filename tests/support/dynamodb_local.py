@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.literals import StreamViewTypeType
     from types_boto3_dynamodbstreams import DynamoDBStreamsClient
 
-FETCH = Path(__file__).parents[2] / "scripts" / "fetch_dynamodb_local.py"
+FETCH = Path(__file__).parents[2] / "scripts" / "fetch_jars.py"
 MAIN_CLASS = "com.amazonaws.services.dynamodbv2.local.main.ServerRunner"
 # Compiled from the source beside it (javac -source 17 -target 17): a Java without a compiler is enough.
 SHORT_LIVED = Path(__file__).parent / "java"
@@ -40,7 +40,7 @@ GUARD = 'exec 3<&0; (cat <&3 >/dev/null; kill -9 $$) & exec "$@" </dev/null 3<&-
 
 
 class Unavailable(Exception):
-    """This machine cannot run DynamoDB Local; the message says why."""
+    """This machine cannot run DynamoDB Local, or KCL; the message says why."""
 
 
 class DynamoDBLocal:
@@ -59,7 +59,7 @@ class DynamoDBLocal:
         self.url = ""
 
     def __enter__(self) -> Self:
-        java, jars = _java_and_jars()
+        java, jars = java_and_jars("dynamodb-local")
         try:
             self._start(java, jars)
         except BaseException:
@@ -169,8 +169,9 @@ def new_access_key() -> str:
     return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(20))
 
 
-def _java_and_jars() -> tuple[str, str]:
-    done = subprocess.run([sys.executable, FETCH], check=False, capture_output=True, text=True)
+def java_and_jars(name: str) -> tuple[str, str]:
+    """The java command, and the folder of what scripts/fetch_jars knows by `name`. Raises Unavailable."""
+    done = subprocess.run([sys.executable, FETCH, name], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise Unavailable(done.stderr.strip())
     java, jars = done.stdout.splitlines()

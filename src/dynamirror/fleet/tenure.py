@@ -159,14 +159,12 @@ class Tenure:
     def _abandon(self) -> None:
         if self._shard is not None:
             self._shard.abandon()
-        if not self._abandoned:
-            self._abandoned = True
-            self._tools.follow.metrics.count("leases_lost")
-        log.warning(
-            "lease of %s lost to another worker",
-            self.shard_id,
-            extra={"event": "lease_lost", "facts": {"shard": self.shard_id}},
-        )
+        if self._abandoned:  # A renewal and a checkpoint may find it one after the other.
+            return
+        self._abandoned = True
+        self._tools.follow.metrics.count("leases_lost")
+        extra = {"event": "lease_lost", "facts": {"shard": self.shard_id}}
+        log.warning("lease of %s lost to another worker", self.shard_id, extra=extra)
 
     async def _follow(self) -> None:
         lease = self.held.lease

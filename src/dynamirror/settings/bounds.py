@@ -7,6 +7,7 @@ or a later change of a default, could turn one round; the program then refuses t
 from dynamirror.errors import Refused
 from dynamirror.model.permit import Fence
 from dynamirror.settings.groups import CopySettings, LeaseSettings, ReplicationSettings, WriteSettings
+from dynamirror.settings.java_times import java_guard_s
 
 # A dead Java owner's last request: the service refuses a signature that is older (AWS: "Signature expired").
 SIGNATURE_LIFE_S = 300.0
@@ -16,10 +17,11 @@ def fence_of(lease: LeaseSettings, write: WriteSettings, heartbeat: bool) -> Fen
     """How long each sign of ownership allows sending: always a margin less than others wait for it.
 
     A worker with heartbeats is judged by its row only by those who do not see them: Java, after its fail-over time.
+    Without heartbeats by everybody, and by the most impatient one first.
     """
     if heartbeat:
         return Fence(lease.proof_s, lease.java_failover_s - write.margin_s, lease.duration_s - write.margin_s)
-    return Fence(lease.proof_s, lease.duration_s - write.margin_s, None)
+    return Fence(lease.proof_s, min(lease.duration_s, lease.java_failover_s) - write.margin_s, None)
 
 
 def page_settled_s(copy: CopySettings, write: WriteSettings) -> float:
@@ -47,12 +49,14 @@ def refuse_unsound(settings: ReplicationSettings) -> None:
     demand(
         lease.java_failover_s - write.margin_s >= 2 * lease.renew_s,
         f"rows are renewed every {lease.renew_s:g} s, too rarely for Java's fail-over time of "
-        f"{lease.java_failover_s:g} s",
+        f"{lease.java_failover_s:g} s: sending stops {write.margin_s:g} s before its end (time-out of an attempt + "
+        "drift), and two renewals must fit in before",
     )
+    given_s = lease.java_failover_s + java_guard_s(lease.java_failover_s)
     demand(
-        lease.java_patience_s >= lease.java_failover_s + 20,
-        f"a Java owner must be given {lease.java_failover_s + 20:g} s (its fail-over time and 20 s), not "
-        f"{lease.java_patience_s:g} s",
+        lease.java_patience_s >= given_s,
+        f"a Java owner must be given {given_s:g} s (its fail-over time of {lease.java_failover_s:g} s and a third "
+        f"of it, at least a second), not {lease.java_patience_s:g} s",
     )
     hold, copy = settings.hold, settings.copy
     least_s = least_hold_s(copy, write)

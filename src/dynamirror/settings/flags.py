@@ -176,6 +176,18 @@ FLAGS: tuple[Flag, ...] = (
         most=600,
     ),
     Flag(
+        "java_failover_time",
+        ORDER,
+        "Fail-over time of the Java workers that share the lease table (KCL's failoverTimeMillis; the Java tool has "
+        "60s): one that is silent for so long and a third more is taken for dead, and this worker gives signs of life "
+        "often enough for it. The same for all workers of a task; below 15s attempts time out after a third of it.",
+        kind="duration",
+        metavar="DURATION",
+        default="60s",
+        least=3,
+        most=3600,
+    ),
+    Flag(
         "cautious_takeover",
         ORDER,
         "After taking a lease that was not left in order, write nothing before the predecessor's last writes have "

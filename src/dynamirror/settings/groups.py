@@ -153,7 +153,8 @@ class LeaseSettings:
     renew_s: float = 15.0
     # 60 s failover time of the Java tool + 20 s guard (P-12).
     java_patience_s: float = 80.0
-    # After this moment a KCL worker may take a row whose counter stands still (failoverTimeMillis of the Java tool).
+    # After this moment a KCL worker may take a row whose counter stands still (failoverTimeMillis of the Java tool;
+    # --java-failover-time, with which renewals, patience and scans go: settings/java_times).
     java_failover_s: float = 60.0
     # A Java owner whose lease was stolen goes on until its next renewal fails, and to the end of that batch (P-11).
     java_batch_s: float = 5.0

@@ -23,6 +23,7 @@ from dynamirror.settings.groups import (
     CopySettings,
     DestinationSettings,
     HoldSettings,
+    LeaseSettings,
     LogSettings,
     RateSettings,
     ReadSettings,
@@ -31,6 +32,7 @@ from dynamirror.settings.groups import (
     TaskSettings,
     WriteSettings,
 )
+from dynamirror.settings.java_times import lease_for_java, write_for_java
 from dynamirror.settings.metrics import metrics_settings
 from dynamirror.settings.needs import refuse_alone
 from dynamirror.settings.rate import parsed_rate
@@ -74,17 +76,15 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         ("source_role_arn", _ROLE_ARN, "not a role's ARN; it must look like arn:aws:iam::111122223333:role/name"),
     ):
         _check_form(given, field, java_form, form, otherwise)
-    write = WriteSettings(
-        stray_life_s=given.number("stray_life"),
-        cautious=given.on("cautious_takeover"),
-        parked_max=int(given.number("max_parked")),
-    )
+    failover_s = given.number("java_failover_time")
+    write = _write(given, failover_s)
     return ReplicationSettings(
         source=_source(given),
         destination=_destination(given),
         task=_task(given),
         read=_read(given, now_ms),
         write=write,
+        lease=lease_for_java(LeaseSettings(), write, failover_s),
         hold=_hold(write),
         copy=_copy(given),
         clone=_clone(given),
@@ -210,6 +210,15 @@ def _read(given: _Given, now_ms: int) -> ReadSettings:
 
 def _start(given: _Given, now_ms: int) -> Start:
     return parsed_start(given.text("start_at"), FLAG_OF_FIELD["start_at"].name, now_ms)
+
+
+def _write(given: _Given, failover_s: float) -> WriteSettings:
+    write = WriteSettings(
+        stray_life_s=given.number("stray_life"),
+        cautious=given.on("cautious_takeover"),
+        parked_max=int(given.number("max_parked")),
+    )
+    return write_for_java(write, failover_s)
 
 
 def _hold(write: WriteSettings) -> HoldSettings:

@@ -13,7 +13,7 @@ import pytest
 
 from dynamirror.engines.embedded import NotStarted, Program, dynamodb_local, dynamodb_local_folder, ministack, started
 from dynamirror.errors import Refused
-from scripts import fetch_dynamodb_local
+from scripts import fetch_jars
 
 SERVER = (
     "import http.server as h, os; print(os.getpid(), flush=True); "
@@ -129,7 +129,7 @@ def test_the_jars_are_looked_for_where_they_are_fetched_to(tmp_path: Path, monke
             patch.delenv("XDG_CACHE_HOME", raising=False)
             for name, value in environ.items():
                 patch.setenv(name, value)
-            assert dynamodb_local_folder(environ) == fetch_dynamodb_local.cache()
+            assert dynamodb_local_folder(environ) == fetch_jars.KNOWN["dynamodb-local"].target
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dynamirror.errors import Side, Throttled
+from dynamirror.errors import LeaseLost, Side, Throttled
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.tenure import Tenure
 from dynamirror.model.key import key_digest
@@ -194,6 +194,24 @@ def test_it_knows_what_is_parked_before_it_reads() -> None:
         await bench.world.end()
 
     run_virtual(scenario())
+
+
+def test_a_loss_that_two_find_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """1 the lease is stolen; 2 a renewal finds it, while 3 a checkpoint waits for its turn, and finds it too."""
+
+    async def scenario() -> None:
+        bench = Bench()
+        tenure, runner = await bench.begin()
+        bench.world.leases.rows[bench.child] = Lease(bench.child, TRIM_HORIZON, "java", 2)
+        with pytest.raises(LeaseLost):
+            await tenure.renew()
+        tenure.lose()
+        await asyncio.wait([runner])
+        tenure.lose()
+        await bench.world.end()
+
+    run_virtual(scenario())
+    assert sum("lost to another" in record.message for record in caplog.records) == 1
 
 
 def test_a_lost_tenure_ends_quietly_and_starts_no_children() -> None:

@@ -57,6 +57,7 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "max_idle_poll": ("250ms", "read.idle_poll_max_s", 0.25),
     "parent_shard_poll_interval_ms": ("1500", "read.parent_poll_s", 1.5),
     "stray_life": ("5m", "write.stray_life_s", 300.0),
+    "java_failover_time": ("30s", "lease.java_failover_s", 30.0),
     "cautious_takeover": ("true", "write.cautious", True),
     "max_read_rate": ("250.5", "rate.read", Limit(units_s=250.5)),
     "max_write_rate": ("50%", "rate.write", Limit(percent=50)),

@@ -1,4 +1,4 @@
-"""Finds a Java and fetches DynamoDB Local by Maven, once, into the user's cache.
+"""Finds a Java and fetches jars by Maven, once, into the user's cache: `fetch_jars.py dynamodb-local` or `kcl`.
 
 Prints two lines: the java command and the folder of jars. When either cannot be had, the reason goes to stderr and
 the exit code is 1; with --optional it is 0 then, so that the rest of the suite runs, except where CI=true.
@@ -11,21 +11,44 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-VERSION = "2.5.4"
-POM = Path(__file__).with_name("dynamodb-local-pom.xml")
 JAVA_MIN = 17
 MAVEN_TIMEOUT_S = 600
 
 
 class Unavailable(Exception):
-    """This machine cannot run DynamoDB Local; the message says what to install."""
+    """This machine cannot run them; the message says what to install."""
 
 
-def cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "dynamirror" / f"dynamodb-local-{VERSION}"
+@dataclass(frozen=True, slots=True)
+class Jars:
+    """What is fetched: NAME-pom.xml, beside this file, names the jars. `main` is the one without which nothing goes."""
+
+    name: str
+    title: str
+    version: str
+    main: str
+    megabytes: int
+
+    @property
+    def pom(self) -> Path:
+        return Path(__file__).with_name(f"{self.name}-pom.xml")
+
+    @property
+    def target(self) -> Path:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(home) / "dynamirror" / f"{self.name}-{self.version}"
+
+
+KNOWN = {
+    jars.name: jars
+    for jars in (
+        Jars("dynamodb-local", "DynamoDB Local", "2.5.4", "DynamoDBLocal-2.5.4.jar", 50),
+        Jars("kcl", "The KCL of the Java tool", "1.7.5", "amazon-kinesis-client-1.7.5.jar", 10),
+    )
+}
 
 
 def java_version(java: str | Path) -> int:
@@ -57,16 +80,17 @@ def maven_environment(java: Path) -> dict[str, str]:
     return {**os.environ, "JAVA_HOME": str(java.parents[1])}
 
 
-def fetch(target: Path, java: Path) -> None:
-    """Fills `target`, which appears whole or not at all; whoever comes second keeps the first one's."""
+def fetch(wanted: Jars, java: Path) -> None:
+    """Fills the target, which appears whole or not at all; whoever comes second keeps the first one's."""
+    target = wanted.target
     maven = shutil.which("mvn")
     if maven is None:
-        raise Unavailable("no mvn on PATH: install Maven, DynamoDB Local is fetched with it")
-    print(f"Fetching DynamoDB Local {VERSION} (50 MB, once) into {target}", file=sys.stderr)
+        raise Unavailable(f"no mvn on PATH: install Maven, {wanted.title} is fetched with it")
+    print(f"Fetching {wanted.title} {wanted.version} ({wanted.megabytes} MB, once) into {target}", file=sys.stderr)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         jars = Path(scratch) / "jars"
-        command = [maven, "-B", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
+        command = [maven, "-B", "-f", str(wanted.pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
         try:
             done = subprocess.run(
                 [*command, f"-DoutputDirectory={jars}"],
@@ -79,8 +103,8 @@ def fetch(target: Path, java: Path) -> None:
             )
         except subprocess.TimeoutExpired:
             raise Unavailable(f"Maven took longer than {MAVEN_TIMEOUT_S} s") from None
-        if done.returncode != 0 or not (jars / f"DynamoDBLocal-{VERSION}.jar").is_file():
-            raise Unavailable("Maven could not fetch DynamoDB Local:\n" + done.stdout[-2000:] + done.stderr[-2000:])
+        if done.returncode != 0 or not (jars / wanted.main).is_file():
+            raise Unavailable(f"Maven could not fetch {wanted.title}:\n" + done.stdout[-2000:] + done.stderr[-2000:])
         try:
             jars.rename(target)
         except OSError:
@@ -90,16 +114,18 @@ def fetch(target: Path, java: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=KNOWN)
     parser.add_argument("--optional", action="store_true", help="exit 0 all the same, unless CI=true")
-    optional = parser.parse_args().optional and os.environ.get("CI") != "true"
+    arguments = parser.parse_args()
+    wanted = KNOWN[arguments.name]
     try:
-        command, target = java(), cache()
-        if not target.is_dir():
-            fetch(target, command)
+        command = java()
+        if not wanted.target.is_dir():
+            fetch(wanted, command)
     except Unavailable as reason:
-        print(f"DynamoDB Local cannot be had: {reason}", file=sys.stderr)
-        return 0 if optional else 1
-    print(command, target, sep="\n")
+        print(f"{wanted.title} cannot be had: {reason}", file=sys.stderr)
+        return 0 if arguments.optional and os.environ.get("CI") != "true" else 1
+    print(command, wanted.target, sep="\n")
     return 0
 
 
