@@ -85,6 +85,10 @@ demo: $(STAMP) ## A source, a destination and a live copy on this machine, no ac
 chaos: $(STAMP) dynamodb-local ## Processes, faults and kills, then equality: SEED, CHANGES, FAULTS, KILLS, CLOSED, ARGS
 	PYTHONPATH=. $(BIN)/python -m tests.bench.chaos $(ARGS)
 
+.PHONY: fleet-chaos
+fleet-chaos: $(STAMP) dynamodb-local ## Many workers and shards; killed, frozen, stopped for two minutes: SEED, STORM_S
+	PYTHONPATH=. $(BIN)/python -m tests.bench.fleet_chaos
+
 .PHONY: bench
 bench: $(STAMP) ## Measure against the last figures
 	PYTHONPATH=. $(BIN)/python bench/run.py

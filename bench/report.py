@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.fleet_report import FleetFigures, Goal
 from bench.lag import SteadyLag
 from bench.micro import Micro
 from bench.throughput import Throughput
@@ -14,9 +15,6 @@ from dynamirror import __version__
 
 CPU_US_GOAL, RATIO_GOAL, LAG_P50_MS_GOAL = 20.0, 8.0, 150.0
 RSS_MB_GOAL, COPY_RSS_MB_GOAL = 150.0, 200.0
-
-# What is measured, its figure, its goal, and whether it was reached.
-Goal = tuple[str, str, str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,7 @@ class Report:
     # Of items of 400 KB.
     large_copy: Throughput | None
     lag: SteadyLag | None
+    fleet: FleetFigures
     micro: list[Micro]
     void: list[str]
 
@@ -71,7 +70,7 @@ class Report:
         if self.lag is not None:
             p50 = self.lag.p50_ms
             rows.append(("lag, p50", f"{p50:.0f} ms", f"<= {LAG_P50_MS_GOAL:.0f} ms", p50 <= LAG_P50_MS_GOAL))
-        return rows
+        return [*rows, *self.fleet.goals()]
 
     def as_json(self) -> dict[str, Any]:
         """For a script."""
@@ -100,6 +99,8 @@ def show(report: Report, console: Console) -> None:
             f"p50 {lag.p50_ms:.0f} ms, p99 {lag.p99_ms:.0f} ms ({lag.samples} samples)",
             highlight=False,
         )
+    for table in report.fleet.tables():
+        console.print(table)
     parts = Table("part of the way", "cost of each")
     for part in report.micro:
         parts.add_row(part.name, f"{part.us_each:.2f} us")

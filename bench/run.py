@@ -1,4 +1,5 @@
-"""`make bench`: what a change, and a copied item, costs, beside plain boto3 loops, and how late a change arrives.
+"""`make bench`: what a change, and a copied item, costs, beside plain boto3 loops; how late a change arrives; what a
+fleet does when workers come and go; what idle shards cost.
 
 `--json` for the facts.
 """
@@ -7,10 +8,14 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 
+from bench.fleet import joined, rolls, take_overs
+from bench.fleet_report import FleetFigures
+from bench.idle import idle
 from bench.lag import SteadyLag, steady_lag
 from bench.load import Load
 from bench.micro import micro
@@ -18,7 +23,9 @@ from bench.report import Compared, Report, show
 from bench.throughput import Throughput, Void, boto3_loop, dynamirror
 from tests.support.dynamodb_local import Unavailable
 
-PARTS = ("changes", "copy", "lag")
+PARTS = ("changes", "copy", "lag", "fleet", "idle")
+# Each takes two minutes and more.
+IDLE_SHARDS = (1, 100, 1000)
 LARGE_ITEM_BYTES = 400 * 1024
 # As many bytes as some hundred thousand small items.
 LARGE_ITEMS = 1000
@@ -39,7 +46,31 @@ async def measure(parts: Sequence[str], count: int, rounds: int, seconds: float)
         large = await _large(void)
     if "lag" in parts:
         lag = await _lag(seconds, void)
-    return Report(changes, copy, large, lag, micro(), void)
+    figures = FleetFigures()
+    if "fleet" in parts:
+        await _fleet(figures, void)
+    if "idle" in parts:
+        for shards in IDLE_SHARDS:
+            with _noted(f"{shards:,} idle shards", void):
+                figures.idle.append(await idle(shards))
+    return Report(changes, copy, large, lag, figures, micro(), void)
+
+
+async def _fleet(figures: FleetFigures, void: list[str]) -> None:
+    with _noted("workers that end", void):
+        figures.killed, figures.stopped = await take_overs()
+    with _noted("shards that roll", void):
+        figures.rolls = await rolls()
+    with _noted("a worker that joins", void):
+        figures.joined = await joined()
+
+
+@contextmanager
+def _noted(what: str, void: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except Void as why:
+        void.append(f"{what}: {why}")
 
 
 async def _compared(load: Load, rounds: int, void: list[str]) -> Compared:

@@ -14,19 +14,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import formatdate
-from functools import lru_cache
 from typing import Any, cast
-from zlib import crc32
 
 import uvloop
 
 from bench import pages
 from bench.load import Load
+from bench.serving import Connection, error, json_body, plain, response
 from bench.stream import PacedStream, ReadyStream, Stream, description
 from bench.table import Table, nothing
 
-_CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"x-amz-target: *\w+\.(\w+)", re.IGNORECASE)
 _SIGNATURE = re.compile(
     rb"authorization: *AWS4-HMAC-SHA256 Credential=[^/\s]+/\d{8}/[a-z0-9-]+/dynamodb/aws4_request, ?"
@@ -95,7 +92,7 @@ class Standin:
         elif target is not None:
             send(self._answer(target[1], head, body))
         else:
-            send(_plain(_json(self.counts.facts())))
+            send(plain(json_body(self.counts.facts())))
 
     def _answer(self, operation: bytes, head: bytes, body: bytes) -> bytes:
         counts = self.counts
@@ -106,20 +103,20 @@ class Standin:
             case b"BatchWriteItem":
                 return self._write(body)
             case b"Scan":
-                return _plain(self._scan(json.loads(body)))
+                return plain(self._scan(json.loads(body)))
             case b"GetRecords":
                 if self._load.changes:
                     self._reading()
                 page = self._stream.page(cast(re.Match[bytes], _ITERATOR.search(body))[1].decode())
-                return _response(page.body, page.crc32)
+                return response(page.body, page.crc32)
             case b"GetShardIterator":
-                return _plain(_json({"ShardIterator": self._stream.iterator(json.loads(body))}))
+                return plain(json_body({"ShardIterator": self._stream.iterator(json.loads(body))}))
             case b"DescribeStream":
-                return _plain(description())
+                return plain(description())
             case b"DescribeTable":
                 return self._describe_table(json.loads(body)["TableName"])
             case _:
-                return _error("UnknownOperationException", operation.decode())
+                return error("UnknownOperationException", operation.decode())
 
     def _reading(self) -> None:
         if self.counts.first_read is None:
@@ -133,22 +130,12 @@ class Standin:
 
     def _describe_table(self, name: str) -> bytes:
         if name not in (pages.SOURCE, pages.DESTINATION):
-            return _error("ResourceNotFoundException", f"no table {name}")
-        table: dict[str, Any] = {
-            "TableName": name,
-            "TableArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}",
-            "TableId": f"00000000-0000-0000-0000-{len(name):012}",
-            "TableStatus": "ACTIVE",
-            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-            "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
-        }
+            return error("ResourceNotFoundException", f"no table {name}")
+        table = described_table(name)
         if name == pages.SOURCE:
-            table["LatestStreamArn"] = pages.STREAM_ARN
-            table["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
             table["ItemCount"] = self._load.items
             table["TableSizeBytes"] = self._load.items * self._load.item_bytes
-        return _plain(_json({"Table": table}))
+        return plain(json_body({"Table": table}))
 
     def _write(self, body: bytes) -> bytes:
         counts, seen = self.counts, self.counts.seen
@@ -169,81 +156,38 @@ class Standin:
             elif (created_s := self._stream.created_s(number)) is not None:
                 counts.lag[int((time.time() - created_s) * 10)] += 1
         if _METERED not in body[-64:]:
-            return _plain(_WRITTEN)
+            return plain(_WRITTEN)
         units = len(keys) * -(-self._load.item_bytes // 1024)
-        return _plain(_WRITTEN_METERED % (pages.DESTINATION.encode(), units))
+        return plain(_WRITTEN_METERED % (pages.DESTINATION.encode(), units))
 
 
-class Connection(asyncio.Protocol):
-    """One kept connection; requests are answered as they become complete."""
-
-    def __init__(self, standin: Standin) -> None:
-        self._standin = standin
-        self._parts: list[bytes] = []
-        # Of a request that has come in part: bytes still to come; 0: not known.
-        self._missing = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._missing -= len(data)
-        if self._missing > 0:
-            return
-        buffer = data if len(self._parts) == 1 else b"".join(self._parts)
-        self._missing = 0
-        while (end := buffer.find(b"\r\n\r\n")) >= 0:
-            head = buffer[: end + 2]
-            length = _CONTENT_LENGTH.search(head)
-            stop = end + 4 + (int(length[1]) if length else 0)
-            if len(buffer) < stop:
-                self._missing = stop - len(buffer)
-                break
-            self._standin.answer(head, buffer[end + 4 : stop], self._send)
-            buffer = buffer[stop:]
-        self._parts = [buffer] if buffer else []
-
-    def _send(self, response: bytes) -> None:
-        # Who asked may have given up meanwhile.
-        if not self._transport.is_closing():
-            self._transport.write(response)
+def described_table(name: str) -> dict[str, Any]:
+    """The description of source or destination, without how large it is."""
+    table: dict[str, Any] = {
+        "TableName": name,
+        "TableArn": f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}",
+        "TableId": f"00000000-0000-0000-0000-{len(name):012}",
+        "TableStatus": "ACTIVE",
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+        "ItemCount": 0,
+        "TableSizeBytes": 0,
+    }
+    if name == pages.SOURCE:
+        table["LatestStreamArn"] = pages.STREAM_ARN
+        table["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    return table
 
 
 def _now() -> tuple[float, float]:
     return time.monotonic(), time.process_time()
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value).encode()
-
-
-def _plain(body: bytes) -> bytes:
-    return _response(body, crc32(body))
-
-
-def _response(body: bytes, checksum: int, status: str = "200 OK") -> bytes:
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: application/x-amz-json-1.0\r\nx-amz-crc32: {checksum}\r\n"
-        f"x-amzn-RequestId: BENCH\r\nDate: {_date(int(time.time()))}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-@lru_cache(maxsize=2)
-def _date(now_s: int) -> str:
-    return formatdate(now_s, usegmt=True)
-
-
-def _error(kind: str, message: str) -> bytes:
-    body = _json({"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": message})
-    return _response(body, crc32(body), "400 Bad Request")
-
-
 async def main(load: Load) -> None:
     """Serve for ever."""
     standin = Standin(load)
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(standin), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(standin.answer), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -24,6 +24,16 @@ from tests.bench.upstream import Upstream
 from tests.bench.wire import Gone, Wire
 
 
+class Watcher:
+    """Is told of each request, on the proxy's loop."""
+
+    def asked(self, call: Call) -> None:
+        """It is about to be carried out."""
+
+    def answered(self, call: Call, got: Answer) -> None:
+        """It was; not told of what the bench itself refuses."""
+
+
 class FaultProxy:
     """`async with FaultProxy(local.url, {key: Credential("secret")}) as proxy:` serves on `proxy.url`.
 
@@ -39,6 +49,7 @@ class FaultProxy:
         self.streams: list[ManyShards] = []
         # Writes that were answered with a reset and are still to be carried out.
         self.late_pending = 0
+        self.watchers: list[Watcher] = []
         self._upstream = Upstream(upstream)
         self._services: dict[tuple[str, str], list[StreamService]] = {}
         self._stack = AsyncExitStack()
@@ -87,6 +98,8 @@ class FaultProxy:
     async def answer(self, call: Call, entry: Entry, part: set[int] | None = None) -> Answer:
         """Carry out a request, or only these elements of a batch, as the service would without faults."""
         database = self.database_of(call)
+        for watcher in self.watchers:
+            watcher.asked(call)
         for service in self._services.get((database, call.region), ()):
             if service.answers(call):
                 got = service.answer(call)
@@ -94,6 +107,8 @@ class FaultProxy:
         else:
             got = await self._forward(call, database, part)
         entry.performed_at_s = time.monotonic()
+        for watcher in self.watchers:
+            watcher.answered(call, got)
         return got
 
     def database_of(self, call: Call) -> str:

@@ -222,7 +222,7 @@ class _Look:
         if not isinstance(reverse, TableFacts) or reverse.schema != LEASE_SCHEMA:
             return []
         what = f"there is a task the other way (lease table {name}): if both run, each change goes round for ever"
-        return [Finding(WARN, "loop", what, "see that it is stopped; a start watches it for 21 s")]
+        return [Finding(WARN, "loop", what, "see that it is stopped; a start watches it for 23 s")]
 
     async def _schema(self, pair: Pair) -> SchemaDiff | None:
         """How the definitions differ, where that was asked for."""

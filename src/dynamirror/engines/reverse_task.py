@@ -40,7 +40,7 @@ async def refuse_starting(task: ReverseTask, lease_table: TableFacts, control: C
 
 
 async def refuse_running(task: ReverseTask, caller: Caller, clock: Clock) -> None:
-    """Raises Refused when a worker of the reverse task shows life; takes up to 21 s where one might.
+    """Raises Refused when a worker of the reverse task shows life; takes up to 23 s where one might.
 
     Raises NotFound when the lease table goes away meanwhile.
     """

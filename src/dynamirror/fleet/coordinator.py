@@ -3,7 +3,7 @@
 heartbeat   every second: this worker lives, and what it asks others for (state table)
 watch       every 1-2 s: who else lives; take what is free or orphaned, ask for what others have too much of
 hand over   what others ask for (fleet/handoff)
-renew       each held row at least every 15 s, as KCL needs (every third of the lease duration without heartbeats)
+renew       each held row at least every 21 s, as KCL needs (every third of the lease duration without heartbeats)
 sync        every minute and after a shard's end: lease rows for new shards
 
 A loop that dies ends the worker, loudly. Start-up is recovery: there is no other path.

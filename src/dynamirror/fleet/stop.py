@@ -6,6 +6,7 @@ What cannot be done in time is what a crash leaves: the next owner starts at the
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 
 from dynamirror.errors import LeaseLost, Retry, Stop
 from dynamirror.fleet.leases import HeldLease
@@ -45,18 +46,13 @@ async def wind_down(
                 extra={"event": "lease_kept", "facts": {"shard": tenure.shard_id}},
             )
     await within(CHECKPOINT_S, "checkpoint", [tenure.save_now for tenure in tenures])
-    releases = [tenure.release for tenure in free if not tenure.held.lost]
+    releases: list[Callable[[], Awaitable[None]]] = [tenure.release for tenure in free if not tenure.held.lost]
     doubtful = tools.directory.in_doubt.keys() - {tenure.shard_id for tenure in tenures}
 
-    async def release_doubtful() -> None:
-        for shard_id in doubtful:
-            await _release_if_ours(tools, shard_id)
-
-    async def release_received() -> None:
-        for shard_id in asked - held.keys():
-            await _release_if_handed_over(tools, shard_id)
-
-    await within(RELEASE_S, "release", [*releases, release_doubtful, release_received])
+    # All at the same time: one after the other they would not be done in time.
+    releases += [partial(_release_if_ours, tools, shard_id) for shard_id in doubtful]
+    releases += [partial(_release_if_handed_over, tools, shard_id) for shard_id in asked - held.keys()]
+    await within(RELEASE_S, "release", releases)
     return not doubtful and all(tenure.held.lost for tenure in tenures)
 
 

@@ -101,8 +101,11 @@ def left_s(row: Lease, watch: Watch, patience: Patience) -> float | None:
         return None
     terms = row.terms_in_force
     # A dynamirror owner whose heartbeat row is missing is judged by its lease row, which it renews only as often
-    # as KCL needs.
-    if terms is None or (terms.heartbeat and terms.worker not in watch.beats):
+    # as KCL needs. One that the lease was handed over to, and that has not written to it yet, had a row when it asked:
+    # 1 the owner before sees that it asks; 2 it stops, finds nothing to give back, and removes its row; 3 the lease is
+    # made its own. It sends nothing before it has moved the counter.
+    missing = terms is not None and terms.heartbeat and terms.worker not in watch.beats
+    if terms is None or (missing and not row.handed_over):
         return patience.java_s - still
     return max(patience.lease_duration_s, terms.duration_ms / 1000) - still
 

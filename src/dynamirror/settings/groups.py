@@ -149,8 +149,9 @@ class LeaseSettings:
     heartbeat_s: float = 1.0
     watch_s: float = 2.0
     scan_s: float = 10.0
-    # KCL workers expect to see the counter move in each of their scans (P-13).
-    renew_s: float = 15.0
+    # KCL workers expect to see the counter move in each of their scans (P-13), which are 120 s apart. With the
+    # heartbeats this comes to no more writes than theirs, every 19.975 s.
+    renew_s: float = 20.5
     # 60 s failover time of the Java tool + 20 s guard (P-12).
     java_patience_s: float = 80.0
     # After this moment a KCL worker may take a row whose counter stands still (failoverTimeMillis of the Java tool;

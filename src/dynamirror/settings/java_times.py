@@ -12,6 +12,8 @@ from dynamirror.settings.groups import LeaseSettings, WriteSettings
 
 # A third of D, 20 s at the Java tool's 60 s; at the least so much.
 GUARD_S_MIN = 1.0
+# Of D between two renewals, at the most.
+RENEW_SHARE = 0.35
 
 
 def java_guard_s(failover_s: float) -> float:
@@ -31,7 +33,7 @@ def lease_for_java(lease: LeaseSettings, write: WriteSettings, failover_s: float
         lease,
         java_failover_s=failover_s,
         java_patience_s=patience_s,
-        renew_s=min(lease.renew_s, failover_s / 4, (failover_s - write.margin_s) / 2),
+        renew_s=min(lease.renew_s, failover_s * RENEW_SHARE, (failover_s - write.margin_s) / 2),
         # A dead Java worker is found out by scans only.
         scan_s=min(lease.scan_s, patience_s / 8),
     )

@@ -51,7 +51,7 @@ async def test_a_reverse_task_whose_heartbeat_moves_is_refused_at_once(world: Wo
 async def test_a_reverse_task_that_has_stopped_is_no_loop(world: World) -> None:
     world.reverse_rows(7)
     await world.check()
-    assert world.time.now_s == pytest.approx(121.0)
+    assert world.time.now_s == pytest.approx(123.0)
 
 
 @pytest.mark.parametrize("owner,checkpoint", [(None, "5"), ("w-java", "SHARD_END")])

@@ -219,7 +219,7 @@ async def test_an_idle_lease_that_was_stolen_is_noticed_by_its_renewal() -> None
     [shard_id] = world.stream.open_shards()
     row = world.leases.rows[shard_id]
     world.leases.rows[shard_id] = replace(row, owner="javaworker", counter=row.counter + 1)
-    await world.until(lambda: worker.metrics.value("leases_held") == 0, 20)
+    await world.until(lambda: worker.metrics.value("leases_held") == 0, 26)
     # Java dies: the shard comes back, in a tenure of its own.
     await world.until(lambda: world.owner(shard_id) == "w", 100)
     world.put("a")

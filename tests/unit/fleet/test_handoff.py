@@ -9,13 +9,14 @@ from unittest.mock import patch
 
 import pytest
 
-from dynamirror.errors import Side
+from dynamirror.errors import Side, Unanswered
+from dynamirror.fleet.handoff import Giver
 from dynamirror.fleet.steal import STEAL_EVERY_S
 from dynamirror.fleet.tenure import Tenure
 from dynamirror.model.lease import Lease, Predecessor
-from dynamirror.testing.faults import Scripted
+from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
-from tests.unit.fleet.world import HANG, Worker, World, unanswered
+from tests.unit.fleet.world import Worker, World, unanswered
 
 
 def shared(world: World) -> Counter[str | None]:
@@ -165,6 +166,47 @@ def test_what_is_handed_over_to_one_that_stops_or_dies_goes_on_with_another() ->
     run_virtual(scenario())
 
 
+def test_what_is_handed_over_to_one_that_has_just_left_waits_a_lease_and_no_longer() -> None:
+    """1 the owner sees that the asker lives and asks; 2 the asker stops, and finds nothing to give back; 3 the lease is
+    made its own."""
+
+    async def scenario() -> None:
+        world, _, second = await joined()
+        still_wants = Giver._still_wants
+
+        async def answered_late(giver: Giver, worker: str, shard_id: str) -> bool:
+            wanted = await still_wants(giver, worker, shard_id)
+            if not second.stopping.is_set():
+                await second.stop()
+            return wanted
+
+        with patch.object(Giver, "_still_wants", answered_late):
+            await world.until(
+                lambda: shared(world)["second"] > 0 and second.task is not None and second.task.done(), 20
+            )
+            await world.until(lambda: set(world.owners()) == {"first"}, 20)
+        world.put_many(20, value=3)
+        await world.until_equal(10)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_one_that_stops_gives_back_at_once_what_it_has_asked_for_however_much_that_is() -> None:
+    async def scenario() -> None:
+        world, _, second = await joined(shards=400)
+        await world.until(lambda: shared(world)["second"] >= 20, 30, every_s=0.01)
+        # Each look at a row takes a while, as it does over a network.
+        second.lease_faults.then = Scripted("GetItem", [Fault(delay_s=0.05)] * 400)
+        await second.stop()
+        await asyncio.sleep(1)
+        assert shared(world)["second"] == 0
+        await world.until(lambda: set(world.owners()) == {"first"}, 20)
+        await world.end()
+
+    run_virtual(scenario())
+
+
 def test_an_owner_that_stops_while_it_hands_over_releases_the_rest() -> None:
     async def scenario() -> None:
         world, first, _ = await joined()
@@ -182,7 +224,7 @@ def test_an_owner_cut_off_from_the_lease_table_in_the_middle_goes_on_or_is_repla
     async def scenario() -> None:
         world, first, _ = await joined()
         await asyncio.sleep(2)
-        first.lease_faults.fault = HANG
+        first.lease_faults.fault = Fault(Unanswered(Side.STATE, "injected"), delay_s=5.0)
         await asyncio.sleep(30)
         first.lease_faults.fault = None
         await asyncio.sleep(60)

@@ -79,6 +79,15 @@ def test_a_missing_heartbeat_row_is_no_sign_of_death(still_s: float, dead: bool)
     assert expired(lease, watched([lease], still_s), PATIENCE) is dead
 
 
+@pytest.mark.parametrize("still_s,dead", [(9.9, False), (10.1, True)])
+def test_what_was_handed_over_to_one_that_has_left_is_not_waited_for(still_s: float, dead: bool) -> None:
+    """It asked by its heartbeat row, so it had one, and it has never written to the lease."""
+    lease = replace(row(1, "other", heartbeat=True), clean_counter=3)
+    assert expired(lease, watched([lease], still_s), PATIENCE) is dead
+    assert not expired(lease, watched([lease], 1000, {"other": 1}), PATIENCE)
+    assert not expired(replace(lease, counter=4), watched([replace(lease, counter=4)], still_s), PATIENCE)
+
+
 def test_nothing_is_said_of_a_row_that_was_not_seen_yet_or_moved_since() -> None:
     lease = row(1, "java")
     assert left_s(lease, Watch(), PATIENCE) is None

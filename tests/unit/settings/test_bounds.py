@@ -15,7 +15,7 @@ from dynamirror.settings.groups import (
     TaskSettings,
     WriteSettings,
 )
-from dynamirror.settings.java_times import lease_for_java, write_for_java
+from dynamirror.settings.java_times import RENEW_SHARE, lease_for_java, write_for_java
 
 SETTINGS = ReplicationSettings(
     SourceSettings("us-east-1", "A"),
@@ -67,7 +67,7 @@ def test_every_fail_over_time_of_java_has_sound_times(failover_s: float) -> None
     lease = lease_for_java(LeaseSettings(), write, failover_s)
     refuse_unsound(replace(SETTINGS, lease=lease, write=write))
     assert lease.java_patience_s >= failover_s + failover_s / 3
-    assert lease.renew_s <= failover_s / 4
+    assert lease.renew_s <= failover_s * RENEW_SHARE
     assert lease.scan_s <= lease.java_patience_s / 8
     for heartbeat in (True, False):
         fence = fence_of(lease, write, heartbeat)
