@@ -13,6 +13,7 @@ from dynamirror.cli.early import INTERRUPTED
 from dynamirror.cli.main import COMMANDS, cli
 from dynamirror.errors import ExitCode
 from dynamirror.observe.metrics import METRICS, QUANTILES, Metric
+from dynamirror.observe.processes import OF_SUPERVISOR
 from dynamirror.settings.flag import Flag
 from dynamirror.settings.flags import FLAGS
 
@@ -69,12 +70,19 @@ SERVED = """`replicate --http 127.0.0.1:9600` serves these figures at `/metrics`
 `{"status": "unhealthy", "problems": [{"shard": ..., "why": ...}], "count": ...}`. What is not healthy, and why, is in
 [decision 16](../decisions/0016-metrics.md), and so is what `--publish-cloudwatch` sends to CloudWatch. From Python,
 `Replication.figures()` has the counts, `Replication.health()` the problems, and `Replication.metrics` everything, in a
-registry of its own of the prometheus client (`Replication.metrics.registry`). `demo` shows rate and lag."""
+registry of its own of the prometheus client (`Replication.metrics.registry`). `demo` shows rate and lag.
+
+With `--processes` each figure bears the label `process` (`"1"`, `"2"`, ...), and `/healthz` is 200 only when every
+process is healthy: one that has ended, or does not answer, is a problem like any other
+([decision 18](../decisions/0018-processes.md))."""
 
 SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0, from the first moment on: before
 the start there is nothing to bring to an end, during it nothing is left running. Another signal,
 a second later or more, does not wait for the order: the process ends as after a crash, which loses nothing, and by that
 signal (143 or 130 in a shell).
+With `--processes` they stop all workers in order, and the code is the highest of theirs; 70 where one had to be killed.
+Before that a worker's 0 to 7 ends the others too, and is the code of all; one that a signal or an internal error (70)
+ended is started again ([decision 18](../decisions/0018-processes.md)).
 They stop `copy` in order too; that is 1 unless the copy was over, and the same command goes on with it.
 `verify` keeps how far it is at a signal, and ends with 130; the same command goes on there.
 `cutover` ends with 130 too; the same command, begun again, looks at what is there and goes on.
@@ -137,6 +145,8 @@ def _metrics_page() -> Iterator[str]:
         yield f"| `{metric.exported}` | {metric.kind} | {metric.help} |"
     for _, name, text in QUANTILES:
         yield f"| `{Metric(name, 'gauge', text).exported}` | gauge | {text} |"
+    for name, kind, text in OF_SUPERVISOR:
+        yield f"| `{name}` | {kind} | {text} |"
     yield ""
 
 

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from dynamirror import __version__
 from dynamirror.cli import outcome
+from dynamirror.cli.options import WORDS
 
 # Command -> its module's attribute, and the line in the list of commands.
 COMMANDS = {
@@ -59,6 +60,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `replicate` before flags that stand without a command."""
+        ctx.meta[WORDS] = tuple(args)
         if not args and os.environ.get(GIVEN_BY_VARIABLE):
             # Everything by DYNAMIRROR_* variables, as in a container.
             args = ["replicate"]

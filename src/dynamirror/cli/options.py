@@ -12,6 +12,9 @@ import click
 from dynamirror.settings.flag import Flag
 from dynamirror.settings.flags import FLAGS
 
+# Of the context's `meta`: the program's own words, as they came.
+WORDS = "dynamirror.words"
+
 
 class FlagOption(click.Option):
     """One flag of the table. Given several times it must say the same each time, under whatever spelling."""

@@ -163,7 +163,7 @@ def assemble_worker(
 
 def _destination(connections: Connections, settings: ReplicationSettings, codec: KeyCodec, rate: Rate) -> BatchWriter:
     """The hot path is not asked what it costs unless somebody has to know, or may look."""
-    name, looked_at = settings.destination.table, settings.metrics.http is not None
+    name, looked_at = settings.destination.table, settings.metrics.shown
 
     def metered() -> bool:
         return looked_at or rate.write.limited

@@ -8,10 +8,11 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from dynamirror.engines.lifeline import Lifeline
 from dynamirror.engines.live_progress import Line
 from dynamirror.model.copy_summary import Summary
 from dynamirror.model.task_name import LEASE_TABLE_PREFIX
@@ -22,12 +23,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def launch(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> int:
-    """Replicate until stopped; returns the exit code, raises what the worker raises. `host` names log files."""
+def launch(
+    settings: ReplicationSettings, environ: Mapping[str, str], host: str, lifeline: Lifeline | None = None
+) -> int:
+    """Replicate until stopped; returns the exit code, raises what the worker raises. `host` names log files.
+
+    `lifeline`: where this is one of several processes. Their terminal has no live line: each would write over the
+    others'.
+    """
     set_up_task_logs(settings, host)
     from dynamirror.engines.worker import run_worker
 
-    return _run(run_worker(settings, environ, line=line_of(settings, environ) if settings.copy.wanted else None))
+    if lifeline is not None:
+        settings = replace(settings, metrics=replace(settings.metrics, supervised=lifeline.place.pages))
+    line = line_of(settings, environ) if settings.copy.wanted and lifeline is None else None
+    return _run(run_worker(settings, environ, line=line, lifeline=lifeline))
 
 
 def launch_copy(settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> Summary:

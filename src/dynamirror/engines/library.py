@@ -27,7 +27,7 @@ from dynamirror.engines.start_checks import StartChecks
 from dynamirror.engines.told import told
 from dynamirror.engines.waiting import aloud
 from dynamirror.engines.worker_tasks import run_tasks
-from dynamirror.errors import DynamirrorError, Gap, LifeOver, NotFound, Side, Stop
+from dynamirror.errors import DynamirrorError, Gap, LifeOver, NotFound, Refused, Side, Stop
 from dynamirror.fleet.self_watch import SelfWatch
 from dynamirror.follow.gaps import GapPolicy
 from dynamirror.model.copy_line import Standing
@@ -57,6 +57,8 @@ class Figures:
 
 def replication_settings(**flags: Value) -> ReplicationSettings:
     """Settings by the names of the flags, with underscores (`source_region=...`). Raises Refused."""
+    if "processes" in flags:
+        raise Refused("processes: a replication in a program is one worker; --processes is the command's")
     return settings_from(flags, java_form=False, now_ms=int(SystemClock().wall_s() * 1000))
 
 

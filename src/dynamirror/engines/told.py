@@ -5,12 +5,16 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from dynamirror.errors import Refused
 from dynamirror.model.health import Problem
 from dynamirror.observe.metrics import Metrics
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import Address, ReplicationSettings
+
+if TYPE_CHECKING:
+    from dynamirror.observe.page import Figures
 
 # The last round of metrics, after an orderly stop. The steps of a stop before it take 4.8 s at most, seldom 1.
 LAST_ROUND_S = 1.0
@@ -24,7 +28,7 @@ async def told(
 ) -> AsyncIterator[None]:
     """While the block runs. Raises Refused: a port in use, an endpoint that is none."""
     where = settings.metrics
-    async with _served(where.http, metrics, health):
+    async with served(where.http, metrics, health):
         if where.cloudwatch is None:
             yield
             return
@@ -40,16 +44,17 @@ async def told(
 
 
 @asynccontextmanager
-async def _served(
-    address: Address | None, metrics: Metrics, health: Callable[[], list[Problem] | None]
+async def served(
+    address: Address | None, figures: "Figures", health: Callable[[], list[Problem] | None]
 ) -> AsyncIterator[None]:
+    """The two pages, while the block runs; None: none. Raises Refused."""
     if address is None:
         yield
         return
     from dynamirror.observe.page import page_server
 
     try:
-        server = await asyncio.to_thread(page_server, address.host, address.port, metrics.registry, health)
+        server = await asyncio.to_thread(page_server, address.host, address.port, figures.registry, health)
     except OSError as error:
         raise Refused(
             f"--http {address}: cannot be listened on ({error.strerror}); give a port that is free"

@@ -5,23 +5,32 @@ from collections.abc import Mapping
 
 from dynamirror.engines.assemble import SystemClock
 from dynamirror.engines.library import Replication
+from dynamirror.engines.lifeline import Lifeline
 from dynamirror.engines.live_progress import Line, told_on
 from dynamirror.engines.stop_signals import stop_by_signals
 from dynamirror.errors import ExitCode
+from dynamirror.model.processes import Told
+from dynamirror.observe.processes import text_of
 from dynamirror.settings.groups import ReplicationSettings
 
 log = logging.getLogger("dynamirror")
 
 
 async def run_worker(
-    settings: ReplicationSettings, environ: Mapping[str, str], worker: str | None = None, line: Line | None = None
+    settings: ReplicationSettings,
+    environ: Mapping[str, str],
+    worker: str | None = None,
+    line: Line | None = None,
+    lifeline: Lifeline | None = None,
 ) -> int:
     """Replicate until SIGTERM or SIGINT, then stop in order within 5 s. Raises DynamirrorError.
 
     Another signal, a second later or more, does not wait: the process ends as after a crash, which loses nothing
-    either. On `line` the progress of a copy that was asked for is told.
+    either. On `line` the progress of a copy that was asked for is told, by `lifeline` a supervisor learns how it is.
     """
     replication = Replication(settings, environ, worker)
+    if lifeline is not None:
+        lifeline.tells(lambda: told_of(replication, lifeline.place.pages))
     stop_by_signals(replication.stop)
     source, destination = settings.source, settings.destination
     async with replication:
@@ -41,6 +50,13 @@ async def run_worker(
             await replication.wait()
     log.info("stopped", extra={"event": "stopped", "facts": {"applied": replication.figures().changes_applied}})
     return int(_told_of_gaps(replication) or _told_of_copy(replication))
+
+
+def told_of(replication: Replication, pages: bool) -> Told:
+    """What a supervisor is told; the figures only where it has somebody to show them to. From any thread."""
+    found = replication.health()
+    problems = None if found is None else [(one.shard_id, one.why) for one in found]
+    return Told(replication.started, problems, text_of(replication.metrics.registry) if pages else "")
 
 
 def _told_of_gaps(replication: Replication) -> ExitCode:

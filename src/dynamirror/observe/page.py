@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from socket import AF_INET, AF_INET6
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 # None: it has not begun to follow yet.
 Health = Callable[[], Sequence[Problem] | None]
+
+
+class Figures(Protocol):
+    """Whose figures are shown."""
+
+    registry: CollectorRegistry
 
 
 class _Quiet(WSGIRequestHandler):

@@ -113,6 +113,14 @@ FLAGS: tuple[Flag, ...] = (
         derived="the source endpoint if given and no --kcl-region, else from the Region",
     ),
     Flag(
+        "processes",
+        TASK,
+        "Worker processes on this machine, which share the task as machines do; auto: one a core. One that dies is "
+        "started again.",
+        metavar="COUNT",
+        default="1",
+    ),
+    Flag(
         "start_at",
         READING,
         "Where a task without leases begins in the stream: trim-horizon (everything it still has), latest (only "

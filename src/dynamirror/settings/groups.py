@@ -207,6 +207,13 @@ class MetricsSettings:
 
     cloudwatch: CloudWatchSettings | None = None
     http: Address | None = None
+    # This process's supervisor serves them (--processes with --http).
+    supervised: bool = False
+
+    @property
+    def shown(self) -> bool:
+        """Somebody may look at the figures while it runs."""
+        return self.http is not None or self.supervised
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,5 +253,7 @@ class ReplicationSettings:
     log: LogSettings = field(default_factory=LogSettings)
     checks: CheckSettings = field(default_factory=CheckSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    # Worker processes of the command line; None: one a core. A program is one worker.
+    processes: int | None = 1
     # The Java tool's command line (no sub-command): rights may cover the lease table only.
     java_form: bool = False

@@ -35,6 +35,7 @@ from dynamirror.settings.groups import (
 from dynamirror.settings.java_times import lease_for_java, write_for_java
 from dynamirror.settings.metrics import metrics_settings
 from dynamirror.settings.needs import refuse_alone
+from dynamirror.settings.processes import parsed_processes
 from dynamirror.settings.rate import parsed_rate
 from dynamirror.settings.start_at import parsed_start
 from dynamirror.settings.values import Value, converted
@@ -92,6 +93,7 @@ def settings_from(values: Mapping[str, Value], java_form: bool, now_ms: int) -> 
         log=_log(given),
         checks=CheckSettings(allow_loop=given.on("allow_loop"), enable_stream=given.on("enable_stream")),
         metrics=metrics_settings(given, java_form),
+        processes=parsed_processes(given.text("processes"), FLAG_OF_FIELD["processes"].name),
         java_form=java_form,
     )
 

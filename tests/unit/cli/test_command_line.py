@@ -13,6 +13,7 @@ import pytest
 from dynamirror import __version__
 from dynamirror.cli.main import main
 from dynamirror.engines import launch
+from dynamirror.engines.lifeline import Lifeline
 from dynamirror.errors import ExitCode, Gap, Refused, Side, Stop, Throttled
 from dynamirror.model.copy import Copy, Phase
 from dynamirror.model.copy_summary import Summary, summed
@@ -41,7 +42,10 @@ class Recorder:
         self.seen: list[ReplicationSettings] = []
         self.error: BaseException | None = None
 
-    def __call__(self, settings: ReplicationSettings, environ: Mapping[str, str], host: str) -> int:
+    def __call__(
+        self, settings: ReplicationSettings, environ: Mapping[str, str], host: str, lifeline: Lifeline | None = None
+    ) -> int:
+        assert lifeline is None
         self.seen.append(settings)
         if self.error is not None:
             raise self.error

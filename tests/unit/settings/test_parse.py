@@ -51,6 +51,7 @@ EFFECTS: dict[str, tuple[str, str, Any]] = {
     "task_name": ("mine", "task.lease_table", "DynamoDBCrossRegionReplicationmine"),
     "kcl_region": ("eu-central-1", "task.region", "eu-central-1"),
     "kcl_endpoint": ("http://l:1", "task.endpoint", "http://l:1"),
+    "processes": ("3", "processes", 3),
     "start_at": ("latest", "read.start", Start("LATEST", NOW_MS - 900_000)),
     "on_gap": ("continue", "read.on_gap", OnGap.CONTINUE),
     "batch_size": ("17", "read.batch_size", 17),
