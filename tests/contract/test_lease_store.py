@@ -48,6 +48,7 @@ async def test_an_empty_table(leases: LeaseStore) -> None:
         new_lease(SHARD, (), "LATEST"),
         replace(FRESH, start_at_ms=1_700_000_000_123),
         Lease(SHARD, "9" * 40, "worker", 2**63 - 1, 7, (PARENT,), OTHER),
+        replace(adopted(FRESH, ME), unsettled=True),
     ],
 )
 async def test_what_is_created_is_found(leases: LeaseStore, lease: Lease) -> None:

@@ -60,6 +60,7 @@ def read_row(row: Row) -> tuple[Lease | None, list[Wrong]]:
         lambda: {"since_ms": _own_integer(row, "xr_since")},
         lambda: {"gap_behind": _text(row, "xr_gapBehind") if "xr_gapBehind" in row else None},
         lambda: {"clean_counter": _own_integer(row, "xr_clean")},
+        lambda: {"unsettled": _own_integer(row, "xr_unsettled") not in (None, 0)},
         lambda: {"applied_to_ms": _own_integer(row, "xr_appliedTo")},
     ):
         try:
@@ -140,6 +141,8 @@ def _own(lease: Lease) -> dict[str, Value]:
         own["xr_gapBehind"] = s(lease.gap_behind)
     if lease.clean_counter is not None:
         own["xr_clean"] = n(lease.clean_counter)
+    if lease.unsettled:
+        own["xr_unsettled"] = n(1)
     if lease.applied_to_ms is not None:
         own["xr_appliedTo"] = n(lease.applied_to_ms)
     if lease.terms is not None:

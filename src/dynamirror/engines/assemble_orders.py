@@ -6,9 +6,11 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.engines.assemble_copy import Shared
 from dynamirror.engines.preflight import Facts
 from dynamirror.fleet.coordinator import Coordinator
+from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.orders import OrderTools, OrderWatch
 from dynamirror.loops.gate import Gate
 from dynamirror.loops.rate import Rate
+from dynamirror.model.applied_to import applied_to_ms
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, MetricSink
 from dynamirror.settings.groups import ReplicationSettings
@@ -22,7 +24,7 @@ def assemble_orders(
         return None
 
     def unread_since_ms() -> int | None:
-        known = [tenure.held.applied_to_ms() for tenure in coordinator.tenures.values()]
+        known = [_applied_to_ms(tenure.held) for tenure in coordinator.tenures.values()]
         return min((at_ms for at_ms in known if at_ms is not None), default=None)
 
     def now_s() -> float:
@@ -39,6 +41,11 @@ def assemble_orders(
         unread_since_ms,
     )
     return OrderWatch(tools)
+
+
+def _applied_to_ms(held: HeldLease) -> int | None:
+    """As this tenure knows, or else as the row said before: one that begins while the task is paused reads nothing."""
+    return held.applied_to_ms() or applied_to_ms(held.lease) or held.lease.since_ms
 
 
 def order_rows(connections: Connections, settings: ReplicationSettings, life: Incarnation) -> OrderRows:

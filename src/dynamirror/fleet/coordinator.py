@@ -66,9 +66,10 @@ class Coordinator:
         self._taker = Taker(tools.tenure, self._outlook, self._thief, self._giver, self._tenures, self._start)
         metrics = tools.tenure.follow.metrics
         self._house = Housekeeping(self._outlook, self._directory, store, tools.state, metrics, self._me)
+        self._discovery: Discovery | None = None
         if tools.graph is not None:
-            listed_by = Discovery(self._directory.list_shards, tools.graph, self._clock, self._house.leads)
-            self._directory.list_shards = listed_by.list_shards
+            self._discovery = Discovery(self._directory.list_shards, tools.graph, self._clock, self._house.leads)
+            self._directory.list_shards = self._discovery.list_shards
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
         self._looked = False
@@ -241,6 +242,8 @@ class Coordinator:
         pause_s = self._tools.settings.shard_sync_s
         while True:
             ended = await done_within(finished, pause_s)
+            if ended and self._discovery is not None:
+                self._discovery.by_itself_for(2 * SIBLINGS_S)
             # The second child of a split may be listed later than the first: look once more soon.
             pause_s = SIBLINGS_S if ended else self._tools.settings.shard_sync_s
             finished = await self._sync()

@@ -33,6 +33,11 @@ class Discovery:
         self._number = -1
         self._since_s: float | None = None
         self._listing: Listing | None = None
+        self._by_itself_until_s = float("-inf")
+
+    def by_itself_for(self, duration_s: float) -> None:
+        """List by oneself so long: a child was made just now, and another one may be listed late."""
+        self._by_itself_until_s = self._clock.boottime_s() + duration_s
 
     async def list_shards(self) -> Listing:
         """As ChangeStream.list_shards; the listing of another worker is a few minutes old at most. Raises Retry."""
@@ -40,6 +45,8 @@ class Discovery:
             listing = await self._list_stream()
             await self._publish(listing)
             return listing
+        if self._clock.boottime_s() < self._by_itself_until_s:
+            return await self._list_stream()
         try:
             listing_of_another = await self._fresh()
         except Retry as error:

@@ -95,8 +95,8 @@ class Giver:
         tenure.drop()
         left_by = Predecessor.NOBODY if tenure.settled else Predecessor.DYNAMIRROR
         try:
-            if await self._still_wants(to.worker, tenure.shard_id):
-                await tenure.hand_over(to, clean=left_by is Predecessor.NOBODY)
+            wanted = not tenure.held.lease.finished and await self._still_wants(to.worker, tenure.shard_id)
+            if wanted and await tenure.hand_over(to, clean=left_by is Predecessor.NOBODY):
                 self._forget(tenure)
                 log.info(
                     "lease of %s handed over to %s at %s",
@@ -117,6 +117,7 @@ class Giver:
         await self._keep(tenure, left_by)
 
     async def _keep(self, tenure: Tenure, left_by: Predecessor) -> None:
+        """Go on here; of a shard that is finished with its children."""
         try:
             doing = f"keeping the lease of {tenure.shard_id}"
             await persist(doing, tenure.renew, self._tools.clock, self._tools.random)

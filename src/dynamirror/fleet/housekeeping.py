@@ -46,6 +46,7 @@ class Housekeeping:
     async def tidy(self) -> None:
         """Raises Retry."""
         if not self.leads():
+            self._metrics.gauge("shards_unowned", 0)
             return
         self._warn()
         await self._remove_rows()

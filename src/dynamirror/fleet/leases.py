@@ -73,9 +73,9 @@ class HeldLease:
                 raise self._lose()
             self._proven(sent_at_s)
 
-    async def renew(self, nothing_until_ms: int | None = None) -> None:
-        """Move the counter; `nothing_until_ms` as in model/lease. Raises LeaseLost, Retry."""
-        await self._write(lambda lease: decide.renew(lease, nothing_until_ms))
+    async def renew(self, nothing_until_ms: int | None = None, settled: bool = False) -> None:
+        """Move the counter; `nothing_until_ms` and `settled` as in model/lease. Raises LeaseLost, Retry."""
+        await self._write(lambda lease: decide.renew(lease, nothing_until_ms, settled))
 
     async def checkpoint(self, position: str, skipped_all: bool = False) -> None:
         """Save that everything at or below `position` is durable. Idempotent. Raises LeaseLost, Retry."""
@@ -102,12 +102,16 @@ class HeldLease:
         self.lost = True
         self.permit.until_s = NEVER
 
-    async def hand_over(self, to: Terms, clean: bool) -> None:
-        """Make the lease another worker's (model/lease). Raises LeaseLost; Retry, and then it may have been done, or be
-        done yet: the next write of this object finds out, and shuts the door."""
-        await self._write(lambda lease: decide.hand_over(lease, to, clean))
+    async def hand_over(self, to: Terms, clean: bool) -> bool:
+        """Make the lease another worker's (model/lease); False: an earlier write, whose answer was lost, has finished
+        the shard, which nobody needs then. Raises LeaseLost; Retry, and then it may have been done, or be done yet: the
+        next write of this object finds out, and shuts the door."""
+        await self._write(lambda lease: None if lease.finished else decide.hand_over(lease, to, clean))
+        if self.lease.finished:
+            return False
         self.lost = True
         self.permit.until_s = NEVER
+        return True
 
     async def _write(self, update_of: Callable[[Lease], Update | None]) -> None:
         async with self._lock:

@@ -87,7 +87,8 @@ class OrderWatch:
 
     def _warn(self, orders: Orders) -> None:
         now_ms = int(self._tools.now_s() * 1000)
-        since_ms = self._tools.unread_since_ms() or orders.paused_at_ms
+        # A shard of which nothing is known was read up to the pause at the most.
+        since_ms = min(self._tools.unread_since_ms() or orders.paused_at_ms, orders.paused_at_ms)
         if nears_loss(since_ms, now_ms) and self._late.allows():
             left_s = (lost_from_ms(since_ms) - now_ms) / 1000
             log.warning(

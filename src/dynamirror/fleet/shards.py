@@ -235,7 +235,9 @@ class ShardDirectory:
                 "facts": {"shard": row.shard_id, "from": row.owner, "left_by": left_by.value},
             },
         )
-        return [Taken(update.after, left_by, sent_at_s)]
+        # Got before, and the answer was lost: perhaps from a Java worker that lives (P-11).
+        stolen = row.owner == terms.worker and left_by is Predecessor.UNKNOWN
+        return [Taken(update.after, left_by, sent_at_s, stolen)]
 
     def _got_from(self, row: Lease) -> Predecessor:
         """From whom a row was got that names this worker: remembered from the attempts that were not answered."""

@@ -119,6 +119,7 @@ async def received(store: LeaseStore, shard_id: str, me: str) -> Taken | None:
     if row is None or row.owner != me or row.finished:
         return None
     left_by = Predecessor.NOBODY if row.handed_over else Predecessor.DYNAMIRROR
+    left_by = Predecessor.UNKNOWN if row.unsettled else left_by
     log.info(
         "lease of %s received at %s",
         shard_id,

@@ -54,7 +54,8 @@ class Taker:
                 self._steal, self._thief.unanswered() or self._stuck() or self._thief.unasked(self._random)
             )
         await self._each(self._take, wanted)
-        if self._thief.asked or (self._giver is not None and self._giver.consider()):
+        wanted_by_others = self._giver is not None and self._giver.consider()
+        if self._thief.asked or wanted_by_others:
             # While leases move the rows are read each time.
             self._outlook.outdate()
 

@@ -115,18 +115,20 @@ class Tenure:
 
     async def renew(self) -> None:
         """Show that the owner lives. Raises LeaseLost, Retry."""
-        await self.held.renew(self._nothing_until_ms)
+        await self.held.renew(self._nothing_until_ms, self._tools.follow.clock.boottime_s() >= self._ends_at_s)
 
     @property
     def may_leave(self) -> bool:
         """It may be handed over: the shard is not finished, and nothing of the owner before may still land (C-4)."""
-        now_s = self._tools.follow.clock.boottime_s()
-        return not (self.leaving or self.held.lease.finished) and now_s >= self._ends_at_s
+        now_s, lease = self._tools.follow.clock.boottime_s(), self.held.lease
+        # At LATEST without a start the next owner would begin behind what comes in between.
+        placed = lease.checkpoint != LATEST or lease.start_at_ms is not None
+        return not (self.leaving or lease.finished) and placed and now_s >= self._ends_at_s
 
-    async def hand_over(self, to: Terms, clean: bool) -> None:
-        """Make the lease another worker's, after `drop`. Raises LeaseLost, Retry."""
-        await self.held.hand_over(to, clean)
-        self._tools.follow.metrics.count("leases_released")
+    async def hand_over(self, to: Terms, clean: bool) -> bool:
+        """As HeldLease.hand_over, after `drop`."""
+        self._tools.follow.metrics.count("leases_released", given := await self.held.hand_over(to, clean))
+        return given
 
     async def release(self) -> None:
         """Give the lease up, after `drop`. Raises LeaseLost, Retry."""
@@ -169,6 +171,7 @@ class Tenure:
     async def _follow(self) -> None:
         lease = self.held.lease
         if lease.finished:
+            self._tools.finished.notify()
             return
         await self._noticed_by_java()
         skip_allowed = await self._parents_finished(lease)
@@ -225,8 +228,7 @@ class Tenure:
         return Aftermath(ends_at_s, self._tools.follow.budget, self._tools.write.cautious)
 
     async def _noticed_by_java(self) -> None:
-        """Wait, renewing, until a Java worker that had the lease has ended the batch that it was at (P-11); else an
-        older image of it could stand over a newer one until the second sending."""
+        """Wait until a Java worker that had the lease has ended its batch (P-11): it may write over newer images."""
         if not self.held.stolen or self.held.predecessor is not Predecessor.UNKNOWN:
             return
         clock = self._tools.follow.clock

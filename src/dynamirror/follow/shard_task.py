@@ -14,10 +14,11 @@ from dynamirror.follow.saving import Saver
 from dynamirror.follow.signs import Signs
 from dynamirror.follow.tools import Entry, FollowTools
 from dynamirror.loops.signal import Signal
+from dynamirror.model.beginning import read_from
 from dynamirror.model.change import Page
 from dynamirror.model.coalesce import coalesce
 from dynamirror.model.health import Doing, ShardSigns
-from dynamirror.model.lease import LATEST, SENTINELS, SHARD_END, TRIM_HORIZON, read_from
+from dynamirror.model.lease import LATEST, SENTINELS, SHARD_END, TRIM_HORIZON
 from dynamirror.model.watermark import PageMark, Watermark
 
 PROOF_LOG_EVERY_S = 10.0

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dynamirror.model.lease import Lease, Predecessor, Update, predecessor
+from dynamirror.model.lease import Lease, Predecessor, Update, last_owner
 
 
 def saying(update: Update, applied_to_ms: int | None) -> Update:
@@ -14,4 +14,4 @@ def saying(update: Update, applied_to_ms: int | None) -> Update:
 
 def applied_to_ms(row: Lease) -> int | None:
     """What the row says of it; None where a Java worker may have had the row since, which keeps the attribute (R-9)."""
-    return None if predecessor(row) is Predecessor.UNKNOWN else row.applied_to_ms
+    return None if last_owner(row) is Predecessor.UNKNOWN else row.applied_to_ms

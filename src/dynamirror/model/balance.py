@@ -39,7 +39,9 @@ def asks(
     Which of a worker's shards is drawn, so that two who ask at the same time seldom ask for the same.
     """
     load = loads(rows, fleet)
-    owner_of = {row.shard_id: row.owner for row in rows if not row.finished and row.owner in fleet.askable - {me}}
+    theirs_all = [row for row in rows if not row.finished and row.owner in fleet.askable - {me}]
+    # One with a wait before it may not be given, and whoever took it would begin that wait anew.
+    owner_of = {row.shard_id: row.owner for row in theirs_all if not row.unsettled}
     wanted: dict[str, str] = {}
 
     def want(shard_id: str, owner: str) -> None:
@@ -116,5 +118,6 @@ def steal(rows: Sequence[Lease], fleet: Fleet, me: str, draw: Callable[[], float
     may = most > share or (most == share and share - mine > 1)
     if owner in fleet.askable or not may:
         return None
-    theirs = sorted((row for row in rows if row.owner == owner and not row.finished), key=lambda row: row.shard_id)
+    live = (row for row in rows if row.owner == owner and not row.finished and not row.unsettled)
+    theirs = sorted(live, key=lambda row: row.shard_id)
     return theirs[int(draw() * len(theirs))] if theirs else None

@@ -58,6 +58,9 @@ class Lease:
     # Milliseconds since the epoch, service's clock: all of the shard up to then is durable, as far as its owner knew.
     # For operators; nothing is decided by it.
     applied_to_ms: int | None = None
+    # Somebody that nobody knows (a Java worker, say) had the lease, and what it sent may still land (R-6): whoever gets
+    # the lease meanwhile has to wait for that, too.
+    unsettled: bool = False
 
     @property
     def finished(self) -> bool:
@@ -149,7 +152,7 @@ def adopted(lease: Lease, terms: Terms) -> Lease:
 
 def take(lease: Lease, terms: Terms) -> Update:
     """Take an unowned or expired lease. The number of owner switches grows as KCL counts it."""
-    ours = predecessor(lease) is not Predecessor.UNKNOWN
+    ours = last_owner(lease) is not Predecessor.UNKNOWN
     switches = lease.owner_switches + (1 if lease.owner not in (None, terms.worker) else 0)
     after = replace(
         lease,
@@ -162,11 +165,21 @@ def take(lease: Lease, terms: Terms) -> Update:
         since_ms=lease.since_ms if ours else None,
         gap_behind=lease.gap_behind if ours else None,
         applied_to_ms=lease.applied_to_ms if ours else None,
+        unsettled=lease.unsettled or not ours,
     )
     return Update(lease, after)
 
 
 def predecessor(row: Lease) -> Predecessor:
+    """Who may have left writes on their way: the last owner, or one before it that nobody knows.
+
+    1 a Java worker sends v1, and is frozen; 2 one of ours takes the lease, and has five minutes to wait; 3 another one
+    of ours gets it, from a living owner or a dead one; 4 v1 lands.
+    """
+    return Predecessor.UNKNOWN if row.unsettled else last_owner(row)
+
+
+def last_owner(row: Lease) -> Predecessor:
     """Who may have left writes on their way, judged by the row before it is taken (R-6, R-9).
 
     The mark counts only while the counter is the one that it names: KCL keeps attributes that it does not know. Whoever
@@ -177,9 +190,10 @@ def predecessor(row: Lease) -> Predecessor:
     return Predecessor.NOBODY if row.counter in (0, row.clean_counter) else Predecessor.UNKNOWN
 
 
-def renew(lease: Lease, nothing_until_ms: int | None = None) -> Update:
-    """Show that the owner lives: the counter moves. `nothing_until_ms`: until then the shard had nothing to apply."""
-    after = replace(lease, counter=lease.counter + 1)
+def renew(lease: Lease, nothing_until_ms: int | None = None, settled: bool = False) -> Update:
+    """Show that the owner lives: the counter moves. `nothing_until_ms`: until then the shard had nothing to apply.
+    `settled`: nothing of any owner before may land any more."""
+    after = replace(lease, counter=lease.counter + 1, unsettled=lease.unsettled and not settled)
     if nothing_until_ms is not None and lease.from_oldest and nothing_until_ms - (lease.since_ms or 0) >= SINCE_STEP_MS:
         after = replace(after, since_ms=nothing_until_ms)
     return Update(lease, after)
@@ -196,7 +210,8 @@ def checkpoint(lease: Lease, position: str, skipped_all: bool = False) -> Update
         raise Refused(f"the checkpoint of {lease.shard_id} may not go from {lease.checkpoint} to {position}")
     start_at_ms = lease.start_at_ms if skipped_all else None
     after = replace(lease, counter=lease.counter + 1, checkpoint=position, owner_switches=0, start_at_ms=start_at_ms)
-    after = replace(after, gap_behind=None)
+    # A checkpoint moves only once the start is over: nothing of an owner before may land any more.
+    after = replace(after, gap_behind=None, unsettled=False)
     return Update(lease, after, unless_finished=True)
 
 
@@ -216,7 +231,9 @@ def release(lease: Lease, nothing_until_ms: int | None = None) -> Update:
     """
     counter = lease.counter + 1
     since_ms = max(lease.since_ms or 0, nothing_until_ms or 0) or None
-    after = replace(lease, owner=None, counter=counter, terms=None, clean_counter=counter, since_ms=since_ms)
+    after = replace(
+        lease, owner=None, counter=counter, terms=None, clean_counter=counter, since_ms=since_ms, unsettled=False
+    )
     return Update(lease, after)
 
 
@@ -224,7 +241,7 @@ def hand_over(lease: Lease, to: Terms, clean: bool) -> Update:
     """Make the lease another living worker's, in one step, at the checkpoint that it has.
 
     `clean`: nothing of this owner, or of the one before it, may still reach the destination (R-7); the mark then says
-    so to the new owner. Without it that one begins as after a crash (C-3).
+    so to the new owner. Without it that one begins as after a crash (C-3). The owner's own start is over (C-4).
     """
     counter = lease.counter + 1
     mark = counter if clean else None
@@ -237,6 +254,7 @@ def hand_over(lease: Lease, to: Terms, clean: bool) -> Update:
             owner_switches=lease.owner_switches + 1,
             terms=to,
             clean_counter=mark,
+            unsettled=False,
         ),
     )
 
@@ -279,13 +297,3 @@ def written_by_owner(before: Lease, row: Lease | None) -> bool:
     One step of anybody else changes the owner: takers put theirs, releasing removes it.
     """
     return row is not None and row.owner == before.owner and row.counter == before.counter + 1
-
-
-def read_from(lease: Lease, at_latest: bool) -> str:
-    """Where to begin. LATEST written by an earlier process would skip what came since: begin at the oldest record
-    and skip by time instead (the row keeps the start). What lies behind a noted gap is what is left."""
-    if lease.behind_gap:
-        return TRIM_HORIZON
-    if lease.checkpoint == LATEST and not at_latest and lease.start_at_ms is not None:
-        return TRIM_HORIZON
-    return lease.checkpoint

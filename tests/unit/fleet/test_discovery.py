@@ -2,7 +2,10 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
+from unittest.mock import patch
 
+from dynamirror.model.shard_graph import Listing, Shard
 from dynamirror.testing.faults import Fault
 from dynamirror.testing.virtual_time import run_virtual
 from tests.unit.fleet.world import Worker, World
@@ -101,3 +104,35 @@ def test_the_heartbeat_row_of_a_dead_worker_goes_after_an_hour() -> None:
         await world.end()
 
     run_virtual(scenario())
+
+
+def test_a_second_child_that_is_listed_late_is_found_by_who_ended_the_parent() -> None:
+    async def scenario() -> None:
+        world = World(shards=2)
+        world.worker("a").start()
+        await world.until(lambda: world.owners() == ["a", "a"], 10)
+        world.worker("b").start()
+        await world.until(lambda: sorted(map(str, world.owners())) == ["a", "b"], 30)
+        await asyncio.sleep(90)
+        [shard_id] = [shard for shard in world.stream.open_shards() if world.owner(shard) == "b"]
+        listed = world.stream.list_shards
+        late = max(world.stream.split(shard_id))
+
+        async def without_the_late_one() -> Listing:
+            found = await listed()
+            return replace(found, shards=tuple(shard for shard in found.shards if shard.id != late))
+
+        with (
+            patch.object(world.stream, "list_shards", without_the_late_one),
+            patch.object(world.stream, "list_children", _none),
+        ):
+            await asyncio.sleep(4)
+        world.put_many(40, value=3)
+        await world.until_equal(12)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+async def _none(_: str) -> list[Shard]:
+    return []

@@ -13,7 +13,7 @@ from dynamirror.errors import Side, Unanswered
 from dynamirror.fleet.handoff import Giver
 from dynamirror.fleet.steal import STEAL_EVERY_S
 from dynamirror.fleet.tenure import Tenure
-from dynamirror.model.lease import Lease, Predecessor
+from dynamirror.model.lease import Lease, Predecessor, Update
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
 from tests.unit.fleet.world import Worker, World, unanswered
@@ -215,6 +215,31 @@ def test_an_owner_that_stops_while_it_hands_over_releases_the_rest() -> None:
         assert await world.until(lambda: set(world.owners()) == {"second"}, 20) < 5
         world.put_many(20, value=3)
         await world.until_equal(10)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_a_shard_that_ends_just_when_it_is_asked_for_is_not_handed_over_and_its_children_begin() -> None:
+    """1 SHARD_END is applied, its answer is slow; 2 the lease is asked for; 3 the write is cut off, and found done."""
+
+    async def scenario() -> None:
+        world, first, second = await joined(shards=4)
+        real = first.leases.update
+
+        async def slowly(update: Update) -> None:
+            await real(update)
+            if update.after.finished and not update.before.finished:
+                await asyncio.sleep(2.5)
+
+        with patch.object(first.leases, "update", slowly):
+            await world.until(lambda: bool(second.coordinator._thief.asked), 20, every_s=0.01)
+            asked = min(second.coordinator._thief.asked)
+            world.stream.roll(asked)
+            await world.until(lambda: world.leases.rows[asked].finished, 30, every_s=0.01)
+            world.put_many(40, value=9)
+            await world.until_equal(6)
+        assert world.owner(asked) == "first"
         await world.end()
 
     run_virtual(scenario())
