@@ -110,7 +110,7 @@ def test_a_pause_stops_writes_and_a_resume_loses_nothing(pair: TaskPair) -> None
         wait_until(lambda: pair.paused() and pair.nothing_arrives(1), 15, first)
         before = {row["leaseKey"]["S"]: row for row in pair.leases()}
         pair.put("while paused")
-        assert pair.nothing_arrives(17)
+        assert pair.nothing_arrives(24)
         # The lease is kept, and renewed.
         [row] = [row for row in pair.leases() if row["checkpoint"] != {"S": "SHARD_END"}]
         assert row["leaseOwner"] == before[row["leaseKey"]["S"]]["leaseOwner"]

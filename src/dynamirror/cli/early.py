@@ -4,15 +4,27 @@ Called by `__main__` before anything slow is imported. Later the engines listen 
 engines/assemble_demo); until then nothing has been begun, so that the process may end where it stands.
 """
 
+import io
 import os
 import signal
 from collections.abc import Sequence
 from types import FrameType
+from typing import TextIO
 
 # What a shell reports for a program that SIGINT ended.
 INTERRUPTED = 130
 # errors.ExitCode.DIFFERS, which is not imported yet.
 UNFINISHED = 1
+
+
+def buffered(stream: TextIO) -> TextIO:
+    """The stream, or where it is unbuffered (`python -u`, PYTHONUNBUFFERED) the same one with a buffer, written at each
+    line: what a pipe takes of a long text in one go is not all of it, and without a buffer nobody writes the rest."""
+    raw = getattr(stream, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
+        return stream
+    writer = io.BufferedWriter(raw)
+    return io.TextIOWrapper(writer, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
 
 
 def listen(words: Sequence[str]) -> None:

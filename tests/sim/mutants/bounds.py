@@ -94,7 +94,7 @@ def lost_take_never_noticed() -> Iterator[None]:
     def others(rows: Any, watch: Watch, patience: Any, me: str, held: Any) -> list[Lease]:
         return [row for row in takes(rows, watch, patience, me, held) if row.owner != me]
 
-    with patch("dynamirror.fleet.coordinator.takes", others):
+    with patch("dynamirror.fleet.taker.takes", others):
         yield
 
 
