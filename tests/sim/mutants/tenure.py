@@ -155,7 +155,7 @@ def _used(request: dict[str, Any]) -> dict[str, str]:
 @mutant("an owner is given its whole time", replace(FROZEN, freeze=0.0, share=0.2, partition=0.0))
 def dead_owner_judged_too_early() -> Iterator[None]:
     with (
-        patch("dynamirror.fleet.coordinator.expired", lambda *_: True),
+        patch("dynamirror.fleet.outlook.expired", lambda *_: True),
         patch.object(Watch, "still_s", lambda *_: 1e9),
     ):
         yield
