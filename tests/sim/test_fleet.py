@@ -44,6 +44,8 @@ def test_gaps_that_are_noted_and_passed() -> None:
         401_074,
         # Two workers without a state table took the same closed shard from each other, over and over.
         830_021,
+        # Heartbeats were read, then one wrote its first and took a lease, then the leases were read: it was robbed.
+        840_464,
     ],
 )
 def test_seeds_that_failed_once(seed: int) -> None:

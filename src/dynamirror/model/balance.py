@@ -116,7 +116,7 @@ def steal(rows: Sequence[Lease], fleet: Fleet, me: str, draw: Callable[[], float
         return None
     most, owner = others[-1]
     may = most > share or (most == share and share - mine > 1)
-    if owner in fleet.askable or not may:
+    if owner not in fleet.stealable or not may:
         return None
     live = (row for row in rows if row.owner == owner and not row.finished and not row.unsettled)
     theirs = sorted(live, key=lambda row: row.shard_id)

@@ -123,6 +123,9 @@ class Fleet:
     living: frozenset[str]
     # Of these, those that answer when they are asked for a shard.
     askable: frozenset[str]
+    # Of these, those that cannot be asked, as far as is known: not one whose heartbeat row was not there yet when the
+    # heartbeats were read, and whose lease was when the leases were.
+    stealable: frozenset[str]
     # Owners that are dead, on their unfinished rows.
     dead_rows: frozenset[str]
     # A Java worker is among them: it reckons with all rows, so the others must too.
@@ -148,7 +151,15 @@ def fleet(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str) -> F
     beating = {name for name in watch.askable if watch.beating(name, patience.lease_duration_s)}
     living = frozenset({row.owner for row in owning if row.owner is not None} | beating | {me})
     java = any(row.terms_in_force is None and row.owner != me for row in owning)
-    return Fleet(living, living & watch.askable, frozenset(dead), java)
+    askable = living & watch.askable
+    stealable = {row.owner for row in owning if row.owner is not None and _cannot_be_asked(row, watch)}
+    return Fleet(living, askable, frozenset(stealable - askable - {me}), frozenset(dead), java)
+
+
+def _cannot_be_asked(row: Lease, watch: Watch) -> bool:
+    terms = row.terms_in_force
+    # Without heartbeats of its own an observer can ask nobody.
+    return terms is None or not terms.heartbeat or terms.worker in watch.beats or not watch.beats
 
 
 def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, held: Collection[str]) -> list[Lease]:

@@ -19,7 +19,7 @@ def row(number: int, owner: str | None, checkpoint: str = "5") -> Lease:
 
 def fleet_of(*workers: str) -> Fleet:
     java = {worker for worker in workers if worker.startswith("java")}
-    return Fleet(frozenset(workers), frozenset(workers) - java, frozenset(), bool(java))
+    return Fleet(frozenset(workers), frozenset(workers) - java, frozenset(java), frozenset(), bool(java))
 
 
 def moved(rows: list[Lease], to_of: dict[str, str]) -> list[Lease]:

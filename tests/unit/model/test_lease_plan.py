@@ -220,3 +220,19 @@ def test_a_worker_that_has_nothing_counts_once_its_heartbeat_has_moved() -> None
     assert fleet(rows, watch, PATIENCE, "me").askable == {"other"}
     watch.see_beats({"other": 2, "left": 5}, 13, 13)
     assert len(takes(rows, watch, PATIENCE, "me", set())) == 4
+
+
+def test_one_that_came_between_two_readings_is_not_stolen_from() -> None:
+    """1 heartbeats are read; 2 another worker writes its first, and takes a lease; 3 leases are read."""
+    rows = [row(1, "new", heartbeat=True), row(2, "java"), row(3, "stateless", heartbeat=False)]
+    watch = Watch(askable=frozenset({"me"}))
+    watch.see_beats({"me": 1, "old": 1}, 0, 0)
+    watch.see_leases([*rows, row(4, "old", heartbeat=True)], 1, 1)
+    assert fleet([*rows, row(4, "old", heartbeat=True)], watch, PATIENCE, "me").stealable == {
+        "java",
+        "stateless",
+        "old",
+    }
+    alone = Watch()
+    alone.see_leases(rows, 1, 1)
+    assert fleet(rows, alone, PATIENCE, "me").stealable == {"new", "java", "stateless"}
