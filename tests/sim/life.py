@@ -41,8 +41,8 @@ class Life:
     def __init__(self, duration_s: float) -> None:
         # T + L: for so long an owner may have to wait before it can answer.
         self.answer_s = 35.0
-        # Since when a worker asks for which shards, and when it last did.
-        self._asked: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+        # Since when a worker asks for which shards, and since when its row says so no more (None: it does).
+        self._asked: dict[str, dict[str, tuple[float, float | None]]] = defaultdict(dict)
         self._beats: dict[str, _Signs] = defaultdict(partial(_Signs, duration_s))
         self._rows: dict[str, _Signs] = defaultdict(partial(_Signs, duration_s))
         # Silence for so long may be taken for death.
@@ -51,15 +51,20 @@ class Life:
     def beat(self, worker: str, now_s: float, wants: Collection[str]) -> None:
         self._beats[worker].moved(now_s)
         asked = self._asked[worker]
-        for shard_id in wants:
-            since_s, last_s = asked.get(shard_id, (now_s, now_s))
-            asked[shard_id] = (since_s if now_s - last_s < STRAY_S else now_s, now_s)
+        for shard_id in {*wants, *asked}:
+            since_s, gone_s = asked.get(shard_id, (now_s, None))
+            if shard_id not in wants:
+                asked[shard_id] = (since_s, now_s if gone_s is None else gone_s)
+            elif gone_s is not None and now_s - gone_s >= STRAY_S:
+                asked[shard_id] = (now_s, None)
+            else:
+                asked[shard_id] = (since_s, None)
 
     def may_be_stolen_from(self, worker: str, by: str, shard_id: str, now_s: float) -> bool:
         """One of them has no state table, by which it could ask or be asked; or it was, and had time to answer
         (inequality 5)."""
-        since_s, last_s = self._asked[by].get(shard_id, (now_s, now_s))
-        asked_s = now_s - since_s if now_s - last_s < STRAY_S else 0.0
+        since_s, gone_s = self._asked[by].get(shard_id, (now_s, None))
+        asked_s = now_s - since_s if gone_s is None or now_s - gone_s < STRAY_S else 0.0
         return not {worker, by} <= self._beats.keys() or asked_s >= WHOLE * self.answer_s
 
     def moved(self, shard_id: str, now_s: float) -> None:

@@ -60,9 +60,13 @@ class Giver:
         """Put down what is given to those who ask; whether anybody asks. Nothing that another owner's late writes may
         still land on."""
         outlook = self._tools.outlook
+        asking = {name for name, row in outlook.workers.items() if row.wants} - {self._tools.me}
+        if not asking:
+            return False
         fleet = outlook.fleet()
-        wants = {name: outlook.workers[name].wants for name in fleet.askable if name != self._tools.me}
-        if not any(wants.values()):
+        # The row of one that died asking stays for a while.
+        wants = {name: outlook.workers[name].wants for name in asking & fleet.askable}
+        if not wants:
             return False
         held = {shard_id for shard_id, tenure in self._tenures.items() if tenure.may_leave}
         load = loads(outlook.rows, fleet)

@@ -7,8 +7,9 @@ from unittest.mock import patch
 
 from dynamirror.fleet.handoff import Giver
 from dynamirror.fleet.leases import HeldLease
+from dynamirror.fleet.steal import Thief
 from dynamirror.fleet.tenure import Tenure
-from dynamirror.model.lease import Predecessor, Taken, Terms
+from dynamirror.model.lease import Lease, Predecessor, Taken, Terms
 from tests.sim.mutants.base import QUIET, mutant
 
 # Workers come, and go in order, so that shards move to and fro; what they send lands late.
@@ -58,6 +59,18 @@ def handed_over_and_sent_on() -> Iterator[None]:
         self.permit.until_s = until_s + 60
 
     with patch.object(Tenure, "drop", lambda self: None), patch.object(HeldLease, "hand_over", hand_over):
+        yield
+
+
+@mutant("an owner has T + L to answer (inequality 5)", LOST_HAND_OVERS)
+def asked_and_not_waited_for() -> Iterator[None]:
+    original = Thief.unanswered
+
+    def unanswered(self: Thief) -> list[Lease]:
+        self._patience_s = 5.0
+        return original(self)
+
+    with patch.object(Thief, "unanswered", unanswered):
         yield
 
 
