@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from tests.bench.thread import ProxyThread
 from tests.support.cloudwatch import CloudWatchServer, Told, told_to_ministack
 from tests.support.command import Command, bare_environ, wait_until
 from tests.support.dynamodb_local import SECRET_KEY, DynamoDBLocal
+from tests.support.pages import page_of
 
 SOURCE, DESTINATION = "us-east-1", "eu-west-1"
 CHANGES = 10_000
@@ -86,16 +86,7 @@ class Task:
         return {row["leaseKey"]["S"] for row in rows}
 
     def get(self, page: str) -> tuple[int, str]:
-        """Status and body; 0 where nobody answers."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", page)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except (ConnectionError, TimeoutError):
-            return 0, ""
-        finally:
-            connection.close()
+        return page_of(self.port, page, timeout_s=5)
 
     def status(self) -> str:
         code, body = self.get("/healthz")

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tests.bench.harness import REGION, Bench
 from tests.support.command import Command, bare_environ, wait_until
 from tests.support.dynamodb_local import table_request
 from tests.support.items import whole_table
+from tests.support.pages import page_of
 from tests.support.terminal import OnTerminal
 
 PROCESSES = 3
@@ -65,16 +65,7 @@ class Machine:
         return whole_table(self.bench.direct, "Orders") == whole_table(self.bench.direct, "Copy")
 
     def get(self, page: str) -> tuple[int, str]:
-        """Status and body; 0 where nobody answers."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", page)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except (ConnectionError, TimeoutError):
-            return 0, ""
-        finally:
-            connection.close()
+        return page_of(self.port, page)
 
     def healthy(self) -> bool:
         code, body = self.get("/healthz")
