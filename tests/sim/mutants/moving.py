@@ -32,8 +32,8 @@ _hand_over = HeldLease.hand_over
 
 @mutant("a lease handed over with a write in doubt has no clean mark (C-3, inequality 5)", MOVES)
 def handed_over_as_clean_with_a_doubt_outstanding() -> Iterator[None]:
-    async def hand_over(self: HeldLease, to: Terms, clean: bool) -> None:
-        await _hand_over(self, to, clean=True)
+    async def hand_over(self: HeldLease, to: Terms, clean: bool) -> bool:
+        return await _hand_over(self, to, clean=True)
 
     with patch.object(HeldLease, "hand_over", hand_over):
         yield
@@ -44,8 +44,8 @@ def handed_over_before_its_start_was_over() -> Iterator[None]:
     def may_leave(self: Tenure) -> bool:
         return not (self.leaving or self.held.lease.finished)
 
-    async def hand_over(self: HeldLease, to: Terms, clean: bool) -> None:
-        await _hand_over(self, to, clean=True)
+    async def hand_over(self: HeldLease, to: Terms, clean: bool) -> bool:
+        return await _hand_over(self, to, clean=True)
 
     with patch.object(Tenure, "may_leave", property(may_leave)), patch.object(HeldLease, "hand_over", hand_over):
         yield
@@ -53,10 +53,11 @@ def handed_over_before_its_start_was_over() -> Iterator[None]:
 
 @mutant("what was handed over is not sent on", MOVES)
 def handed_over_and_sent_on() -> Iterator[None]:
-    async def hand_over(self: HeldLease, to: Terms, clean: bool) -> None:
+    async def hand_over(self: HeldLease, to: Terms, clean: bool) -> bool:
         until_s = self.permit.until_s
-        await _hand_over(self, to, clean=True)
+        handed_over = await _hand_over(self, to, clean=True)
         self.permit.until_s = until_s + 60
+        return handed_over
 
     with patch.object(Tenure, "drop", lambda self: None), patch.object(HeldLease, "hand_over", hand_over):
         yield
