@@ -17,8 +17,8 @@ from dynamirror.model.lease import (
     release,
     renew,
     take,
-    was_applied,
 )
+from dynamirror.model.lease_doubt import was_applied
 from dynamirror.ports import LeaseStore
 
 PARENT = "shardId-00000001699985600000-bbbbbbbb"
@@ -30,7 +30,7 @@ ME, OTHER = Terms("me", 10_000, heartbeat=True), Terms("other", 9_000, heartbeat
 async def held(leases: LeaseStore) -> Lease:
     """A lease of mine, taken as usual."""
     assert await leases.create(FRESH)
-    taking = take(FRESH, ME)
+    taking = take(FRESH, ME, 0)
     await leases.update(taking)
     return taking.after
 
@@ -79,7 +79,7 @@ async def test_the_life_of_a_lease(leases: LeaseStore) -> None:
 
 async def test_a_switch_of_owners_is_counted_until_the_next_checkpoint(leases: LeaseStore) -> None:
     lease = await held(leases)
-    taking = take(lease, OTHER)
+    taking = take(lease, OTHER, 0)
     await leases.update(taking)
     row = await leases.get(SHARD)
     assert row is not None
@@ -93,7 +93,7 @@ async def test_a_switch_of_owners_is_counted_until_the_next_checkpoint(leases: L
 async def test_a_stale_counter_is_refused(leases: LeaseStore) -> None:
     lease = await held(leases)
     await leases.update(renew(lease))
-    for update in (renew(lease), checkpoint(lease, "1"), release(lease), take(lease, OTHER)):
+    for update in (renew(lease), checkpoint(lease, "1"), release(lease), take(lease, OTHER, 0)):
         with pytest.raises(ConditionFailed):
             await leases.update(update)
     assert await leases.get(SHARD) == renew(lease).after
@@ -102,7 +102,7 @@ async def test_a_stale_counter_is_refused(leases: LeaseStore) -> None:
 @pytest.mark.parametrize("owner", [None, "somebody"])
 async def test_an_owner_that_is_not_as_seen_is_refused(leases: LeaseStore, owner: str | None) -> None:
     lease = await held(leases)
-    for update in (renew(replace(lease, owner=owner)), take(replace(lease, owner=owner), OTHER)):
+    for update in (renew(replace(lease, owner=owner)), take(replace(lease, owner=owner), OTHER, 0)):
         with pytest.raises(ConditionFailed):
             await leases.update(update)
     assert await leases.get(SHARD) == lease
@@ -111,7 +111,7 @@ async def test_an_owner_that_is_not_as_seen_is_refused(leases: LeaseStore, owner
 async def test_an_owned_lease_is_not_free(leases: LeaseStore) -> None:
     await leases.create(adopted(FRESH, OTHER))
     with pytest.raises(ConditionFailed):
-        await leases.update(take(replace(FRESH, counter=1), ME))
+        await leases.update(take(replace(FRESH, counter=1), ME, 0))
 
 
 async def test_a_finished_shard_is_final(leases: LeaseStore) -> None:
@@ -156,7 +156,7 @@ async def test_a_lease_is_handed_over_in_one_write_with_or_without_the_mark(leas
 
 
 async def test_no_update_creates_a_row(leases: LeaseStore) -> None:
-    for update in (take(FRESH, ME), renew(adopted(FRESH, ME)), checkpoint(FRESH, "1"), release(adopted(FRESH, ME))):
+    for update in (take(FRESH, ME, 0), renew(adopted(FRESH, ME)), checkpoint(FRESH, "1"), release(adopted(FRESH, ME))):
         with pytest.raises(ConditionFailed):
             await leases.update(update)
     assert await leases.scan() == []
@@ -165,7 +165,7 @@ async def test_no_update_creates_a_row(leases: LeaseStore) -> None:
 async def test_of_two_takers_one_wins(leases: LeaseStore) -> None:
     await leases.create(FRESH)
     outcomes = await asyncio.gather(
-        *(leases.update(take(FRESH, terms)) for terms in (ME, OTHER)), return_exceptions=True
+        *(leases.update(take(FRESH, terms, 0)) for terms in (ME, OTHER)), return_exceptions=True
     )
     [winner] = [terms for terms, outcome in zip((ME, OTHER), outcomes, strict=True) if outcome is None]
     assert sum(isinstance(outcome, ConditionFailed) for outcome in outcomes) == 1

@@ -8,6 +8,7 @@ from dynamirror.errors import ConditionFailed, CredentialsExpired, LeaseLost, Th
 from dynamirror.model import lease as decide
 from dynamirror.model.applied_to import saying
 from dynamirror.model.lease import Lease, Taken, Terms, Update
+from dynamirror.model.lease_doubt import was_applied, written_by_owner
 from dynamirror.model.permit import NEVER, Fence, Permit
 from dynamirror.ports import Clock, LeaseStore
 
@@ -66,7 +67,7 @@ class HeldLease:
                 raise LeaseLost(f"the lease of {self.lease.shard_id} is no longer held")
             sent_at_s = self._clock.boottime_s()
             row = await self._store.get(self.lease.shard_id)
-            if row is not None and decide.written_by_owner(self.lease, row):
+            if row is not None and written_by_owner(self.lease, row):
                 # A late update of our own, as in `_resolve`.
                 self.lease = row
             elif row is None or (row.counter, row.owner) != (self.lease.counter, self.lease.owner):
@@ -160,9 +161,9 @@ class HeldLease:
             return
         row = await self._store.get(self.lease.shard_id)
         self._unsure = None
-        if decide.was_applied(update, row):
+        if was_applied(update, row):
             self.lease = update.after
-        elif row is not None and decide.written_by_owner(self.lease, row):
+        elif row is not None and written_by_owner(self.lease, row):
             # 1 an update is not answered; 2 the row is read, unchanged; 3 another update is sent; 4 the first one
             # lands; 5 the other one is refused. The counter moved by one and the owner is the same: it was ours.
             self.lease = row

@@ -18,8 +18,8 @@ from dynamirror.model.lease import (
     adopted,
     predecessor,
     take,
-    was_applied,
 )
+from dynamirror.model.lease_doubt import was_applied
 from dynamirror.model.permit import NEVER
 from dynamirror.model.shard_graph import (
     Listing,
@@ -213,7 +213,7 @@ class ShardDirectory:
 
     async def taken(self, row: Lease, terms: Terms) -> list[Taken]:
         """Take one lease; empty when somebody else was faster. Raises Retry; then, the same call finds out (P-8)."""
-        update = take(row, terms)
+        update = take(row, terms, self._now_ms)
         left_by = self._got_from(row) if row.owner == terms.worker else predecessor(row)
         self.in_doubt.setdefault(row.shard_id, {})[update.after.counter] = left_by
         sent_at_s = self._clock.boottime_s()

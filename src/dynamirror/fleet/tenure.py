@@ -120,10 +120,8 @@ class Tenure:
     @property
     def may_leave(self) -> bool:
         """It may be handed over: the shard is not finished, and nothing of the owner before may still land (C-4)."""
-        now_s, lease = self._tools.follow.clock.boottime_s(), self.held.lease
-        # At LATEST without a start the next owner would begin behind what comes in between.
-        placed = lease.checkpoint != LATEST or lease.start_at_ms is not None
-        return not (self.leaving or lease.finished) and placed and now_s >= self._ends_at_s
+        now_s = self._tools.follow.clock.boottime_s()
+        return not (self.leaving or self.held.lease.finished) and now_s >= self._ends_at_s
 
     async def hand_over(self, to: Terms, clean: bool) -> bool:
         """As HeldLease.hand_over, after `drop`."""

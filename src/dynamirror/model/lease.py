@@ -16,6 +16,9 @@ LATEST = "LATEST"
 SHARD_END = "SHARD_END"
 # `since_ms` is moved in steps: it is compared with the retention of a day.
 SINCE_STEP_MS = 60 * 60 * 1000
+# Where LATEST has to be found by time: local clock and stream may differ, and older changes that are applied as well do
+# no harm.
+LATEST_SLACK_MS = 15 * 60 * 1000
 SENTINELS = frozenset({TRIM_HORIZON, LATEST, SHARD_END})
 
 
@@ -150,10 +153,15 @@ def adopted(lease: Lease, terms: Terms) -> Lease:
     return replace(lease, owner=terms.worker, counter=1, terms=terms)
 
 
-def take(lease: Lease, terms: Terms) -> Update:
-    """Take an unowned or expired lease. The number of owner switches grows as KCL counts it."""
+def take(lease: Lease, terms: Terms, now_ms: int) -> Update:
+    """Take an unowned or expired lease. The number of owner switches grows as KCL counts it.
+
+    A Java worker's row at LATEST gets a time, `now_ms` less a slack: else the next owner would begin behind what this
+    one has not yet applied.
+    """
     ours = last_owner(lease) is not Predecessor.UNKNOWN
     switches = lease.owner_switches + (1 if lease.owner not in (None, terms.worker) else 0)
+    unplaced = lease.checkpoint == LATEST and lease.start_at_ms is None
     after = replace(
         lease,
         owner=terms.worker,
@@ -161,6 +169,7 @@ def take(lease: Lease, terms: Terms) -> Update:
         owner_switches=switches,
         terms=terms,
         clean_counter=None,
+        start_at_ms=now_ms - LATEST_SLACK_MS if unplaced else lease.start_at_ms,
         # A Java worker keeps the attribute, and may have read the shard all the time since.
         since_ms=lease.since_ms if ours else None,
         gap_behind=lease.gap_behind if ours else None,
@@ -268,32 +277,3 @@ def _rank(position: str) -> tuple[int, int]:
     if position in SENTINELS:
         return {TRIM_HORIZON: -2, LATEST: -1, SHARD_END: 1}[position], 0
     return 0, int(position)
-
-
-def was_applied(update: Update, row: Lease | None) -> bool:
-    """Whether a refused update had in truth been applied and only its answer was lost (P-8).
-
-    Owner and counter decide: every other writer moves the counter away from `after.counter` or changes the owner. One's
-    own late update moves it there too, so what the update was for must be there:
-
-        1 a renewal is not answered; 2 the row is read, unchanged; 3 that a gap is passed is sent; 4 the renewal lands;
-        5 what was sent is refused, and the counter is as it would have left it
-
-    Up to when all is durable is what no update is for: an earlier one of one's own says less, and nothing untrue.
-    """
-    return (
-        row is not None
-        and row.owner == update.after.owner
-        and row.counter == update.after.counter
-        and row.checkpoint == update.after.checkpoint
-        and row.gap_behind == update.after.gap_behind
-        and row.since_ms == update.after.since_ms
-    )
-
-
-def written_by_owner(before: Lease, row: Lease | None) -> bool:
-    """Whether `row` is `before` after exactly one write of its owner, whatever that write was.
-
-    One step of anybody else changes the owner: takers put theirs, releasing removes it.
-    """
-    return row is not None and row.owner == before.owner and row.counter == before.counter + 1

@@ -4,14 +4,11 @@ import re
 from datetime import UTC, datetime
 
 from dynamirror.errors import Refused
-from dynamirror.model.lease import LATEST, TRIM_HORIZON
+from dynamirror.model.lease import LATEST, LATEST_SLACK_MS, TRIM_HORIZON
 from dynamirror.model.shard_graph import Start
 
 # A start later than this beyond the local clock is a slip of the pen, not a clock that is off.
 _CLOCK_SLACK_MS = 5 * 60 * 1000
-# Where `latest` has to be found by time (after a restart): local clock and stream may differ, and older changes that
-# are applied as well do no harm.
-_LATEST_SLACK_MS = 15 * 60 * 1000
 # Twelve digits and more: seconds would lie beyond the year 5000, so they are milliseconds.
 _MILLISECONDS_FROM = 10**11
 
@@ -25,7 +22,7 @@ def parsed_start(text: str, label: str, now_ms: int) -> Start:
     if word == "trim-horizon":
         return Start(TRIM_HORIZON)
     if word == "latest":
-        return Start(LATEST, now_ms - _LATEST_SLACK_MS)
+        return Start(LATEST, now_ms - LATEST_SLACK_MS)
     at_ms = _time_ms(text)
     if at_ms is None:
         raise Refused(

@@ -17,14 +17,15 @@ from dynamirror.model.lease_plan import Watch
 from dynamirror.model.permit import Fence
 from tests.sim.mutants.base import CRASHES, FROZEN, LATE_SENDS, PARTIAL, STATE, STOPS, mutant
 
-# A throttled destination leaves much to give up; a slow goodbye leaves time to send it.
+# Partitions that take few writes leave much to give up; slow goodbyes leave time to send it.
 SLOW_STOPS = replace(
     PARTIAL,
-    places=frozenset({"destination", "heartbeats"}),
-    turns=120,
-    share=0.8,
-    kinds={"throttle": 3, "slow answer": 1},
-    keys=40,
+    places=frozenset({"leases", "heartbeats"}),
+    kinds={"slow answer": 1},
+    share=0.7,
+    meter=0.5,
+    load=(10, 40),
+    keys=400,
     stop=0.2,
     start=0.5,
 )
@@ -178,15 +179,15 @@ def last_page_saved_by_a_stop() -> Iterator[None]:
         yield
 
 
-@mutant("what a stop gives up is not sent behind the release", SLOW_STOPS)
+@mutant("what a stop gives up is not sent behind the release", SLOW_STOPS, hint=4)
 def released_and_sent_on() -> Iterator[None]:
     with patch.object(Tenure, "drop", lambda self: None), patch.object(HeldLease, "release", _released_with_permit):
         yield
 
 
-async def _released_with_permit(self: HeldLease) -> None:
+async def _released_with_permit(self: HeldLease, nothing_until_ms: int | None = None) -> None:
     until_s = self.permit.until_s
-    await _release(self)
+    await _release(self, nothing_until_ms)
     self.permit.until_s = until_s + 60
 
 

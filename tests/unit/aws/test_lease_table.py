@@ -98,7 +98,7 @@ def test_renew_moves_the_counter_only() -> None:
 
 
 def test_taking_a_free_lease_demands_that_it_is_free() -> None:
-    update, condition, values = resolved(update_request(take(new_lease(SHARD, (PARENT,)), TERMS)))
+    update, condition, values = resolved(update_request(take(new_lease(SHARD, (PARENT,)), TERMS, 0)))
     assert condition == "leaseCounter = :seen_leaseCounter AND attribute_not_exists(leaseOwner)"
     assert update == (
         "SET leaseCounter = :leaseCounter, leaseOwner = :leaseOwner, "
@@ -115,7 +115,7 @@ def test_taking_a_free_lease_demands_that_it_is_free() -> None:
 def test_taking_from_another_owner_counts_the_switch_by_addition() -> None:
     java, _ = read_row(PROCESSING)
     assert java is not None
-    update, condition, values = resolved(update_request(take(java, TERMS)))
+    update, condition, values = resolved(update_request(take(java, TERMS, 0)))
     assert update.endswith(" ADD ownerSwitchesSinceCheckpoint :ownerSwitchesSinceCheckpoint")
     assert values[":ownerSwitchesSinceCheckpoint"] == {"N": "1"}
     assert condition == "leaseCounter = :seen_leaseCounter AND leaseOwner = :seen_leaseOwner"
@@ -160,11 +160,11 @@ def test_release_leaves_no_owner_and_none_of_our_terms() -> None:
 
 
 def test_a_take_removes_the_clean_mark() -> None:
-    update, _, _ = resolved(update_request(take(release(HELD).after, TERMS)))
+    update, _, _ = resolved(update_request(take(release(HELD).after, TERMS, 0)))
     assert update.endswith(" REMOVE xr_clean")
 
 
-@pytest.mark.parametrize("update", [take(new_lease(SHARD, ()), TERMS), renew(HELD), release(HELD)])
+@pytest.mark.parametrize("update", [take(new_lease(SHARD, ()), TERMS, 0), renew(HELD), release(HELD)])
 def test_no_update_can_create_a_row(update: Update) -> None:
     """An absent row has no leaseCounter, and a comparison with an absent attribute is false."""
     first, *_ = update_request(update)["ConditionExpression"].split(" AND ")

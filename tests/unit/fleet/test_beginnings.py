@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from dynamirror.errors import Side, Throttled
-from dynamirror.model.lease import LATEST
+from dynamirror.model.lease import LATEST, Lease
 from dynamirror.model.shard_graph import Start
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
@@ -83,6 +83,29 @@ def test_latest_holds_for_the_worker_that_comes_after_the_first() -> None:
         await world.end()
 
     run_virtual(scenario())
+
+
+def test_a_java_workers_latest_is_not_asked_for_twice() -> None:
+    """1 a Java worker's row is at LATEST, without a time; 2 one of ours takes it; 3 a change comes and is not applied;
+    4 it leaves, or is killed; 5 the next one must not begin at its own latest."""
+
+    async def scenario(orderly: bool) -> None:
+        world = World()
+        [shard_id] = world.stream.open_shards()
+        world.leases.rows[shard_id] = Lease(shard_id, LATEST, counter=7)
+        first = world.worker("first").start()
+        await asyncio.sleep(10)
+        if orderly:
+            await first.stop()
+        else:
+            await first.kill()
+        world.put("k")
+        world.worker("next").start()
+        await world.until_equal(100)
+        await world.end()
+
+    run_virtual(scenario(orderly=True))
+    run_virtual(scenario(orderly=False))
 
 
 def test_a_stream_that_is_off_is_not_called_applied_while_listings_leave_shards_out() -> None:

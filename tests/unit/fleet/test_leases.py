@@ -358,5 +358,5 @@ def test_what_a_java_worker_may_have_had_since_is_not_gone_on_with(
     owner: str | None, terms: Terms | None, kept: int | None
 ) -> None:
     row = replace(ROW, owner=owner, terms=terms, counter=5, applied_to_ms=100)
-    assert take(row, ME).after.applied_to_ms == kept
+    assert take(row, ME, 0).after.applied_to_ms == kept
     assert applied_to_ms(row) == kept

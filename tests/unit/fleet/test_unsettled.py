@@ -20,10 +20,10 @@ ME, OTHER = Terms("me", 10_000, heartbeat=True), Terms("other", 10_000, heartbea
 
 
 def test_the_row_says_so_until_it_is_over() -> None:
-    taken = decide.take(Lease("shardId-1", "7", "java", 3), ME).after
+    taken = decide.take(Lease("shardId-1", "7", "java", 3), ME, 0).after
     assert taken.unsettled
     assert decide.renew(taken).after.unsettled
-    again = decide.take(taken, OTHER).after
+    again = decide.take(taken, OTHER, 0).after
     assert (decide.predecessor(taken), again.unsettled) == (Predecessor.UNKNOWN, True)
     for over in (decide.renew(again, settled=True), decide.checkpoint(again, "8"), decide.release(again)):
         assert not over.after.unsettled

@@ -10,6 +10,7 @@ from dynamirror.errors import Refused
 from dynamirror.model import lease as decide
 from dynamirror.model.beginning import read_from
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease, Terms, Update, new_lease
+from dynamirror.model.lease_doubt import was_applied, written_by_owner
 
 ME = Terms("me", 10_000, heartbeat=True)
 ROW = Lease("shard-1", "100", owner="me", counter=7, owner_switches=2, parent_ids=("shard-0",), terms=ME)
@@ -28,7 +29,7 @@ def test_a_new_row_is_what_kcl_creates() -> None:
 @pytest.mark.parametrize("owner,switches", [(None, 2), ("me", 2), ("other", 3)])
 def test_a_take_counts_the_switch_only_from_another_owner(owner: str | None, switches: int) -> None:
     row = replace(ROW, owner=owner)
-    update = decide.take(row, ME)
+    update = decide.take(row, ME, 0)
     assert update.before == row
     # Nobody knows who had it: by the row it was neither released in order nor one of ours.
     unsettled = owner != "me"
@@ -52,7 +53,7 @@ def test_a_take_counts_the_switch_only_from_another_owner(owner: str | None, swi
 )
 def test_who_may_have_left_writes_on_their_way(row: Lease, left_by: decide.Predecessor) -> None:
     assert decide.predecessor(row) is left_by
-    assert decide.take(row, ME).after.clean_counter is None
+    assert decide.take(row, ME, 0).after.clean_counter is None
 
 
 def test_behind_a_noted_gap_whatever_is_left_is_read() -> None:
@@ -60,9 +61,9 @@ def test_behind_a_noted_gap_whatever_is_left_is_read() -> None:
     assert (row.checkpoint, row.counter, row.unread_since_ms) == ("700", 8, 9_000)
     assert read_from(row, at_latest=False) == TRIM_HORIZON
     assert decide.renew(row, 9_000 + decide.SINCE_STEP_MS).after.unread_since_ms == 9_000 + decide.SINCE_STEP_MS
-    assert decide.take(decide.release(row).after, ME).after.behind_gap
+    assert decide.take(decide.release(row).after, ME, 0).after.behind_gap
     # A Java worker may have read what came since, and been away since.
-    by_java = decide.take(replace(row, owner="java"), ME).after
+    by_java = decide.take(replace(row, owner="java"), ME, 0).after
     assert read_from(by_java, at_latest=False) == "700"
     # What it has applied is not read again.
     on = replace(row, checkpoint="800")
@@ -121,21 +122,21 @@ def test_terms_hold_only_for_the_owner_they_name(owner: str | None, valid: bool)
 UPDATES = [decide.renew(ROW), decide.checkpoint(ROW, "200"), decide.checkpoint(ROW, SHARD_END), decide.release(ROW)]
 
 
-@pytest.mark.parametrize("update", [*UPDATES, decide.take(replace(ROW, owner="dead"), ME)])
+@pytest.mark.parametrize("update", [*UPDATES, decide.take(replace(ROW, owner="dead"), ME, 0)])
 def test_an_applied_update_is_recognised_by_the_row(update: Update) -> None:
-    assert decide.was_applied(update, update.after)
-    assert not decide.was_applied(update, update.before)
-    assert not decide.was_applied(update, None)
-    assert not decide.was_applied(update, replace(update.after, owner="other"))
-    assert not decide.was_applied(update, replace(update.after, counter=update.after.counter + 1))
+    assert was_applied(update, update.after)
+    assert not was_applied(update, update.before)
+    assert not was_applied(update, None)
+    assert not was_applied(update, replace(update.after, owner="other"))
+    assert not was_applied(update, replace(update.after, counter=update.after.counter + 1))
 
 
 @pytest.mark.parametrize("sent", UPDATES[:3])
 @pytest.mark.parametrize("landed", UPDATES[:3])
 def test_an_update_is_not_taken_for_another_one_of_the_same_owner(sent: Update, landed: Update) -> None:
     same = sent.after.checkpoint == landed.after.checkpoint
-    assert decide.was_applied(sent, landed.after) is same
-    assert decide.written_by_owner(sent.before, landed.after)
+    assert was_applied(sent, landed.after) is same
+    assert written_by_owner(sent.before, landed.after)
 
 
 @pytest.mark.parametrize(
@@ -143,10 +144,10 @@ def test_an_update_is_not_taken_for_another_one_of_the_same_owner(sent: Update, 
     [
         None,
         ROW,
-        decide.take(ROW, Terms("other", 1, heartbeat=False)).after,
+        decide.take(ROW, Terms("other", 1, heartbeat=False), 0).after,
         decide.release(ROW).after,
         decide.renew(decide.renew(ROW).after).after,
     ],
 )
 def test_one_step_of_anyone_else_is_not_the_owners(other: Lease | None) -> None:
-    assert not decide.written_by_owner(ROW, other)
+    assert not written_by_owner(ROW, other)

@@ -111,7 +111,7 @@ def test_a_lease_update_whose_answer_is_lost_is_applied() -> None:
         leases = MemoryLeases(Line(Scripted("UpdateItem", [Fault(LOST, lands_after_s=0.0)])))
         lease = new_lease("shardId-1-a", ())
         await leases.create(lease)
-        taking = take(lease, Terms("w", 1000, heartbeat=False))
+        taking = take(lease, Terms("w", 1000, heartbeat=False), 0)
         with pytest.raises(Unanswered):
             await leases.update(taking)
         assert await leases.get(lease.shard_id) == taking.after
