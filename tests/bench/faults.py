@@ -36,13 +36,16 @@ class Kind(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Rule:
-    """Strikes requests that it matches: `operations`, `tables` and `regions` are sets of names, None means all."""
+    """Strikes requests that it matches: `operations`, `tables`, `regions` and `access_keys` are sets of names, None
+    means all; `containing` stands in the body."""
 
     kind: Kind
     rate: float = 1.0
     operations: frozenset[str] | None = None
     tables: frozenset[str] | None = None
     regions: frozenset[str] | None = None
+    access_keys: frozenset[str] | None = None
+    containing: bytes = b""
     # Strikes left; None: no end.
     left: int | None = None
     # On time.monotonic; None: no end.
@@ -57,8 +60,10 @@ class Rule:
             (self.operations, call.operation),
             (self.tables, call.table),
             (self.regions, call.region),
+            (self.access_keys, call.access_key),
         )
-        return all(names is None or name in names for names, name in wanted) and _fits(self.kind, call)
+        named = all(names is None or name in names for names, name in wanted)
+        return named and self.containing in call.body and _fits(self.kind, call)
 
 
 class FaultPlan:
@@ -80,7 +85,10 @@ class FaultPlan:
         regions: Collection[str] | None = None,
     ) -> Rule:
         """Strike matching requests at `rate` (0 to 1), at most `count` times. Returns the rule, which counts too."""
-        rule = Rule(kind, rate, _set(operations), _set(tables), _set(regions), count)
+        return self.put(Rule(kind, rate, _set(operations), _set(tables), _set(regions), left=count))
+
+    def put(self, rule: Rule) -> Rule:
+        """Put a rule in force behind all others."""
         self._rules.append(rule)
         return rule
 
@@ -93,7 +101,7 @@ class FaultPlan:
     ) -> Rule:
         """Refuse every matching request with a reset for `for_s` seconds; goes before all other rules."""
         until_s = time.monotonic() + for_s
-        rule = Rule(Kind.PARTITION, 1.0, _set(operations), _set(tables), _set(regions), None, until_s)
+        rule = Rule(Kind.PARTITION, 1.0, _set(operations), _set(tables), _set(regions), until_s=until_s)
         self._rules.insert(0, rule)
         return rule
 

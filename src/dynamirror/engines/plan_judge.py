@@ -229,12 +229,19 @@ def judge_settings(settings: ReplicationSettings) -> Iterator[Finding]:
 
 
 def judge_rights(rights: tuple[Right, ...]) -> Iterator[Finding]:
-    """One finding for each right that is missing, one for all that could not be proved."""
+    """One finding for each right that is missing, or not needed and not proved; one for all others not proved."""
     for right in rights:
-        if right.answer is Answer.DENIED:
-            what = f"{right.side.value}: {right.action} on {right.on} is denied ({right.why})"
-            yield Finding(STOP, "permissions", what, f"allow dynamodb:{right.action} on it", right.side)
-    unproved = sorted({right.action for right in rights if right.answer is Answer.NOT_CHECKED})
+        what = f"{right.side.value}: {right.action} on {right.on}"
+        if right.answer is Answer.DENIED and right.else_not:
+            do = f"allow dynamodb:{right.action} on it; without it {right.else_not}"
+            yield Finding(WARN, "permissions", f"{what} is denied ({right.why})", do, right.side)
+        elif right.answer is Answer.DENIED:
+            do = f"allow dynamodb:{right.action} on it"
+            yield Finding(STOP, "permissions", f"{what} is denied ({right.why})", do, right.side)
+        elif right.answer is Answer.NOT_CHECKED and right.else_not:
+            do = f"look at the policies; without it {right.else_not}, and replication goes on"
+            yield Finding(WARN, "permissions", f"not checked: {right.action} ({right.why})", do, known=False)
+    unproved = sorted({right.action for right in rights if right.answer is Answer.NOT_CHECKED and not right.else_not})
     if unproved:
         do = "look at the policies: the first request without its right stops replication with a line that names it"
         yield Finding(WARN, "permissions", f"not checked: {', '.join(unproved)}", do, known=False)

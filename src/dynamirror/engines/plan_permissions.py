@@ -59,6 +59,8 @@ class Right:
     answer: Answer
     # The refusal, or why nothing could be proved.
     why: str = ""
+    # What does not happen without it, where replication goes on; "": it stops.
+    else_not: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The rights that a start and its task would need, table by table."""
 
 import asyncio
+from dataclasses import replace
 from typing import TypeAlias
 
 from dynamirror.engines.plan_facts import TableSeen
@@ -25,6 +26,16 @@ from dynamirror.settings.groups import ReplicationSettings
 Found: TypeAlias = TableFacts | DynamirrorError | None
 
 
+PUBLISHING = Right(
+    Side.STATE,
+    "CloudWatch",
+    "PutMetricData",
+    Answer.NOT_CHECKED,
+    "trying it would publish a figure",
+    else_not="figures are not published",
+)
+
+
 async def all_rights(
     reach: Reach,
     settings: ReplicationSettings,
@@ -42,7 +53,10 @@ async def all_rights(
         _destination_rights(reach, destination, reads),
         _own_rights(reach, settings.task.lease_table, own),
     )
-    return tuple(right for rights in sides for right in rights)
+    found = [right for rights in sides for right in rights]
+    if settings.metrics.cloudwatch is not None:
+        found.append(PUBLISHING)
+    return tuple(found)
 
 
 async def _source_rights(reach: Reach, seen: TableSeen | None, reads: tuple[str, ...]) -> tuple[Right, ...]:
@@ -67,7 +81,6 @@ async def _destination_rights(reach: Reach, seen: TableSeen | None, reads: tuple
 
 
 async def _own_rights(reach: Reach, name: str, own: tuple[Found, Found]) -> tuple[Right, ...]:
-    """Rows of the state table are deleted, those of the lease table are not."""
     leases, state = _own_place(reach, name, own[0]), _own_place(reach, state_table_name(name), own[1])
     rights: list[Right] = []
     shown = None
@@ -76,9 +89,11 @@ async def _own_rights(reach: Reach, name: str, own: tuple[Found, Found]) -> tupl
         rights += await reading_rights(state, "Query", "GetItem")
         rights += [shown, *await writing_rights(state, shown, "PutItem")]
     if isinstance(leases, Place):
-        shown = shown or await deleting_right(leases)
+        removing = replace(await deleting_right(leases), else_not="rows of finished shards stay there")
+        # Of the same service: where either is allowed it has shown that it heeds conditions.
+        heeding = shown if shown is not None and shown.answer is Answer.ALLOWED else removing
         rights += await reading_rights(leases, "Scan", "GetItem")
-        rights += await writing_rights(leases, shown, "PutItem", "UpdateItem")
+        rights += [removing, *await writing_rights(leases, heeding, "PutItem", "UpdateItem")]
     return (*rights, *(right for right in (leases, state) if isinstance(right, Right)))
 
 

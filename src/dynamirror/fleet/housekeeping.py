@@ -6,7 +6,7 @@ conditional, or may be repeated.
 
 import logging
 
-from dynamirror.errors import ConditionFailed
+from dynamirror.errors import AccessDenied, ConditionFailed
 from dynamirror.fleet.outlook import Outlook
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.model.lease_plan import forgotten_workers, unowned
@@ -37,6 +37,7 @@ class Housekeeping:
         self._state = state
         self._metrics = metrics
         self._me = me
+        self._said_denied = False
 
     def leads(self) -> bool:
         """Whether this worker is the first of those that live; without a state table each is the first."""
@@ -49,8 +50,22 @@ class Housekeeping:
             self._metrics.gauge("shards_unowned", 0)
             return
         self._warn()
-        await self._remove_rows()
-        await self._forget_workers()
+        for step in (self._remove_rows, self._forget_workers):
+            try:
+                await step()
+            except AccessDenied as error:
+                self._say_denied(error)
+
+    def _say_denied(self, error: AccessDenied) -> None:
+        """Rows that are left there do no harm, but for their number. Asked for again after the next listing."""
+        if self._said_denied:
+            return
+        self._said_denied = True
+        log.warning(
+            "rows that nobody needs any more are not removed: %s; replication goes on",
+            error,
+            extra={"event": "rows_kept", "facts": {}},
+        )
 
     def _warn(self) -> None:
         shards = unowned(self._outlook.rows, self._outlook.watch)

@@ -105,13 +105,29 @@ def test_what_proves_nothing_is_not_checked(world: PlanWorld, name: str) -> None
     assert plan.ready
 
 
-def test_rows_of_the_lease_table_need_no_right_to_be_deleted(world: PlanWorld) -> None:
+def test_without_the_right_to_remove_lease_rows_a_task_is_ready_all_the_same(world: PlanWorld) -> None:
     world.leases()
     plan = run(world.plan())
     assert plan.joins
     assert answers(plan)[LEASES, "UpdateItem"] is Answer.ALLOWED
-    assert (LEASES, "DeleteItem") not in answers(plan)
+    assert answers(plan)[LEASES, "DeleteItem"] is Answer.ALLOWED
     assert answers(plan)[STATE, "DeleteItem"] is Answer.ALLOWED
+    world.state.refusals["DeleteItem"] = "AccessDeniedException"
+    rights = run(world.plan()).rights
+    assert [right.else_not for right in rights if right.answer is Answer.DENIED] == [
+        "",
+        "rows of finished shards stay there",
+    ]
+
+
+def test_that_figures_may_be_published_is_not_tried(world: PlanWorld) -> None:
+    plan = run(world.plan(publish_cloudwatch=True))
+    assert answers(plan)["CloudWatch", "PutMetricData"] is Answer.NOT_CHECKED
+    [finding] = [finding for finding in plan.findings if "PutMetricData" in finding.what]
+    assert not finding.known
+    assert "figures are not published" in finding.do
+    assert plan.ready
+    assert ("CloudWatch", "PutMetricData") not in answers(run(world.plan()))
 
 
 def test_missing_and_denied_tables_do_not_end_the_plan(world: PlanWorld) -> None:
