@@ -45,8 +45,10 @@ def _run(**parameters: Any) -> int:
     values = {**values_of_variables(os.environ), **given_values(parameters)}
     context = click.get_current_context()
     settings = settings_from(values, context.obj is True, now_ms=int(time.time() * 1000))
+    from dynamirror.engines.cores import usable_cores
+
     host = platform.node().partition(".")[0] or "localhost"
-    count = processes_on(_cores(), settings.processes)
+    count = processes_on(usable_cores(), settings.processes)
     if count > 1:
         from dynamirror.engines.supervise import supervise
 
@@ -74,12 +76,6 @@ def _program(words: Sequence[str], pages: bool) -> "Program":
         environ={name: value for name, value in os.environ.items() if name not in variables},
         pages=pages,
     )
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 command = GroupedHelp("replicate", callback=_run, params=replication_options(), help=HELP, epilog=EPILOG)

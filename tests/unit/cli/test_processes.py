@@ -5,9 +5,8 @@ import sys
 
 import pytest
 
-from dynamirror.cli import replicate
 from dynamirror.cli.main import main
-from dynamirror.engines import launch, supervise
+from dynamirror.engines import cores, launch, supervise
 from dynamirror.engines.child import Program
 from dynamirror.engines.lifeline import VARIABLE, Lifeline
 from dynamirror.settings.flags import FLAGS
@@ -69,7 +68,7 @@ def test_variables_are_handed_on_but_for_those_two(started: Started, monkeypatch
     monkeypatch.setenv("DYNAMIRROR_DESTINATION_TABLE", "Copy")
     monkeypatch.setenv("DYNAMIRROR_PROCESSES", "auto")
     monkeypatch.setenv("DYNAMIRROR_HTTP", "127.0.0.1:1")
-    monkeypatch.setattr(replicate, "_cores", lambda: 5)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 5)
     assert main([]) == 4
     [(program, count)] = started.programs
     assert (count, program.pages, list(program.words)) == (5, True, [])
@@ -86,7 +85,7 @@ def test_the_installed_command_looks_for_nothing_in_the_working_directory(
 
 
 def test_one_is_no_supervisor(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replicate, "_cores", lambda: 1)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 1)
     for more in ([], ["--processes", "1"], ["--processes", "auto"]):
         assert main([*WHOLE, *more]) == 0
     assert started.workers == [None] * 3
