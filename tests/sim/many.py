@@ -1,13 +1,11 @@
 """Many seeds on all cores, and whether they met enough trouble."""
 
-import logging
-import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from tests.sim.play import Outcome, run
+from tests.sim.pool import pool
 from tests.sim.profile import Profile
 
 # Of a run of a thousand seeds and more: a fault that hardly struck has proven nothing.
@@ -56,10 +54,6 @@ SITUATIONS = (
 )
 
 
-def _quiet() -> None:
-    logging.disable(logging.CRITICAL)
-
-
 def many(
     seeds: Sequence[int],
     progress: Callable[[str], None] | None = None,
@@ -69,8 +63,8 @@ def many(
     """Run all seeds; the failed ones in order, and the counts of all."""
     failed: list[Outcome] = []
     counts: Counter[str] = Counter()
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1, _quiet) as pool:
-        for done, outcome in enumerate(pool.imap_unordered(partial(run, profile=profile), seeds, chunk), 1):
+    with pool() as workers:
+        for done, outcome in enumerate(workers.imap_unordered(partial(run, profile=profile), seeds, chunk), 1):
             counts += outcome.counts
             if outcome.failure is not None:
                 failed.append(outcome)

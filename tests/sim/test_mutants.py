@@ -1,14 +1,12 @@
 """The checks bite: each mutant of the production code is caught within 200 seeds."""
 
-import logging
-import multiprocessing
-import os
 import re
 
 import pytest
 
 from tests.sim.mutants import MUTANTS
 from tests.sim.play import run
+from tests.sim.pool import pool
 
 SEEDS_MAX = 200
 BROKEN_PATCH = re.compile("TypeError|AttributeError|NameError|UnboundLocalError")
@@ -16,7 +14,6 @@ BROKEN_PATCH = re.compile("TypeError|AttributeError|NameError|UnboundLocalError"
 
 def seeds_needed(index: int) -> tuple[str, int | None, str]:
     """The mutant's name, how many seeds it took to catch it (None: it survived), and what caught it."""
-    logging.disable(logging.CRITICAL)
     mutant = MUTANTS[index]
     for tried, seed in enumerate([mutant.hint, *range(SEEDS_MAX)], 1):
         with mutant.enter():
@@ -29,8 +26,8 @@ def seeds_needed(index: int) -> tuple[str, int | None, str]:
 @pytest.mark.timeout(900)
 def test_every_mutant_is_caught() -> None:
     assert len(MUTANTS) >= 20
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1) as pool:
-        results = list(pool.imap_unordered(seeds_needed, range(len(MUTANTS)), 1))
+    with pool() as workers:
+        results = list(workers.imap_unordered(seeds_needed, range(len(MUTANTS)), 1))
     assert [name for name, seeds, _ in results if seeds is None] == []
     # One that breaks down by itself says nothing of the checks: its patch no longer fits the code.
     assert [(name, by) for name, _, by in results if BROKEN_PATCH.search(by)] == []
@@ -38,7 +35,6 @@ def test_every_mutant_is_caught() -> None:
 
 def unbroken(index: int) -> list[tuple[int, str]]:
     """What fails with the mutant's profile and the code as it is: seeds, and why."""
-    logging.disable(logging.CRITICAL)
     outcomes = [run(seed, MUTANTS[index].profile) for seed in range(3)]
     return [(outcome.seed, outcome.failure) for outcome in outcomes if outcome.failure is not None]
 
@@ -47,6 +43,6 @@ def unbroken(index: int) -> list[tuple[int, str]]:
 def test_the_profiles_of_the_mutants_are_survived_by_the_code_as_it_is() -> None:
     """Else a mutant would be caught by something else than what it breaks."""
     one_each = {repr(mutant.profile): index for index, mutant in enumerate(MUTANTS)}
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1) as pool:
-        results = pool.map(unbroken, one_each.values(), 1)
+    with pool() as workers:
+        results = workers.map(unbroken, one_each.values(), 1)
     assert [failure for failures in results for failure in failures] == []
