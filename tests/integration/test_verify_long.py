@@ -41,7 +41,7 @@ def test_the_same_through_the_fault_proxy(dynamodb_local: DynamoDBLocal, access_
         pair.traffic(),
     ):
         add_faults(bench.proxy.faults, late_writes=True)
-        judge(pair, 500, ("--patience", "120s", "--stray-life", "20s"), url=bench.url)
+        judge(pair, 500, ("--patience", "300s", "--stray-life", "20s"), url=bench.url)
         counts = bench.proxy.faults.counts
         bench.proxy.faults.clear()
     print({kind.value: count for kind, count in counts.items()})

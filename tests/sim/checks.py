@@ -9,14 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import msgspec
-
 from dynamirror.model.change import Write
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key
 from dynamirror.model.lease import SENTINELS, SHARD_END, may_advance
 from dynamirror.testing.memory_stream import MemoryStream
-from tests.sim.flights import Flight, Flights
+from tests.sim.flights import Flight, Flights, is_java
+from tests.sim.images import Images
 from tests.sim.life import Life
 from tests.sim.parked import ParkedKept
 
@@ -61,13 +60,13 @@ class Checks:
         self.prompt = True
         # Whose request it is.
         self.writer = ""
+        # Its machine is dead by now.
+        self.writer_dead = False
+        self.images = Images()
         self._stream = stream
         self._counts = counts
         self._changes: dict[int, Change] = {}
         self._newest: dict[Key, int] = {}
-        # Of each item: the images it had, in order, and the one that stands at the destination.
-        self._images: dict[Key, list[Item | None]] = defaultdict(list)
-        self._standing: dict[Key, int] = defaultdict(lambda: -1)
         # Of each shard: the changes not yet passed by the checkpoint.
         self._ahead: dict[str, list[Change]] = defaultdict(list)
         self._parents: dict[str, str] = {}
@@ -79,6 +78,8 @@ class Checks:
         # Items that reconcile sees to: what stands there may be older for a while.
         self._excused: set[Key] = set()
         self._lost_shards: set[str] = set()
+        # Finished shards whose rows Java has deleted, as they were.
+        self._deleted: dict[str, dict[str, Any]] = {}
 
     @property
     def _now_s(self) -> float:
@@ -96,15 +97,14 @@ class Checks:
 
     def had(self, key: Key, item: Item) -> None:
         """An item was there before the stream."""
-        self._images[key].append(item)
+        self.images.add(key, item)
 
     def changed(self, key: Key, item: Item | None, sequence: str | None) -> None:
         """The application changed an item; `sequence` None: nothing was recorded."""
         if sequence is None:
             return
-        images = self._images[key]
-        images.append(item)
-        change = Change(int(sequence), self._stream.shard_of_key(key), key, len(images) - 1, self._now_s)
+        place = self.images.add(key, item)
+        change = Change(int(sequence), self._stream.shard_of_key(key), key, place, self._now_s)
         self._changes[change.sequence] = change
         self._newest[key] = change.sequence
         self._ahead[change.shard_id].append(change)
@@ -112,10 +112,6 @@ class Checks:
     def lost(self, shard_id: str) -> None:
         """A gap was noted: of this shard, or up to its end, nobody can read any more."""
         self._lost_shards.add(shard_id)
-
-    def items(self) -> list[Key]:
-        """Of every item that was ever there."""
-        return sorted(self._images, key=repr)
 
     # --- the destination
 
@@ -136,8 +132,10 @@ class Checks:
             parent_id = self._parents.get(change.shard_id)
             if parent_id is not None and not self._finished(parent_id):
                 self.fail(f"{flight.worker} sends a change of {change.shard_id}, its parent {parent_id} is unfinished")
-            if flight.overslept:
+            if flight.overslept or is_java(flight.worker):
                 continue
+            if change.shard_id in self._deleted and flight.worker == self.owner(change.shard_id):
+                self.fail(f"{flight.worker} reads {change.shard_id} again, whose row was deleted and made anew")
             if not self._had(flight.worker, change.shard_id):
                 self.fail(f"{flight.worker} sends {write.key} without the lease of {change.shard_id}")
             unclean_s = self._now_s - self._unclean_at_s.get(change.shard_id, float("-inf"))
@@ -149,18 +147,12 @@ class Checks:
         """A batch has been applied. One that overslept the lease is reconciled once its worker has the answer: what it
         brought stands until then."""
         self.flights.landed(flight)
-        if flight.overslept:
+        if flight.overslept and not is_java(flight.worker):
             self._excused.update(write.key for write in flight.writes if self._lost(flight, write))
 
     def applied(self, key: Key, item: Item | None) -> None:
         """Something was written at the destination."""
-        images = self._images[key]
-        # Of equal images the newest: values that repeat cannot be told apart.
-        for place in range(len(images) - 1, -1, -1):
-            if images[place] == item:
-                self._standing[key] = place
-                return
-        if item is not None:
+        if not self.images.brought(key, item, self.writer, self.writer_dead) and item is not None:
             self.fail(f"{key}: {item} was never there")
 
     def _lost(self, flight: Flight, write: Write) -> bool:
@@ -172,9 +164,7 @@ class Checks:
         """Which of its item's images a write brings."""
         if write.sequence_number:
             return self._changes[int(write.sequence_number)].place
-        images = self._images[write.key]
-        item = msgspec.json.decode(write.request)["PutRequest"]["Item"]
-        return max(place for place, image in enumerate(images) if image == item)
+        return self.images.place_of(write)
 
     def _had(self, worker: str, shard_id: str) -> bool:
         if self.owner(shard_id) == worker:
@@ -202,14 +192,21 @@ class Checks:
             self._check_checkpoint(shard_id, checkpoint)
 
     def _row_removed(self, shard_id: str) -> None:
-        if not self._finished(shard_id) or self._stream.lists(shard_id):
+        if not self._finished(shard_id) or (self._stream.lists(shard_id) and not is_java(self.writer)):
             self.fail(f"the row of {shard_id} was deleted")
         self._counts["row removed"] += 1
+        if is_java(self.writer):
+            self._deleted[shard_id] = self._rows.pop(shard_id, {})
 
     def owner(self, shard_id: str) -> str | None:
         """Who has a lease; None: nobody."""
         owner: str | None = self._rows.get(shard_id, {}).get("leaseOwner", {}).get("S")
         return owner
+
+    def handed_over(self, shard_id: str) -> bool:
+        """Whether its owner was given it, and has not written to the row yet."""
+        row = self._rows.get(shard_id, {})
+        return bool(row and row.get("xr_clean") == row["leaseCounter"])
 
     def owned_for_s(self, shard_id: str) -> float:
         """How long the lease has had the owner that it has."""
@@ -221,6 +218,8 @@ class Checks:
 
     def _finished(self, shard_id: str) -> bool:
         if shard_id in self._lost_shards and shard_id not in self._rows:
+            return True
+        if shard_id in self._deleted:
             return True
         return bool(self._rows.get(shard_id, {}).get("checkpoint", {}).get("S") == SHARD_END)
 
@@ -278,12 +277,15 @@ class Checks:
 
     def _check_durable(self, change: Change, checkpoint: str) -> None:
         key = change.key
+        if is_java(self.writer):
+            # It waits for its own writes only. Whether all comes right is seen at rest.
+            self._excused.add(key)
         if key in self._excused or change.made_at_s < self.copied_from_s:
             return
         for flight, write in self.flights.of(key):
             if self._place(write) >= change.place:
                 continue
-            if flight.overslept and self._lost(flight, write):
+            if flight.overslept and not is_java(flight.worker) and self._lost(flight, write):
                 # Its worker reconciles the item when it wakes up.
                 self._excused.add(key)
                 return
@@ -291,5 +293,5 @@ class Checks:
                 f"{change.shard_id} is at {checkpoint}, past change {change.sequence} of {key}; "
                 f"image {self._place(write)} sent by {flight.worker} can still come over it"
             )
-        if self._standing[key] < change.place and not self.parked.covers(key, change.sequence):
+        if self.images.standing(key) < change.place and not self.parked.covers(key, change.sequence):
             self.fail(f"{change.shard_id} is at {checkpoint}, change {change.sequence} of {key} is not durable")

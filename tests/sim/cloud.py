@@ -100,7 +100,7 @@ class Cloud:
 
     def _mend(self) -> None:
         """Somebody compares the tables at the moment a gap is noted, and makes them equal."""
-        for key in self.checks.items():
+        for key in self.checks.images.ever():
             item = self.source.items.get(key)
             if item is not None:
                 self.database.answer("PutItem", msgspec.json.encode({"TableName": TARGET, "Item": item}))

@@ -14,6 +14,11 @@ from dynamirror.model.key import Key
 PAGE_SENT = "BatchWriteItem of a page"
 
 
+def is_java(worker: str) -> bool:
+    """Workers are known by their names here."""
+    return worker.startswith("java")
+
+
 @dataclass(eq=False, slots=True)
 class Flight:
     """One BatchWriteItem that has left. `overslept`: its machine froze between the look at the permit and the wire."""

@@ -272,6 +272,7 @@ class Wire:
 
         def arrive() -> None:
             self._checks.prompt, self._checks.writer = prompt, self._machine.name
+            self._checks.writer_dead = self._machine.dead
             try:
                 result = effect(fault if fault.error is None else replace(fault, error=None))
                 loop.call_later(back_s, _tell, answer, result, None)

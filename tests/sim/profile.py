@@ -99,6 +99,9 @@ class Profile:
     # All machines sleep for longer than iterators live.
     night: float = 0.002
     workers_max: int = 3
+    # Workers of the Java tool, with this fail-over time; none: 0.
+    javas_max: int = 0
+    java_failover_s: float = 15.0
     # There before the stream was switched on.
     items: int = 0
     # So many of the items are refused by the destination, each until its next change.

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from tests.sim.cloud import Cloud
+from tests.sim.java import JavaWorker
 from tests.sim.profile import Profile
 from tests.sim.worker import Worker
 
@@ -41,7 +42,21 @@ class Trouble:
         if self._chance(self._profile.night):
             await self._night(alive)
 
-    def calm(self, workers: Sequence[Worker]) -> None:
+    async def hurt_java(self, java: JavaWorker, draw: random.Random) -> None:
+        """With random numbers of its own."""
+        profile, machine = self._profile, java.machine
+        if draw.random() < profile.kill and machine.rested_s >= RESTED_S:
+            if draw.random() < profile.kill_at_send:
+                machine.dies_at = draw.choice(DEATHS)
+                self._tell(f"{java.name} dies at its next {machine.dies_at}")
+            else:
+                self._tell(f"kill {java.name}")
+                self._cloud.counts["kill of Java"] += 1
+                await java.kill()
+        elif draw.random() < profile.freeze and not machine.frozen:
+            self._freeze(java, draw.choice(profile.freezes_s), draw.random() < profile.at_send)
+
+    def calm(self, workers: Sequence[Worker | JavaWorker]) -> None:
         """Nothing goes wrong any more."""
         for task in self._later:
             task.cancel()
@@ -129,7 +144,7 @@ class Trouble:
             self._cloud.counts["clock step"] += 1
             worker.clock.step_wall(draw.uniform(-3600, 3600))
 
-    def _freeze(self, worker: Worker, seconds: float, at_send: bool) -> None:
+    def _freeze(self, worker: Worker | JavaWorker, seconds: float, at_send: bool) -> None:
         self._tell(f"freeze {worker.name} for {seconds} s{' when it sends' if at_send else ''}")
         if at_send:
             worker.machine.freeze_at_send_s = seconds

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
@@ -58,13 +58,20 @@ from tests.sim.services import StreamWire, WatchedWriter
 from tests.support.gap_policies import continuing, stopping
 from tests.support.memory_caller import MemoryCaller
 
-_PROCESS: ContextVar["Worker | None"] = ContextVar("process", default=None)
+
+class Process(Protocol):
+    """Whatever has tasks that die with it."""
+
+    tasks: dict[asyncio.Task[Any], None]
+
+
+PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
 def of_its_process(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
     """A task factory: tasks belong to the worker that makes them."""
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **more)
-    process = _PROCESS.get()
+    process = PROCESS.get()
     if process is not None:
         process.tasks[task] = None
         task.add_done_callback(process.tasks.pop)
@@ -244,9 +251,9 @@ class Worker:
         return {(self.name, shard_id) for shard_id in self.coordinator.tenures} if self.coordinator else set()
 
     def start(self) -> "Worker":
-        token = _PROCESS.set(self)
+        token = PROCESS.set(self)
         self.task = asyncio.create_task(self._run(), name=self.name)
-        _PROCESS.reset(token)
+        PROCESS.reset(token)
         return self
 
     async def _run(self) -> None:
@@ -275,9 +282,9 @@ class Worker:
 
     def _died(self) -> None:
         # Not one of its own tasks, though one of them may be calling.
-        token = _PROCESS.set(None)
+        token = PROCESS.set(None)
         self.dying = asyncio.create_task(self.kill(), name=f"end of {self.name}")
-        _PROCESS.reset(token)
+        PROCESS.reset(token)
 
     async def kill(self) -> None:
         """As kill -9: no last word; what has left goes on by itself."""

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from dynamirror.errors import Retry
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
 from dynamirror.ports import Clock
+
+T = TypeVar("T")
 
 RETRY = Backoff(first_s=0.2, most_s=10.0)
 
@@ -37,8 +40,8 @@ class Attempts:
         return RETRY.delay_s(self._failures - 1, self._random)
 
 
-async def persist(doing: str, step: Callable[[], Awaitable[None]], clock: Clock, random: Callable[[], float]) -> None:
-    """Try until it is done. Raises Stop."""
+async def persist(doing: str, step: Callable[[], Awaitable[T]], clock: Clock, random: Callable[[], float]) -> T:
+    """Try until it is done; returns what comes of it. Raises Stop."""
     attempts = Attempts(doing, clock, random)
     while True:
         try:

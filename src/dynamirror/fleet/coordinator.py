@@ -196,6 +196,7 @@ class Coordinator:
         while True:
             try:
                 await self._taker.look()
+                self._directory.java_beside = self._directory.java_beside or self._outlook.fleet().mixed
                 self._looked = True
                 attempts.succeeded()
                 pause_s = self._outlook.pause_s()

@@ -38,6 +38,8 @@ class HeldLease:
         # After the answer: whoever lost the lease by it may not have sent anything later.
         self.taken_at_s = tools.clock.boottime_s()
         self.lost = False
+        # To somebody whose terms are not known: a Java worker.
+        self.lost_to_java = False
         # When the last successful write was sent (before, not after: P-9), on this worker's clock.
         self.written_at_s = taken.sent_at_s
         self.permit = Permit()
@@ -71,7 +73,7 @@ class HeldLease:
                 # A late update of our own, as in `_resolve`.
                 self.lease = row
             elif row is None or (row.counter, row.owner) != (self.lease.counter, self.lease.owner):
-                raise self._lose()
+                raise self._lose(row)
             self._proven(sent_at_s)
 
     async def renew(self, nothing_until_ms: int | None = None, settled: bool = False) -> None:
@@ -123,7 +125,7 @@ class HeldLease:
                 update = update_of(self.lease)
                 if update is None or await self._sent(saying(update, self.applied_to_ms())):
                     return
-            raise self._lose()
+            raise self._lose(None)
 
     async def _sent(self, update: Update) -> bool:
         """One attempt; False when the row had moved by a late write of our own, which is adopted."""
@@ -168,14 +170,16 @@ class HeldLease:
             # lands; 5 the other one is refused. The counter moved by one and the owner is the same: it was ours.
             self.lease = row
         elif row is None or row.counter != self.lease.counter or row.owner != self.lease.owner:
-            raise self._lose()
+            raise self._lose(row)
         # Else it was not applied; should it still land, step 5 finds it.
         if self.lease.owner != self._me:
             self.lost = True
             self.permit.until_s = NEVER
 
-    def _lose(self) -> LeaseLost:
+    def _lose(self, row: Lease | None) -> LeaseLost:
+        """`row`: as somebody else has left it; None: not known."""
         self.lost = True
+        self.lost_to_java = row is None or row.terms_in_force is None
         self.permit.until_s = NEVER
         return LeaseLost(f"the lease of {self.lease.shard_id} was taken by another worker")
 

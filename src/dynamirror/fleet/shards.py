@@ -26,6 +26,7 @@ from dynamirror.model.shard_graph import (
     Start,
     believable,
     child_leases,
+    children_of,
     doubts_about,
     lost_lineages,
     missing_leases,
@@ -78,6 +79,10 @@ class ShardDirectory:
         self.list_shards = tools.stream.list_shards
         # Rows that nothing needs any more, as of the last listing.
         self.removable: Sequence[Lease] = ()
+        # By shard, those that the last listing calls its children.
+        self.children: Mapping[str, Sequence[str]] = {}
+        # A Java worker has been seen, which deletes rows.
+        self.java_beside = False
         self._listed: set[str] = set()
         self._listed_before: set[str] | None = None
         # Listed, but not believed: their young parents were not.
@@ -110,6 +115,7 @@ class ShardDirectory:
         listing = believable(found, self._now_ms, self._stream.retention_ms)
         before, self._listed_before = self._listed_before, {shard.id for shard in found.shards}
         self._barred = self._listed_before - {shard.id for shard in listing.shards}
+        self.children = children_of(found.shards)
         self._listed = {shard.id for shard in listing.shards}
         self._closed = {shard.id for shard in listing.shards if not shard.open}
         self._closed |= {shard.parent_id for shard in listing.shards if shard.parent_id}

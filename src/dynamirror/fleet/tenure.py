@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynamirror.errors import LeaseLost, Retry
+from dynamirror.fleet.ancestry import Ancestry
+from dynamirror.fleet.attempts import persist
 from dynamirror.fleet.leases import HeldLease, LeaseTools
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.follow.settling import Aftermath
 from dynamirror.follow.shard_task import SHORTEST_S, ShardTask
 from dynamirror.follow.tools import Entry, FollowTools
 from dynamirror.loops.patience import CredentialsPatience
-from dynamirror.loops.signal import Signal, done_within
+from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.health import Doing, ShardSigns
-from dynamirror.model.lease import LATEST, Lease, Predecessor, Taken, Terms
+from dynamirror.model.lease import SHARD_END, Lease, Predecessor, Taken, Terms
 from dynamirror.model.skip import Skip
 from dynamirror.settings.bounds import SIGNATURE_LIFE_S
 from dynamirror.settings.groups import WriteSettings
@@ -54,6 +56,10 @@ class Tenure:
         self._start = start
         self._shard: ShardTask | None = None
         self._credentials = CredentialsPatience(tools.follow.clock)
+        follow = tools.follow
+        self._ancestry = Ancestry(
+            tools.leases.store, follow.read.stream, tools.directory, tools.finished, follow.clock, follow.read.random
+        )
         self._runner: asyncio.Task[None] | None = None
         self._abandoned = False
 
@@ -96,7 +102,7 @@ class Tenure:
     def drop(self) -> None:
         """After `halt`: send nothing more. What waits is the next owner's, behind the checkpoint."""
         if self._shard is not None:
-            self._shard.abandon()
+            self._shard.abandon(self._tools.directory.java_beside)
 
     @property
     def reading(self) -> bool:
@@ -158,7 +164,7 @@ class Tenure:
 
     def _abandon(self) -> None:
         if self._shard is not None:
-            self._shard.abandon()
+            self._shard.abandon(self.held.lost_to_java)
         if self._abandoned:  # A renewal and a checkpoint may find it one after the other.
             return
         self._abandoned = True
@@ -172,7 +178,9 @@ class Tenure:
             self._tools.finished.notify()
             return
         await self._noticed_by_java()
-        skip_allowed = await self._parents_finished(lease)
+        skip_allowed = await self._ancestry.parents_finished(lease, self._tools.parent_poll_s)
+        if await self._passed_over(lease):
+            return
         follow = self._tools.follow
         # What the owner before has parked: changes of it un-park it from the first one on.
         await follow.applier.parking.known_since(follow.clock.boottime_s())
@@ -234,45 +242,20 @@ class Tenure:
         while (left_s := noticed_at_s - clock.boottime_s()) > 0:
             await clock.sleep(max(left_s, SHORTEST_S))
 
-    async def _parents_finished(self, lease: Lease) -> bool:
-        """Wait until every parent is finished; returns whether changes before the start may still be skipped.
-
-        An absent row means that the parent was completed and cleaned up, or was too old to be listed. Skipping
-        goes on into a child only when all of the parent was skipped, or the parent was never read (E-4). Before the
-        first listing an absent row means nothing yet, unless the child itself proves its parent completed.
-        """
-        synced = self._tools.directory.synced
-        proven = lease.started and lease.start_at_ms is None
-        may_skip = True
-        for parent_id in lease.parent_ids:
-            while True:
-                # Asked for before the row is read: a parent that ends in between is not missed.
-                finished = self._tools.finished.wait()
-                row = await self._row(parent_id)
-                if row is None and not proven and not synced.is_set():
-                    await synced.wait()
-                    continue
-                if row.finished if row is not None else proven or not self._tools.directory.bars(lease.shard_id):
-                    break
-                await done_within(finished, self._tools.parent_poll_s)
-            if row is None:
-                # At LATEST the parents were left out on purpose.
-                may_skip = may_skip and (lease.checkpoint == LATEST or not self._tools.directory.lists(parent_id))
-            else:
-                may_skip = may_skip and row.start_at_ms is not None
-        return may_skip
-
-    async def _row(self, shard_id: str) -> Lease | None:
-        attempt = 0
-        while True:
-            try:
-                row = await self._tools.leases.store.get(shard_id)
-                self._credentials.answered()
-                return row
-            except Retry as error:
-                self._failed(f"reading the lease of {shard_id}", error)
-                await self._pause(attempt)
-                attempt += 1
+    async def _passed_over(self, lease: Lease) -> bool:
+        """Its row was made anew: it is finished, and not read a second time."""
+        if not await self._ancestry.read_before(lease):
+            return False
+        log.warning(
+            "the row of %s was made anew; its children prove that it was read to its end, so it is not read again",
+            lease.shard_id,
+            extra={"event": "shard_read_before", "facts": {"shard": lease.shard_id}},
+        )
+        follow = self._tools.follow
+        doing = f"finishing {lease.shard_id}"
+        await persist(doing, lambda: self.held.checkpoint(SHARD_END), follow.clock, follow.read.random)
+        self._tools.finished.notify()
+        return True
 
     async def _adopt_children(self) -> None:
         for attempt in range(CHILDREN_ATTEMPTS_MAX):

@@ -120,13 +120,14 @@ class Applier:
             self._tools.metrics.count("changes_superseded", superseded)
         self._pump()
 
-    def may_land(self, tenure: Watermark) -> bool:
-        """Whether a request with writes of the tenure is under way, or unanswered and may still land."""
+    def landing(self, tenure: Watermark) -> list[Write]:
+        """The writes of the tenure that are under way, or unanswered and may still land."""
         now_s = self._tools.clock.boottime_s()
-        return any(
-            pending.lands_until_s > now_s and any(mark.watermark is tenure for mark in pending.marks)
+        return [
+            pending.write
             for pending in self._flying.values()
-        )
+            if pending.lands_until_s > now_s and any(mark.watermark is tenure for mark in pending.marks)
+        ]
 
     def resume(self, tenure: Watermark) -> None:
         """The tenure has a new permit, or was abandoned: what was set aside for it is looked at again."""

@@ -115,7 +115,7 @@ class ShardTask:
         """Nothing that was sent for the shard, by this owner or the one before, may still land."""
         now_s = self._tools.clock.boottime_s()
         over = self._aftermath is None or now_s >= self._aftermath.ends_at_s
-        return over and not self._tools.applier.may_land(self.watermark)
+        return over and not self._tools.applier.landing(self.watermark)
 
     def signs(self) -> ShardSigns:
         """What model/health judges."""
@@ -129,9 +129,15 @@ class ShardTask:
     def _barrier_in_force(self) -> PageMark | None:
         return self._barrier if self._aftermath is not None else None
 
-    def abandon(self) -> None:
-        """The lease is lost, or given up: nothing that is not already on the wire may be sent (P-25)."""
+    def abandon(self, to_java: bool = False) -> None:
+        """The lease is lost, or given up: nothing that is not already on the wire may be sent (P-25).
+
+        `to_java`: a Java worker may be next, which waits for nothing. 1 a write is sent, and not answered; 2 Java takes
+        the lease, and writes a newer image; 3 the write lands. So what is on its way is compared once it has landed.
+        """
         self.watermark.abandoned = True
+        if to_java:
+            self.watermark.late += self._tools.applier.landing(self.watermark)
         if self.watermark.late:
             self._tools.reconcile(self.watermark.late)
             self.watermark.late = []

@@ -217,6 +217,15 @@ def removable(
     )
 
 
+def children_of(shards: Iterable[Shard]) -> dict[str, list[str]]:
+    """The shards that name another one as their parent, by that one."""
+    found: dict[str, list[str]] = {}
+    for shard in shards:
+        if shard.parent_id:
+            found.setdefault(shard.parent_id, []).append(shard.id)
+    return found
+
+
 def child_leases(parent: Lease, children: Iterable[Shard], now_ms: int) -> list[Lease]:
     """The rows for the children of a shard that was just read to its end."""
     at_ms, since_ms = parent.start_at_ms, parent.since_ms or 0

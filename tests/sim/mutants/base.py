@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dynamirror.model.gap import OnGap
-from dynamirror.settings.groups import CopySettings, ReadSettings, WriteSettings
+from dynamirror.settings.groups import CopySettings, LeaseSettings, ReadSettings, WriteSettings
+from dynamirror.settings.java_times import lease_for_java, write_for_java
 from tests.sim.profile import Fleet, Profile, Service
 
 ONE = (1.0,)
@@ -60,6 +61,26 @@ GAPS = Profile(
 )
 PARKED = replace(QUIET, bad=0.3, keys=5, share=0.4, places=LOT, kinds={"late": 2, "applied": 1, "throttle": 1})
 STATE = replace(QUIET, share=0.3, places=ROWS, roll=0.2, kill=0.05, stop=0.05)
+# Beside workers of the Java tool, whose fail-over time is short.
+JAVA_S = 15.0
+_FOR_JAVA = write_for_java(WriteSettings(), JAVA_S)
+JAVA = Profile(
+    turns=150,
+    share=0.05,
+    keys=20,
+    kill=0.03,
+    stop=0.02,
+    start=0.08,
+    freeze=0.03,
+    partition=0.02,
+    roll=0.03,
+    split=0.01,
+    night=0.0,
+    workers_max=2,
+    javas_max=2,
+    java_failover_s=JAVA_S,
+    fleet=Fleet(write=_FOR_JAVA, lease=lease_for_java(LeaseSettings(), _FOR_JAVA, JAVA_S)),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def lost_answer_taken_for_a_lost_lease() -> Iterator[None]:
 
     async def resolve(self: HeldLease) -> None:
         if self._unsure is not None:
-            raise self._lose()
+            raise self._lose(None)
         await original(self)
 
     with patch.object(HeldLease, "_resolve", resolve):
@@ -82,7 +82,7 @@ def throttle_taken_for_a_lost_lease() -> Iterator[None]:
         try:
             return await original(self, update)
         except Throttled:
-            self._lose()
+            self._lose(None)
             raise LeaseLost("throttled") from None
 
     with patch.object(HeldLease, "_sent", sent):

@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from dynamirror.errors import IteratorExpired
-from dynamirror.fleet.tenure import Tenure
+from dynamirror.fleet.ancestry import Ancestry
 from dynamirror.follow.read import ShardReader
 from dynamirror.model.shard_graph import child_leases, missing_leases
 from tests.sim.mutants.base import READS, ROLLS, mutant
@@ -16,10 +16,10 @@ HIDING = replace(ROLLS, hide=0.4, kill=0.1)
 
 @mutant("a finished shard is final, children follow their parents", ROLLS)
 def children_early() -> Iterator[None]:
-    async def parents_finished(self: Tenure, lease: Any) -> bool:
+    async def parents_finished(self: Ancestry, lease: Any, poll_s: float) -> bool:
         return False
 
-    with patch.object(Tenure, "_parents_finished", parents_finished):
+    with patch.object(Ancestry, "parents_finished", parents_finished):
         yield
 
 

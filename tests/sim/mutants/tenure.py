@@ -13,6 +13,7 @@ from dynamirror.follow.saving import Saver
 from dynamirror.follow.send import Sender
 from dynamirror.follow.settling import Aftermath
 from dynamirror.follow.shard_task import ShardTask
+from dynamirror.model.lease import Lease
 from dynamirror.model.lease_plan import Watch
 from dynamirror.model.permit import Fence
 from tests.sim.mutants.base import CRASHES, FROZEN, LATE_SENDS, PARTIAL, STATE, STOPS, mutant
@@ -112,7 +113,7 @@ def a_proof_that_does_not_look() -> Iterator[None]:
 
 @mutant("a lost lease's writes are dropped (P-25)", FROZEN)
 def lost_lease_goes_on() -> Iterator[None]:
-    def lose(self: HeldLease) -> LeaseLost:
+    def lose(self: HeldLease, row: Lease | None) -> LeaseLost:
         return LeaseLost("lost")
 
     async def prove(self: HeldLease) -> None:

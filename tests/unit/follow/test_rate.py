@@ -72,7 +72,7 @@ def test_what_waits_for_the_rate_is_not_on_its_way_and_is_dropped_with_its_lease
             bench.submit("late", watermark=tenure)
             await asyncio.sleep(2)
             assert len(bench.destination.stands) == 25
-            assert not bench.applier.may_land(tenure)
+            assert not bench.applier.landing(tenure)
             tenure.abandoned = True
             bench.applier.resume(tenure)
             await asyncio.sleep(40)

@@ -1,0 +1,33 @@
+"""What a worker keeps to at every step: its memory, its leases."""
+
+from dynamirror.engines.assemble import READS_AT_ONCE_MAX
+from tests.sim.checks import Checks, Violated
+from tests.sim.worker import Worker
+
+# A lease that has changed hands since may have been lost and come back.
+KEPT_S = 5.0
+# A write request of the simulated load, as bytes.
+WRITE_BYTES_MAX = 100
+
+
+def check_kept(worker: Worker, checks: Checks) -> None:
+    """No lease is given up that nobody has taken."""
+    before, worker.followed = worker.followed, worker.follows()
+    for name, shard_id in before - worker.followed:
+        # One that it lost long ago may have been handed over to it again, and it may not have heard of that.
+        if checks.handed_over(shard_id):
+            continue
+        if checks.owner(shard_id) == name and checks.owned_for_s(shard_id) > KEPT_S and shard_id in checks.unfinished():
+            raise Violated(f"{name} no longer follows {shard_id}, and nobody has taken it")
+
+
+def check_bounds(worker: Worker) -> None:
+    """Memory: what one page more than the limit may bring, and no more."""
+    write, applier = worker.write, worker.applier
+    page_bytes = worker.read.batch_size * WRITE_BYTES_MAX
+    if applier.requests > write.requests_in_flight_max:
+        raise Violated(f"{worker.name} has {applier.requests} requests in flight")
+    if applier._bytes > write.queue_bytes_max + READS_AT_ONCE_MAX * page_bytes:
+        raise Violated(f"{worker.name} has accepted {applier._bytes} bytes")
+    if worker.budget.used > worker.budget.bytes_max + READS_AT_ONCE_MAX * page_bytes:
+        raise Violated(f"{worker.name} remembers {worker.budget.used} bytes")
