@@ -13,6 +13,7 @@ from dynamirror.model.change import Write
 from dynamirror.model.diff import Item
 from dynamirror.model.key import Key
 from dynamirror.model.lease import SENTINELS, SHARD_END, may_advance
+from dynamirror.settings.groups import LeaseSettings
 from dynamirror.testing.memory_stream import MemoryStream
 from tests.sim.flights import Flight, Flights, is_java
 from tests.sim.images import Images
@@ -44,13 +45,10 @@ class Change(NamedTuple):
 class Checks:
     """Raises nothing itself: `wrong` is what was found first. Hooks run inside the services, whose errors are lost."""
 
-    def __init__(
-        self, stream: MemoryStream, counts: Counter[str], parked: ParkedKept, duration_s: float = 10.0
-    ) -> None:
-        """`duration_s`: of leases."""
+    def __init__(self, stream: MemoryStream, counts: Counter[str], parked: ParkedKept, lease: LeaseSettings) -> None:
         self.flights = Flights()
         self.parked = parked
-        self.life = Life(duration_s)
+        self.life = Life(lease.duration_s, lease.java_patience_s)
         self.wrong: str | None = None
         # After an unclean start nothing may be written before T + L (--cautious-takeover).
         self.cautious = False

@@ -49,7 +49,7 @@ class Cloud:
             self.stream.retention_ms = int(self.service.retention_s * 1000)
         self.stream.rounding_s = self.service.rounding_s
         self.source = MemorySource(CODEC, self.stream)
-        self.checks = Checks(self.stream, self.counts, ParkedKept(CODEC), fleet.lease.duration_s)
+        self.checks = Checks(self.stream, self.counts, ParkedKept(CODEC), fleet.lease)
         # Shards that others read too, one call in two of ours is one too many; set by the trouble.
         self.crowded: set[str] = set()
         # Writes a second that a partition of the destination takes; None: any number.

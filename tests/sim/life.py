@@ -5,12 +5,13 @@ from collections.abc import Collection
 from functools import partial
 from itertools import pairwise
 
+from dynamirror.model.lease_plan import ROW_STILL
+
 # Parts of a lease's duration. An owner that was silent so lately may be taken for dead though it is back: what was read
 # before stands.
 LATELY = 1.2
 # Less the drift of clocks.
 WHOLE = 0.99
-JAVA_S = 79.0
 # A heartbeat that lands late stands over the newer one, until the next.
 STRAY_S = 8.0
 
@@ -38,7 +39,9 @@ class _Signs:
 class Life:
     """Heartbeats by worker, counters by lease row."""
 
-    def __init__(self, duration_s: float) -> None:
+    def __init__(self, duration_s: float, java_patience_s: float) -> None:
+        # A row that has stood still for so long is a dead owner's, whatever its heartbeats say.
+        self._row_silence_s = WHOLE * max(java_patience_s, ROW_STILL * duration_s)
         # T + L: for so long an owner may have to wait before it can answer.
         self.answer_s = 35.0
         # Since when a worker asks for which shards, and since when its row says so no more (None: it does).
@@ -75,7 +78,7 @@ class Life:
         row_s = self._rows[shard_id].silence_s(now_s)
         if worker not in self._beats:
             return row_s >= self._silence_s
-        return self._beats[worker].silence_s(now_s) >= self._silence_s or row_s >= JAVA_S
+        return self._beats[worker].silence_s(now_s) >= self._silence_s or row_s >= self._row_silence_s
 
     def is_back(self, worker: str, shard_id: str, now_s: float) -> bool:
         """It lives, though it may have been judged dead."""

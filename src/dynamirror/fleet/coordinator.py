@@ -201,6 +201,7 @@ class Coordinator:
                 attempts.succeeded()
                 pause_s = self._outlook.pause_s()
             except Retry as error:
+                self._thief.blind()
                 pause_s = attempts.failed(error)
             await self._clock.sleep(pause_s)
 

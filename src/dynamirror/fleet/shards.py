@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dynamirror.errors import ConditionFailed, Gap, LifeOver, Side
+from dynamirror.errors import ConditionFailed, CredentialsExpired, Gap, LifeOver, Side, Throttled, Unreachable
+from dynamirror.fleet.doubts import Doubts
 from dynamirror.follow.gaps import GapPolicy
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import (
@@ -31,6 +32,7 @@ from dynamirror.model.shard_graph import (
     lost_lineages,
     missing_leases,
     removable,
+    wanted_since_ms,
     without,
 )
 from dynamirror.ports import ChangeStream, Clock, LeaseStore
@@ -88,10 +90,7 @@ class ShardDirectory:
         # Listed, but not believed: their young parents were not.
         self._barred: set[str] = set()
         self._closed: set[str] = set()
-        # Shards whose row this worker has got, or may have got (the answer was lost), and that no tenure holds yet;
-        # whoever begins the tenure takes them out. By the counter that the row then has, whom it was got from; of each
-        # attempt, for a later one that does not land leaves the row as an earlier one made it.
-        self.in_doubt: dict[str, dict[int, Predecessor]] = {}
+        self.in_doubt = Doubts()
         # Rows that this process created at LATEST: it may take that literally once.
         self.created_at_latest: set[str] = set()
         # Once a listing was believed and each shard of it that needs a row has got one.
@@ -209,9 +208,10 @@ class ShardDirectory:
                 got.append(Taken(mine, Predecessor.NOBODY, sent_at_s))
                 continue
             row = await self._leases.get(lease.shard_id)
-            if row is not None and row.owner == terms.worker and not row.finished:
-                got.append(Taken(row, self._got_from(row)))
+            if row is not None and row.counter in self.in_doubt.made(lease.shard_id) and row.owner == terms.worker:
+                got += [Taken(row, self.in_doubt.got_from(row))] if not row.finished else []
                 continue
+            # Handed over perhaps: what names this worker all the same is begun by whoever looks at the rows.
             self.in_doubt.pop(lease.shard_id, None)
             if row is not None and row.owner is None and not row.finished:
                 got += await self.taken(row, terms)
@@ -219,12 +219,17 @@ class ShardDirectory:
 
     async def taken(self, row: Lease, terms: Terms) -> list[Taken]:
         """Take one lease; empty when somebody else was faster. Raises Retry; then, the same call finds out (P-8)."""
-        update = take(row, terms, self._now_ms)
-        left_by = self._got_from(row) if row.owner == terms.worker else predecessor(row)
-        self.in_doubt.setdefault(row.shard_id, {})[update.after.counter] = left_by
+        now_ms = self._now_ms
+        update = take(row, terms, now_ms, wanted_since_ms(row.shard_id, now_ms, self._stream.retention_ms))
+        left_by = self.in_doubt.got_from(row) if row.owner == terms.worker else predecessor(row)
+        fresh = self.in_doubt.add(row.shard_id, update.after.counter, left_by)
         sent_at_s = self._clock.boottime_s()
         try:
             await self._leases.update(update)
+        except (Throttled, Unreachable, CredentialsExpired):
+            if fresh:
+                self.in_doubt.failed(row.shard_id, update.after.counter)
+            raise
         except ConditionFailed:
             now = await self._leases.get(row.shard_id)
             if not was_applied(update, now):
@@ -244,13 +249,6 @@ class ShardDirectory:
         # Got before, and the answer was lost: perhaps from a Java worker that lives (P-11).
         stolen = row.owner == terms.worker and left_by is Predecessor.UNKNOWN
         return [Taken(update.after, left_by, sent_at_s, stolen)]
-
-    def _got_from(self, row: Lease) -> Predecessor:
-        """From whom a row was got that names this worker: remembered from the attempts that were not answered."""
-        if row.counter == 1:
-            # Nobody had it before: made with this owner, or taken as it was made.
-            return Predecessor.NOBODY
-        return self.in_doubt.get(row.shard_id, {}).get(row.counter, Predecessor.UNKNOWN)
 
     async def _create(self, lease: Lease) -> bool:
         if lease.owner is not None:

@@ -44,6 +44,8 @@ class Thief:
         self._asked: dict[str, _Asked] = {}
         self._lately: dict[str, float] = {}
         self._stole_at_s = NEVER
+        # When what is asked for was last thought about, on a reading just made.
+        self._looked_at_s = NEVER
 
     @property
     def asked(self) -> frozenset[str]:
@@ -60,6 +62,8 @@ class Thief:
         if self._heartbeat is None:
             return
         now_s = self._clock.boottime_s()
+        self._forget_what_was_asked_long_ago(now_s)
+        self._looked_at_s = now_s
         wanted = asks(self._outlook.rows, self._outlook.fleet(), self._me, self._asked, draw)
         known = {shard: asked for shard, asked in self._asked.items() if wanted.get(shard) == asked.owner}
         fresh = {shard: owner for shard, owner in wanted.items() if shard not in known}
@@ -74,6 +78,15 @@ class Thief:
                 len(fresh),
                 extra={"event": "leases_asked_for", "facts": {"shards": len(fresh)}},
             )
+
+    def blind(self) -> None:
+        """No row could be read: what is asked for no more would be handed over to one that cannot see it."""
+        self._forget_what_was_asked_long_ago(self._clock.boottime_s())
+
+    def _forget_what_was_asked_long_ago(self, now_s: float) -> None:
+        """By one that was frozen, or blind, too: the owner need not have had the time to answer."""
+        if now_s - self._looked_at_s > self._outlook.patience.lease_duration_s:
+            self.ask_nothing()
 
     def ask_nothing(self) -> None:
         """Something is free, or this worker stops."""

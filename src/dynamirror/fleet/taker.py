@@ -42,6 +42,8 @@ class Taker:
     async def look(self) -> None:
         """One look at the others, and what follows from it. Raises Retry, Stop."""
         scanned = await self._outlook.look()
+        if scanned:
+            self._directory.in_doubt.settle(self._outlook.rows, self._me)
         await self._each(self._receive, self._thief.handed_over())
         rows, outlook = self._outlook.rows, self._outlook
         wanted = takes(rows, outlook.watch, outlook.patience, self._me, self._tenures.keys())

@@ -153,15 +153,20 @@ def adopted(lease: Lease, terms: Terms) -> Lease:
     return replace(lease, owner=terms.worker, counter=1, terms=terms)
 
 
-def take(lease: Lease, terms: Terms, now_ms: int) -> Update:
+def take(lease: Lease, terms: Terms, now_ms: int, since_ms: int | None = None) -> Update:
     """Take an unowned or expired lease. The number of owner switches grows as KCL counts it.
 
     A Java worker's row at LATEST gets a time, `now_ms` less a slack: else the next owner would begin behind what this
-    one has not yet applied.
+    one has not yet applied. From the take on it is also known since when all that is not applied is wanted (at
+    TRIM_HORIZON since `since_ms`), so that what is trimmed unread is a gap.
     """
     ours = last_owner(lease) is not Predecessor.UNKNOWN
     switches = lease.owner_switches + (1 if lease.owner not in (None, terms.worker) else 0)
-    unplaced = lease.checkpoint == LATEST and lease.start_at_ms is None
+    at_latest = lease.checkpoint == LATEST
+    start_at_ms = now_ms - LATEST_SLACK_MS if at_latest and lease.start_at_ms is None else lease.start_at_ms
+    known_ms = lease.since_ms if ours else None
+    if known_ms is None and not lease.started:
+        known_ms = start_at_ms if at_latest else since_ms
     after = replace(
         lease,
         owner=terms.worker,
@@ -169,9 +174,9 @@ def take(lease: Lease, terms: Terms, now_ms: int) -> Update:
         owner_switches=switches,
         terms=terms,
         clean_counter=None,
-        start_at_ms=now_ms - LATEST_SLACK_MS if unplaced else lease.start_at_ms,
-        # A Java worker keeps the attribute, and may have read the shard all the time since.
-        since_ms=lease.since_ms if ours else None,
+        start_at_ms=start_at_ms,
+        # A Java worker keeps the attributes, and may have read the shard all the time since.
+        since_ms=known_ms,
         gap_behind=lease.gap_behind if ours else None,
         applied_to_ms=lease.applied_to_ms if ours else None,
         unsettled=lease.unsettled or not ours,

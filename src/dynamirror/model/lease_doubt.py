@@ -21,6 +21,7 @@ def was_applied(update: Update, row: Lease | None) -> bool:
         and row.checkpoint == update.after.checkpoint
         and row.gap_behind == update.after.gap_behind
         and row.since_ms == update.after.since_ms
+        and row.unsettled == update.after.unsettled
     )
 
 

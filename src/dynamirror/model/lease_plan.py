@@ -53,7 +53,9 @@ class Watch:
     def see_leases(self, rows: Iterable[Lease], asked_at_s: float, now_s: float) -> None:
         """`now_s` is taken after the scan was received (P-9). An owner change moves the counter too."""
         rows = list(rows)
-        self.leases = _seen(self.leases, {row.shard_id: row.counter for row in rows}, now_s)
+        # While this observer could not read them, others could not write them perhaps: nobody was seen to stand still.
+        seen_before = self.leases if asked_at_s - self.leases_asked_at_s < BLIND_S else {}
+        self.leases = _seen(seen_before, {row.shard_id: row.counter for row in rows}, now_s)
         known = self.checkpoints
         self.checkpoints = {
             row.shard_id: before
@@ -91,6 +93,13 @@ class Watch:
         return None if seen is None or seen.counter != row.counter else self.leases_asked_at_s - seen.since_s
 
 
+# Rows are read every ten seconds at least; longer without an answer says nothing of their owners.
+BLIND_S = 40.0
+# A worker that beats is dead all the same when its row has not moved for so many of the durations of a lease, and for
+# longer than a Java worker's may stand: it reaches the state table and not this one, and can prove no lease.
+ROW_STILL = 3.0
+
+
 def left_s(row: Lease, watch: Watch, patience: Patience) -> float | None:
     """How much longer the owner's counter would have to stand still before the owner counts as dead.
 
@@ -107,7 +116,10 @@ def left_s(row: Lease, watch: Watch, patience: Patience) -> float | None:
     missing = terms is not None and terms.heartbeat and terms.worker not in watch.beats
     if terms is None or (missing and not row.handed_over):
         return patience.java_s - still
-    return max(patience.lease_duration_s, terms.duration_ms / 1000) - still
+    duration_s = max(patience.lease_duration_s, terms.duration_ms / 1000)
+    row_still = watch.row_still_s(row)
+    of_row_s = max(patience.java_s, ROW_STILL * duration_s) - (row_still or 0.0)
+    return min(duration_s - still, of_row_s)
 
 
 def expired(row: Lease, watch: Watch, patience: Patience) -> bool:
@@ -149,7 +161,9 @@ def fleet(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str) -> F
         row for row in rows if row.owner is not None and row.shard_id not in dead and not _left_behind(row, watch)
     ]
     beating = {name for name in watch.askable if watch.beating(name, patience.lease_duration_s)}
-    living = frozenset({row.owner for row in owning if row.owner is not None} | beating | {me})
+    # It beats, and its rows do not move: it may take nothing, and be given nothing.
+    blind = {row.owner for row in rows if row.shard_id in dead and row.owner in beating}
+    living = frozenset(({row.owner for row in owning if row.owner is not None} | beating) - blind | {me})
     java = any(row.terms_in_force is None and row.owner != me for row in owning)
     askable = living & watch.askable
     stealable = {row.owner for row in owning if row.owner is not None and _cannot_be_asked(row, watch)}

@@ -183,6 +183,12 @@ def lost_lineages(listing: Listing, leases: Mapping[str, Lease], unreadable: Col
     ]
 
 
+def wanted_since_ms(shard_id: str, now_ms: int, retention_ms: int = RETENTION_MS) -> int:
+    """Since when all of a shard is wanted that somebody else has begun, and of which nothing was applied."""
+    oldest_ms = now_ms - retention_ms + int(retention_ms * OPENED_WITHIN)
+    return max(shard_created_ms(shard_id) or 0, oldest_ms)
+
+
 def removable(
     listing: Listing,
     before: Collection[str],

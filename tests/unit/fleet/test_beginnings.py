@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from dynamirror.errors import Side, Throttled
-from dynamirror.model.lease import LATEST, Lease
+from dynamirror.errors import Gap, Side, Throttled
+from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease
 from dynamirror.model.shard_graph import Start
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
@@ -106,6 +106,32 @@ def test_a_java_workers_latest_is_not_asked_for_twice() -> None:
 
     run_virtual(scenario(orderly=True))
     run_virtual(scenario(orderly=False))
+
+
+@pytest.mark.parametrize("checkpoint", [TRIM_HORIZON, LATEST])
+@pytest.mark.parametrize("counter", [0, 7])
+def test_what_is_trimmed_unread_of_a_java_workers_row_is_a_gap(checkpoint: str, counter: int) -> None:
+    """1 ours takes a row of which nothing was applied; 2 the task is paused for longer than the stream keeps changes;
+    3 changes come, and are trimmed."""
+
+    async def scenario() -> None:
+        world = World()
+        world.stream.retention_ms = 2_000_000
+        [shard_id] = world.stream.open_shards()
+        world.leases.rows[shard_id] = Lease(shard_id, checkpoint, counter=counter)
+        worker = world.worker("w").start()
+        await asyncio.sleep(30)
+        worker.tenure.follow.gate.set(True)
+        world.put("lost")
+        await asyncio.sleep(2100)
+        world.stream.trim()
+        world.put("kept")
+        worker.tenure.follow.gate.set(False)
+        [error] = await worker.ended(400)
+        assert isinstance(error, Gap)
+        await world.end()
+
+    run_virtual(scenario())
 
 
 def test_a_stream_that_is_off_is_not_called_applied_while_listings_leave_shards_out() -> None:

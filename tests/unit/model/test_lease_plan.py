@@ -21,9 +21,9 @@ def row(number: int, owner: str | None = None, checkpoint: str = "5", counter: i
 def watched(rows: list[Lease], still_s: float, beats: dict[str, int] | None = None) -> Watch:
     """A watch that has seen everything stand still for `still_s` (beats that are given go on)."""
     watch = Watch()
-    watch.see_leases(rows, 0, 0)
     watch.see_beats(dict.fromkeys(beats or {}, -1), 0, 0)
-    watch.see_leases(rows, still_s, still_s)
+    for at_s in (*range(0, int(still_s), 20), still_s):
+        watch.see_leases(rows, at_s, at_s)
     watch.see_beats(beats or {}, still_s, still_s)
     return watch
 
@@ -40,9 +40,24 @@ def test_an_owner_with_a_heartbeat_is_dead_when_that_stands_still(still_s: float
     assert expired(lease, watch, PATIENCE) is dead
 
 
-def test_a_beating_owner_lives_although_its_row_stands_still() -> None:
+@pytest.mark.parametrize("still_s,dead", [(79, False), (81, True)])
+def test_a_beating_owner_lives_although_its_row_stands_still_but_not_for_ever(still_s: float, dead: bool) -> None:
+    """It renews each row every 20 s: it does not reach the lease table, and can prove nothing."""
     lease = row(1, "other", heartbeat=True)
-    assert not expired(lease, watched([lease], 1000, {"other": 5}), PATIENCE)
+    watch = watched([lease], still_s, {"other": 5})
+    watch.see_beats({"other": 6}, still_s, still_s)
+    watch.askable = frozenset({"other"})
+    assert expired(lease, watch, PATIENCE) is dead
+    now = fleet([lease], watch, PATIENCE, "me")
+    assert now.living == ({"me"} if dead else {"me", "other"})
+    assert now.askable == (set() if dead else {"other"})
+
+
+def test_an_observer_that_could_not_read_rows_has_seen_nobody_stand_still() -> None:
+    lease = row(1, "java")
+    watch = watched([lease], 79)
+    watch.see_leases([lease], 200, 200)
+    assert not expired(lease, watch, PATIENCE)
 
 
 @pytest.mark.parametrize("still_s,dead", [(79, False), (81, True)])
@@ -84,7 +99,7 @@ def test_what_was_handed_over_to_one_that_has_left_is_not_waited_for(still_s: fl
     """It asked by its heartbeat row, so it had one, and it has never written to the lease."""
     lease = replace(row(1, "other", heartbeat=True), clean_counter=3)
     assert expired(lease, watched([lease], still_s), PATIENCE) is dead
-    assert not expired(lease, watched([lease], 1000, {"other": 1}), PATIENCE)
+    assert not expired(lease, watched([lease], 79, {"other": 1}), PATIENCE)
     assert not expired(replace(lease, counter=4), watched([replace(lease, counter=4)], still_s), PATIENCE)
 
 
@@ -101,6 +116,8 @@ def test_a_counter_that_moves_starts_the_wait_anew() -> None:
     watch = watched([lease], 79)
     renewed = replace(lease, counter=lease.counter + 1)
     watch.see_leases([renewed], 79.5, 79.6)
+    watch.see_leases([renewed], 110, 110.1)
+    watch.see_leases([renewed], 140, 140.1)
     watch.see_leases([renewed], 159, 159.1)
     assert not expired(renewed, watch, PATIENCE)
     watch.see_leases([renewed], 159.7, 159.8)
