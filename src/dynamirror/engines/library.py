@@ -80,8 +80,9 @@ class Replication:
         self._gaps: GapPolicy | None = None
         self._self_watch: SelfWatch | None = None
         self._started = asyncio.Event()
-        # A life of the task is over, and the next one is not followed yet: nothing is there that could end in order.
-        self._between_lives = False
+        # A worker is there, which may have leases, and so has to end in order: not before the first life of the task is
+        # followed, nor between two.
+        self._follows = False
 
     async def __aenter__(self) -> Self:
         """Check, then start. Raises the DynamirrorError that forbids it; nothing is left behind."""
@@ -91,7 +92,7 @@ class Replication:
             await asyncio.wait({ended, started}, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             # Nobody will leave a context that was never entered.
-            ended.cancel()
+            self.stop()
             await asyncio.wait({ended})
             raise
         finally:
@@ -112,9 +113,9 @@ class Replication:
                 await self.wait()
 
     def stop(self) -> None:
-        """Ask for an orderly stop; `wait` returns when it is done. Idempotent. What has not started is given up."""
+        """Ask for an orderly stop; `wait` returns when it is done. Idempotent. What follows nothing yet is given up."""
         self._stopping.set()
-        if self._ended is not None and (self._between_lives or not self._started.is_set()):
+        if self._ended is not None and not self._follows:
             self._ended.cancel()
 
     @property
@@ -140,7 +141,7 @@ class Replication:
         """What ails the worker; none: it is healthy. None: it does not follow yet, or waits for the next stream. From
         any thread."""
         watch = self._self_watch
-        return None if watch is None or self._between_lives else watch.problems()
+        return watch.problems() if watch is not None and self._follows else None
 
     async def wait(self) -> None:
         """Until stopped. Raises the DynamirrorError that ended the replication."""
@@ -183,6 +184,9 @@ class Replication:
         settings = await begun(connections, facts, self._settings, clock, self.worker)
         worker = assemble_worker(connections, facts, settings, self.worker, self.metrics)
         self._copier, self._gaps, self._self_watch = worker.copier, worker.gaps, worker.self_watch
+        if worker.orders is not None:
+            # Before anything is read: a task that is paused stays so.
+            await patiently(clock, "what was ordered", worker.orders.look)
         beside = [
             connections.keep_fresh(),
             worker.self_watch.run(),
@@ -191,16 +195,13 @@ class Replication:
             heal_gaps(connections, facts, settings, worker, clock),
             self._announce(worker, clock),
         ]
-        if worker.orders is not None:
-            # Before anything is read: a task that is paused stays so.
-            await patiently(clock, "what was ordered", worker.orders.look)
-        self._between_lives = False
+        self._follows = True
         try:
             await run_tasks(worker, beside, self._stopping)
         except BaseExceptionGroup as errors:
             if not isinstance(root_cause(errors), LifeOver) or self._stopping.is_set():
                 raise
-            self._between_lives = True
+            self._follows = False
             control, over = connections.source_control, facts.stream_arn
             if not await patiently(clock, "the source's stream", lambda: next_stream_on(control, settings, over)):
                 raise
@@ -208,10 +209,10 @@ class Replication:
         return False
 
     async def _announce(self, worker: Worker, clock: Clock) -> None:
-        """`latest` means: from when this is started. So its iterators are there first; of a paused task the time of the
-        start counts."""
+        """`latest` means: from when this is started. So the iterators of shards that begin there are there first; of a
+        paused task the time of the start counts."""
         latest = self._settings.read.start.checkpoint == LATEST
-        while latest and not worker.coordinator.reading and not worker.gate.closed:
+        while latest and not worker.coordinator.misses_nothing and not worker.gate.closed:
             await clock.sleep(0.02)
         self._started.set()
 

@@ -35,8 +35,9 @@ async def run_worker(
     source, destination = settings.source, settings.destination
     async with replication:
         if not replication.started:
-            log.info("stopped before the start", extra={"event": "stopped", "facts": {"applied": 0}})
-            return int(ExitCode.OK)
+            applied = replication.figures().changes_applied
+            log.info("stopped before the start", extra={"event": "stopped", "facts": {"applied": applied}})
+            return int(_told_of_gaps(replication) or _told_of_copy(replication))
         log.info(
             "replicating %s/%s -> %s/%s",
             source.region,

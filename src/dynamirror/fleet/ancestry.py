@@ -12,13 +12,18 @@ read again: its old images would stand over newer ones that came through its chi
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from dynamirror.errors import CredentialsExpired, Retry, Throttled, Unanswered, Unreachable
 from dynamirror.fleet.attempts import persist
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.loops.signal import Signal, done_within
+from dynamirror.model.health import Unread
 from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease
 from dynamirror.ports import ChangeStream, Clock, LeaseStore
 
 T = TypeVar("T")
+
+# Of the lease table, and not of one of its rows: told as the worker's own problem.
+NO_ANSWER = (CredentialsExpired, Throttled, Unanswered, Unreachable)
 
 
 class Ancestry:
@@ -40,6 +45,8 @@ class Ancestry:
         self._finished = finished
         self._clock = clock
         self._random = random
+        # What is waited for in vain.
+        self.unread: Unread | None = None
 
     async def parents_finished(self, lease: Lease, poll_s: float) -> bool:
         """Wait until every parent is finished; returns whether changes before the start may still be skipped.
@@ -55,7 +62,7 @@ class Ancestry:
             while True:
                 # Asked for before the row is read: a parent that ends in between is not missed.
                 finished = self._finished.wait()
-                row = await self._row(parent_id)
+                row = await self._row(parent_id, "parent")
                 if row is None and not proven and not synced.is_set():
                     await synced.wait()
                     continue
@@ -83,7 +90,7 @@ class Ancestry:
             if shard_id in seen:
                 continue
             seen.add(shard_id)
-            row = await self._row(shard_id)
+            row = await self._row(shard_id, "descendant")
             if row is not None and row.checkpoint != TRIM_HORIZON:
                 return True
             below += await self._children(shard_id, ask=row is None)
@@ -97,8 +104,20 @@ class Ancestry:
         doing = f"listing the children of {shard_id}"
         return [shard.id for shard in await self._persist(doing, lambda: self._stream.list_children(shard_id))]
 
-    async def _row(self, shard_id: str) -> Lease | None:
-        return await self._persist(f"reading the lease of {shard_id}", lambda: self._leases.get(shard_id))
+    async def _row(self, shard_id: str, kin: str) -> Lease | None:
+        async def read() -> Lease | None:
+            try:
+                row = await self._leases.get(shard_id)
+            except NO_ANSWER:
+                raise
+            except Retry as error:
+                since_s = self.unread.since_s if self.unread is not None else self._clock.boottime_s()
+                self.unread = Unread(f"its {kin} {shard_id}", since_s, str(error))
+                raise
+            self.unread = None
+            return row
+
+        return await self._persist(f"reading the lease of {shard_id}", read)
 
     async def _persist(self, doing: str, step: Callable[[], Awaitable[T]]) -> T:
         return await persist(doing, step, self._clock, self._random)

@@ -83,9 +83,9 @@ class Coordinator:
         return self._tools.tenure.terms.worker
 
     @property
-    def reading(self) -> bool:
-        """The first look at the leases is over, and every shard held is being read."""
-        return self._looked and all(tenure.reading for tenure in self._tenures.values())
+    def misses_nothing(self) -> bool:
+        """The first look at the leases is over, and what comes from now on will be read, of every shard."""
+        return self._looked and all(tenure.misses_nothing for tenure in self._tenures.values())
 
     @property
     def tenures(self) -> Mapping[str, Tenure]:
@@ -198,6 +198,8 @@ class Coordinator:
                 await self._taker.look()
                 self._directory.java_beside = self._directory.java_beside or self._outlook.fleet().mixed
                 self._looked = True
+                # What was left to others, and is taken later, is found by its time.
+                self._directory.created_at_latest.clear()
                 attempts.succeeded()
                 pause_s = self._outlook.pause_s()
             except Retry as error:

@@ -9,7 +9,7 @@ import logging
 from dynamirror.errors import AccessDenied, ConditionFailed
 from dynamirror.fleet.outlook import Outlook
 from dynamirror.fleet.shards import ShardDirectory
-from dynamirror.model.lease_plan import forgotten_workers, unowned
+from dynamirror.model.lease_plan import forgotten_workers, unowned, unreadable
 from dynamirror.ports import LeaseStore, MetricSink
 from dynamirror.state_ports import StateStore
 
@@ -68,8 +68,16 @@ class Housekeeping:
         )
 
     def _warn(self) -> None:
-        shards = unowned(self._outlook.rows, self._outlook.watch)
-        self._metrics.gauge("shards_unowned", len(shards))
+        shards, unread = unowned(self._outlook.rows, self._outlook.watch), unreadable(self._outlook.watch)
+        self._metrics.gauge("shards_unowned", len(shards) + len(unread))
+        if unread:
+            log.warning(
+                "the lease rows of %d shards cannot be read, and nobody can take them, the first: %s; mend it (what is "
+                "wrong with it: event lease_row_refused)",
+                len(unread),
+                unread[0],
+                extra={"event": "shards_unowned", "facts": {"shards": len(unread), "first": unread[0]}},
+            )
         if shards:
             log.warning(
                 "nobody has taken %d shards for minutes, the first: %s; are there workers, and can they reach the "

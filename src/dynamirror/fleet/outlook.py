@@ -58,7 +58,7 @@ class Outlook:
             return False
         self.rows = await self._leases.scan()
         self._scanned_at_s = self._clock.boottime_s()
-        self.watch.see_leases(self.rows, asked_at_s, self._scanned_at_s)
+        self.watch.see_leases(self.rows, asked_at_s, self._scanned_at_s, self._leases.unreadable)
         return True
 
     def fleet(self) -> Fleet:

@@ -16,8 +16,9 @@ from dynamirror.follow.tools import Entry, FollowTools
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
+from dynamirror.model.beginning import read_from
 from dynamirror.model.health import Doing, ShardSigns
-from dynamirror.model.lease import SHARD_END, Lease, Predecessor, Taken, Terms
+from dynamirror.model.lease import LATEST, SHARD_END, Lease, Predecessor, Taken, Terms
 from dynamirror.model.skip import Skip
 from dynamirror.settings.bounds import SIGNATURE_LIFE_S
 from dynamirror.settings.groups import WriteSettings
@@ -60,6 +61,9 @@ class Tenure:
         self._ancestry = Ancestry(
             tools.leases.store, follow.read.stream, tools.directory, tools.finished, follow.clock, follow.read.random
         )
+        # Created here and never owned before: nothing has come since LATEST was written but what is read now.
+        self._at_latest = self.shard_id in tools.directory.created_at_latest and held.lease.counter == 1
+        self._asks_latest = read_from(held.lease, self._at_latest) == LATEST
         self._runner: asyncio.Task[None] | None = None
         self._abandoned = False
 
@@ -105,9 +109,10 @@ class Tenure:
             self._shard.abandon(self._tools.directory.java_beside)
 
     @property
-    def reading(self) -> bool:
-        """The shard's place was found once; what comes from now on will be read."""
-        return self.held.lease.finished or (self._shard is not None and self._shard.reader.opened)
+    def misses_nothing(self) -> bool:
+        """What comes from now on will be read: LATEST is where the stream is once it is asked for, every other place is
+        known, or comes of the parents' ends."""
+        return not self._asks_latest or (self._shard is not None and self._shard.reader.opened)
 
     async def finish(self) -> None:
         """Drain and save, after `halt`. Raises LeaseLost, Retry."""
@@ -143,7 +148,8 @@ class Tenure:
         """What model/health judges."""
         if self._shard is None or self.held.lease.finished:
             ended = self.held.lease.finished
-            return ShardSigns(self.shard_id, Doing.ENDED if ended else Doing.WAITING_FOR_PARENTS)
+            doing = Doing.ENDED if ended else Doing.WAITING_FOR_PARENTS
+            return ShardSigns(self.shard_id, doing, unread=self._ancestry.unread)
         return self._shard.signs()
 
     @property
@@ -184,10 +190,8 @@ class Tenure:
         follow = self._tools.follow
         # What the owner before has parked: changes of it un-park it from the first one on.
         await follow.applier.parking.known_since(follow.clock.boottime_s())
-        # Created here and never owned before: nothing has come since LATEST was written but what is read now.
-        at_latest = lease.shard_id in self._tools.directory.created_at_latest and lease.counter == 1
         skip = Skip(lease.start_at_ms if skip_allowed else None)
-        entry = Entry(skip, at_latest, self._aftermath())
+        entry = Entry(skip, self._at_latest, self._aftermath())
         shard = self._shard = ShardTask(self._tools.follow, self.held, entry)
         self.held.applied_to_ms = lambda: shard.applied_to_ms
         self.note_closed()

@@ -3,7 +3,7 @@
 A shard makes progress when a page is read (an empty one too), a write becomes durable, or a checkpoint is saved. One
 that makes none for STUCK_S is stuck, unless it waits for what it should wait for:
 
-* a parent that is not read to its end yet; the operator, who has paused the task;
+* a parent that is not read to its end yet, as long as its row can be read; the operator, who has paused the task;
 * changes held while the table is copied; writes of a predecessor that may still land; the operator's limit of units;
 * a write without an answer, for the time in which it may still land: once. Where nothing at all is answered any more
   that is no excuse, and the second time of the same write is none either.
@@ -54,6 +54,16 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A lease row that has to be read before a shard is, and cannot be. That the table does not answer is no reason."""
+
+    # Whose it is: ends "the lease row of ...".
+    whose: str
+    since_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShardSigns:
     """A shard that is held, at one moment; seconds of boot time."""
 
@@ -72,6 +82,8 @@ class ShardSigns:
     holds: bool = False
     # Checkpoints fail since then; None: the last one was saved.
     saving_fails_since_s: float | None = None
+    # Only while it waits for its parents.
+    unread: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +126,8 @@ def problems(signs: WorkerSigns, now_s: float) -> list[Problem]:
         excused = signs.rate_waits or (now_s < shard.doubt_until_s and not silent)
         room_excused = signs.rate_waits or (now_s < doubt_until_s and not silent)
         why = (
-            _writing(shard, now_s, excused)
+            _waiting(shard, now_s)
+            or _writing(shard, now_s, excused)
             or _reading(shard, now_s, read_at_s, durable_at_s, room_excused)
             or _saving(shard, now_s)
         )
@@ -132,6 +145,13 @@ def _of_worker(signs: WorkerSigns, now_s: float) -> list[str]:
     if (s := now_s - signs.leases_answered_at_s) > LEASES_S:
         found.append(f"the lease table has not answered for {s:.0f} s")
     return found
+
+
+def _waiting(shard: ShardSigns, now_s: float) -> str | None:
+    unread = shard.unread
+    if unread is None or not _long(since_s := now_s - unread.since_s):
+        return None
+    return f"it cannot read the lease row of {unread.whose}: {unread.why} (for {since_s:.0f} s)"
 
 
 def _writing(shard: ShardSigns, now_s: float, excused: bool) -> str | None:

@@ -47,12 +47,18 @@ class Watch:
     askable: frozenset[str] = frozenset()
     # Since when, on this observer's clock, a row is at its checkpoint under its owner.
     checkpoints: dict[str, tuple[tuple[str, str | None], float]] = field(default_factory=dict)
+    # Shards whose rows are no leases, and since when.
+    unreadable: dict[str, float] = field(default_factory=dict)
     leases_asked_at_s: float = 0.0
     beats_asked_at_s: float = 0.0
 
-    def see_leases(self, rows: Iterable[Lease], asked_at_s: float, now_s: float) -> None:
-        """`now_s` is taken after the scan was received (P-9). An owner change moves the counter too."""
+    def see_leases(
+        self, rows: Iterable[Lease], asked_at_s: float, now_s: float, unreadable: Iterable[str] = ()
+    ) -> None:
+        """`now_s` is taken after the scan was received (P-9). An owner change moves the counter too. `unreadable`:
+        shards whose rows were left out."""
         rows = list(rows)
+        self.unreadable = {shard_id: self.unreadable.get(shard_id, now_s) for shard_id in unreadable}
         # While this observer could not read them, others could not write them perhaps: nobody was seen to stand still.
         seen_before = self.leases if asked_at_s - self.leases_asked_at_s < BLIND_S else {}
         self.leases = _seen(seen_before, {row.shard_id: row.counter for row in rows}, now_s)
@@ -205,6 +211,11 @@ def unowned(rows: Iterable[Lease], watch: Watch) -> list[str]:
     """Shards that are not finished and that nobody has taken for minutes."""
     free = [row for row in rows if row.owner is None and not row.finished]
     return sorted(row.shard_id for row in free if (watch.row_still_s(row) or 0.0) > UNOWNED_S)
+
+
+def unreadable(watch: Watch) -> list[str]:
+    """Shards that nobody can take for minutes, because their rows are no leases."""
+    return sorted(shard_id for shard_id, s in watch.unreadable.items() if watch.leases_asked_at_s - s > UNOWNED_S)
 
 
 def forgotten_workers(rows: Iterable[Lease], watch: Watch) -> list[str]:

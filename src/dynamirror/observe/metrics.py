@@ -60,7 +60,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("parked", "gauge", "Items of the task that are parked, as this worker last read the state table."),
     Metric("gaps_open", "gauge", "Gaps of the stream that no comparison has closed yet, as this worker knows."),
     Metric("paused", "gauge", "1 while the operator has paused the task (dynamirror pause), as this worker knows."),
-    Metric("shards_unowned", "gauge", "Shards that nobody has taken for two minutes, as the first worker sees it."),
+    Metric(
+        "shards_unowned",
+        "gauge",
+        "Shards that nobody has taken for two minutes, or whose rows cannot be read, as the first worker sees it.",
+    ),
     Metric("leases_held", "gauge", "Shards that this worker has now."),
     Metric("leases_taken", "counter", "Leases that this worker got, those of new shards included."),
     Metric("leases_lost", "counter", "Leases that another worker took from this one."),

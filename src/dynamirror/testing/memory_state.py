@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from dynamirror.errors import ConditionFailed
+from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.duty import Duty
 from dynamirror.model.graph_row import GraphHead
 from dynamirror.model.lease import Lease, Update
@@ -16,7 +16,8 @@ from dynamirror.testing.faults import Line
 
 
 class MemoryLeases:
-    """`ports.LeaseStore`; shared by all simulated workers. `rows` is open to tests: it is the table itself."""
+    """`ports.LeaseStore`; shared by all simulated workers. `rows` is open to tests: it is the table itself. What is put
+    into `unreadable` is no lease, whatever its row is."""
 
     def __init__(self, line: Line | None = None) -> None:
         self.rows: dict[str, Lease] = {}
@@ -25,11 +26,15 @@ class MemoryLeases:
 
     async def scan(self, consistent: bool = False) -> list[Lease]:
         """See ports.LeaseStore."""
-        return await self._line.call("Scan", lambda _: list(self.rows.values()))
+        rows = await self._line.call("Scan", lambda _: list(self.rows.values()))
+        return [row for row in rows if row.shard_id not in self.unreadable]
 
     async def get(self, shard_id: str) -> Lease | None:
         """See ports.LeaseStore."""
-        return await self._line.call("GetItem", lambda _: self.rows.get(shard_id))
+        row = await self._line.call("GetItem", lambda _: self.rows.get(shard_id))
+        if shard_id in self.unreadable:
+            raise Retry(Side.STATE, f"the row of {shard_id} is no lease: mend it")
+        return row
 
     async def create(self, lease: Lease) -> bool:
         """See ports.LeaseStore."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +12,16 @@ from dynamirror.engines import library
 from dynamirror.engines.library import Replication, explained, root_cause
 from dynamirror.errors import ExitCode, Gap, LifeOver, NotFound, Side, Stop, Throttled
 from dynamirror.loops.gate import Gate
+from dynamirror.model.lease import LATEST
+from dynamirror.model.shard_graph import Start
 from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.testing.faults import Fault
 from dynamirror.testing.virtual_time import run_virtual
 from tests.support.accounts import settings
+from tests.unit.fleet.world import World
 
 GONE = NotFound(Side.STATE, "PutItem: ResourceNotFoundException")
+LATEST_NOW = Start(LATEST, 1_000)
 
 
 def test_tables_that_were_deleted_under_a_worker_are_called_so() -> None:
@@ -43,6 +48,7 @@ class Lives:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = asyncio.Event()
         self.starts = 0
+        self.settings = settings(on_gap="continue")
         self.fails: list[Exception] = []
 
         async def nothing(*_: object) -> None:
@@ -70,7 +76,7 @@ class Lives:
         monkeypatch.setattr(library, "next_stream_on", self._next)
 
     async def _settings(self, *_: object) -> ReplicationSettings:
-        return settings(on_gap="continue")
+        return self.settings
 
     async def _check(self, *_: object) -> object:
         self.starts += 1
@@ -79,7 +85,7 @@ class Lives:
             await asyncio.sleep(1e6)
         return SimpleNamespace(stream_arn="old")
 
-    async def _run(self, _: object, beside: Sequence[Coroutine[Any, Any, None]], __: object) -> None:
+    async def _run(self, _: object, beside: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
         await asyncio.gather(*beside)
         raise ExceptionGroup("tasks", [LifeOver(Side.SOURCE, "over")])
 
@@ -102,3 +108,71 @@ def test_a_stop_does_not_wait_for_the_next_life_to_begin(monkeypatch: pytest.Mon
         assert lives.starts == 2
 
     run_virtual(scenario())
+
+
+class Follower(Lives):
+    """A task whose one life is followed by a worker in memory, of two shards; one of them is never found."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.settings = settings(start_at="latest")
+        self.world = World(shards=2)
+        self.worker = self.world.worker("me", start=LATEST_NOW)
+        found: list[Fault | None] = [None]
+        throttled = Fault(Throttled(Side.SOURCE, "injected"))
+        self.worker.stream_faults.then = lambda operation: (
+            None if operation != "GetShardIterator" else found.pop() if found else throttled
+        )
+        self.worker.write_faults.then = lambda operation: Fault(delay_s=1.0)
+        parts = SimpleNamespace(
+            refuse_unready=None,
+            copier=None,
+            gaps=None,
+            coordinator=self.worker.coordinator,
+            self_watch=SimpleNamespace(run=asyncio.Event().wait, problems=list),
+            orders=None,
+            gate=Gate(),
+        )
+        monkeypatch.setattr(library, "assemble_worker", lambda *_: parts)
+
+    async def _run(self, _: object, beside: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
+        """As engines/worker_tasks."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in (*beside, self.worker.applier.run())]
+            await self.worker.coordinator.run(stopping)
+            for task in tasks:
+                task.cancel()
+
+
+@pytest.mark.parametrize("ended_by", ["a stop", "a time-out of the caller's"])
+def test_a_start_that_has_leases_already_ends_in_order(monkeypatch: pytest.MonkeyPatch, ended_by: str) -> None:
+    async def scenario() -> None:
+        follower = Follower(monkeypatch)
+        world = follower.world
+        replication = Replication(settings(start_at="latest"), {}, "me")
+        ends = asyncio.create_task(end_of_start(replication, 20.0 if ended_by != "a stop" else 1e6))
+        await world.until(lambda: len(follower.worker.coordinator.tenures) == 2, 5)
+        assert replication.health() == []
+        await asyncio.sleep(19.5)
+        # On its way when the end comes.
+        world.put_many(20)
+        await asyncio.sleep(0.3)
+        if ended_by == "a stop":
+            replication.stop()
+        await asyncio.wait_for(ends, 5)
+        assert not replication.started
+        assert world.owners() == [None, None]
+        checkpoints = [row.checkpoint for row in world.leases.rows.values()]
+        assert sorted(checkpoint == LATEST for checkpoint in checkpoints) == [False, True]
+        assert world.destination.items
+        assert max(map(int, set(checkpoints) - {LATEST})) == max(sequence for _, _, _, sequence in world.writes)
+        assert world.state.rows == {}
+        await world.end()
+
+    run_virtual(scenario())
+
+
+async def end_of_start(replication: Replication, limit_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s), replication:
+            pass

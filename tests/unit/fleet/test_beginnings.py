@@ -1,11 +1,12 @@
 """Beginnings that go half wrong: a start that is cut off or doubled, rows made anew."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from dynamirror.errors import Gap, Side, Throttled
-from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease
+from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease, Terms
 from dynamirror.model.shard_graph import Start
 from dynamirror.testing.faults import Fault, Scripted
 from dynamirror.testing.virtual_time import run_virtual
@@ -186,6 +187,85 @@ def test_after_a_backlog_of_generations_nothing_is_left_in_doubt() -> None:
         assert worker.directory.in_doubt == {}
         await worker.stop()
         assert world.state.rows == {}
+        await world.end()
+
+    run_virtual(scenario())
+
+
+# --- when a worker at LATEST may say that it has started
+
+
+def test_a_restart_at_latest_misses_nothing_at_once_however_long_its_backlog_is() -> None:
+    """--start-at latest stands in a unit file. The places of the shards are known, those of children follow."""
+
+    async def scenario() -> None:
+        world = World(shards=4)
+        start = now(world)
+        first = world.worker("first", start=start).start()
+        await world.until(lambda: first.coordinator.misses_nothing, 5)
+        world.put_many(100)
+        await world.until_equal(30)
+        await first.stop()
+        world.put_many(100, value=1)
+        for shard_id in world.stream.open_shards():
+            world.stream.roll(shard_id)
+        world.put_many(100, value=2)
+        slow = Fault(delay_s=20.0)
+        # One that took over has made the rows of the children, and could not finish the parents.
+        second = world.worker("second", start=start)
+        second.stream_faults.then = lambda operation: slow if operation == "GetRecords" else None
+        second.start()
+        await world.until(lambda: len(world.leases.rows) == 8, 30)
+        await second.stop()
+        worker = world.worker("next", start=start)
+        worker.stream_faults.then = second.stream_faults.then
+        worker.start()
+        assert await world.until(lambda: worker.coordinator.misses_nothing, 200) < 2
+        assert len(worker.coordinator.tenures) == 8
+        assert world.destination.items != world.source.items
+        worker.stream_faults.then = lambda operation: None
+        await world.until_equal(100)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_a_start_at_latest_misses_something_until_each_shard_is_found() -> None:
+    async def scenario() -> None:
+        world = World(shards=4)
+        worker = world.worker("w", start=now(world))
+        found: list[Fault | None] = [None, None, None]
+        throttled = Fault(Throttled(Side.SOURCE, "injected"))
+        worker.stream_faults.then = lambda operation: (
+            None if operation != "GetShardIterator" else found.pop() if found else throttled
+        )
+        worker.start()
+        await asyncio.sleep(60)
+        assert not worker.coordinator.misses_nothing
+        found += [None] * 100
+        await world.until(lambda: worker.coordinator.misses_nothing, 10)
+        world.put_many(40)
+        await world.until_equal(5)
+        await world.end()
+
+    run_virtual(scenario())
+
+
+def test_latest_is_not_asked_for_once_a_worker_has_said_that_it_has_started() -> None:
+    """1 two begin at the same time; 2 one makes the rows, the other one takes some; 3 it leaves the other one's share,
+    and has started; 4 a change comes; 5 the other one dies, and the share is taken: not behind the change."""
+
+    async def scenario() -> None:
+        world = World(shards=4)
+        worker = world.worker("w", start=now(world)).start()
+        await world.until(lambda: len(world.leases.rows) == 4, 5, every_s=0.001)
+        shard_id, row = min(world.leases.rows.items())
+        world.leases.rows[shard_id] = replace(row, owner="other", counter=1, terms=Terms("other", 10_000, False))
+        await world.until(lambda: worker.coordinator.misses_nothing, 5)
+        assert world.owners().count(None) == 1
+        world.put_many(40)
+        await world.until(lambda: world.owners() == ["w"] * 4, 60)
+        await world.until_equal(10)
         await world.end()
 
     run_virtual(scenario())

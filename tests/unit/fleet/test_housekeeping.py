@@ -58,3 +58,32 @@ def test_a_worker_that_may_not_remove_rows_goes_on_and_says_so_seldom(caplog: py
         run_virtual(scenario())
     told = [record.getMessage() for record in caplog.records if "dynamodb:DeleteItem" in record.getMessage()]
     assert len(told) == 1
+
+
+def test_a_shard_whose_row_cannot_be_read_is_counted_and_its_row_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        world = World(shards=3)
+        first = world.worker("first").start()
+        await world.until(lambda: world.owners() == ["first"] * 3, 10)
+        await first.stop()
+        damaged = world.stream.open_shards()[1]
+        worker = world.worker("w")
+        worker.leases.unreadable = {damaged}
+        worker.start()
+        await asyncio.sleep(100)
+        # An operator may be mending it.
+        assert worker.metrics.value("shards_unowned") == 0
+        await asyncio.sleep(100)
+        assert worker.metrics.value("shards_unowned") == 1
+        assert damaged in caplog.text
+        worker.leases.unreadable = ()
+        await asyncio.sleep(100)
+        assert worker.metrics.value("shards_unowned") == 0
+        assert world.owner(damaged) == "w"
+        await world.end()
+
+    with caplog.at_level(logging.WARNING):
+        run_virtual(scenario())
+    told = [record for record in caplog.records if "the lease rows of 1 shards cannot be read" in record.getMessage()]
+    assert told
+    assert not [record for record in caplog.records if "nobody has taken" in record.getMessage()]

@@ -183,6 +183,50 @@ async def test_a_child_may_wait_for_its_parent_for_as_long_as_that_takes() -> No
     await watched.end()
 
 
+async def rolled_behind_damage() -> tuple[Watched, str, str]:
+    """A worker follows a shard, and leaves; the shard rolls; its row is damaged, and another worker begins."""
+    watched = await following()
+    [parent] = watched.worker.coordinator.tenures
+    watched.task.cancel()
+    await watched.worker.stop()
+    [child] = watched.world.stream.roll(parent)
+    watched.world.put("a", value=7)
+    second = Watched(watched.world, "two")
+    second.worker.leases.unreadable = {parent}
+    return second, parent, child
+
+
+@virtually
+async def test_a_child_whose_parents_row_cannot_be_read_is_found_within_30_s_of_its_first_try() -> None:
+    watched, parent, child = await rolled_behind_damage()
+    await watched.world.until(lambda: child in watched.worker.coordinator.tenures, 30)
+    assert await watched.until(healthy=False, limit_s=30) > STUCK_S
+    [problem] = watched.problems
+    assert problem.shard_id == child
+    assert f"it cannot read the lease row of its parent {parent}: the row of {parent} is no lease" in problem.why
+    # Nobody has the parent, and nobody is told to take it.
+    await watched.world.until(lambda: watched.worker.metrics.value("shards_unowned") == 1, 240)
+    watched.worker.leases.unreadable = ()
+    await watched.until(healthy=True, limit_s=15)
+    await watched.world.until_equal(20)
+    await watched.world.until(lambda: watched.worker.metrics.value("shards_unowned") == 0, 100)
+    await watched.end()
+
+
+@virtually
+async def test_a_lease_table_that_does_not_answer_is_told_once_and_not_of_each_child() -> None:
+    watched = await following()
+    [parent] = watched.worker.coordinator.tenures
+    watched.worker.write_faults.fault = Fault(Throttled(Side.DESTINATION, "injected"), delay_s=0.01)
+    watched.world.put("a")
+    [child] = watched.world.stream.roll(parent)
+    await watched.world.until(lambda: child in watched.worker.coordinator.tenures, 100)
+    watched.worker.lease_faults.then = lambda operation: NO_ANSWER[Side.STATE] if operation == "GetItem" else Fault()
+    await asyncio.sleep(100)
+    assert [problem.shard_id for problem in watched.problems] == [parent]
+    await watched.end()
+
+
 @virtually
 async def test_without_heartbeats_and_without_lease_table_it_is_not_healthy() -> None:
     watched = await following()

@@ -171,7 +171,7 @@ def test_nothing_is_skipped_below_an_absent_parent_before_the_listing(parent_lis
         listing(worker)
         await asyncio.sleep(100)
         assert set(world.destination.items) == ({"b"} if parent_listed else set())
-        assert worker.coordinator.reading
+        assert worker.coordinator.misses_nothing
         await world.end()
 
     run_virtual(scenario())

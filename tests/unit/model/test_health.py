@@ -12,6 +12,7 @@ from dynamirror.model.health import (
     STUCK_S,
     Doing,
     ShardSigns,
+    Unread,
     WorkerSigns,
     problems,
 )
@@ -78,6 +79,13 @@ def test_many_shards_that_are_read_in_turn_are_not_stuck() -> None:
 @pytest.mark.parametrize("doing", [Doing.WAITING_FOR_PARENTS, Doing.ENDED])
 def test_what_waits_for_its_parents_or_is_over_is_not_stuck(doing: Doing) -> None:
     assert whys(worker(ShardSigns("s1", doing))) == []
+
+
+def test_a_parent_whose_row_cannot_be_read_is_no_parent_that_is_waited_for() -> None:
+    unread = Unread("its parent s0", OLD_S, "it is no lease")
+    waits = ShardSigns("s1", Doing.WAITING_FOR_PARENTS, unread=unread)
+    assert whys(worker(waits)) == ["shard s1: it cannot read the lease row of its parent s0: it is no lease (for 26 s)"]
+    assert whys(worker(replace(waits, unread=replace(unread, since_s=FRESH_S)))) == []
 
 
 def test_a_full_worker_reads_on_only_where_writes_become_durable() -> None:
