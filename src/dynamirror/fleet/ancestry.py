@@ -17,7 +17,7 @@ from dynamirror.fleet.attempts import persist
 from dynamirror.fleet.shards import ShardDirectory
 from dynamirror.loops.signal import Signal, done_within
 from dynamirror.model.health import Unread
-from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease
+from dynamirror.model.lease import LATEST, TRIM_HORIZON, Lease, Predecessor, predecessor
 from dynamirror.ports import ChangeStream, Clock, LeaseStore
 
 T = TypeVar("T")
@@ -45,6 +45,9 @@ class Ancestry:
         self._finished = finished
         self._clock = clock
         self._random = random
+        # A parent was read to its end by a Java worker, or may have been: its row is gone. That worker waited for
+        # nothing that one before it had sent, and that may still land, on newer images that come through the child too.
+        self.ended_by_java = False
         # What is waited for in vain.
         self.unread: Unread | None = None
 
@@ -69,6 +72,8 @@ class Ancestry:
                 if row.finished if row is not None else proven or not self._directory.bars(lease.shard_id):
                     break
                 await done_within(finished, poll_s)
+            java = self._directory.java_beside if row is None else predecessor(row) is Predecessor.UNKNOWN
+            self.ended_by_java = self.ended_by_java or java
             if row is None:
                 # At LATEST the parents were left out on purpose.
                 may_skip = may_skip and (lease.checkpoint == LATEST or not self._directory.lists(parent_id))
@@ -79,12 +84,13 @@ class Ancestry:
     async def read_before(self, lease: Lease) -> bool:
         """Whether the row of a descendant proves that the shard was read to its end, and its own row was made anew.
 
-        Looked for only where Java workers delete rows: our own go a day later, when nothing lists the shard. A child
-        without a row was perhaps deleted too; whether it has children is then asked of the stream.
+        Rows of ours go a day later, when nothing lists the shard. Beside a Java worker a child that has no row was
+        perhaps deleted too; whether it has children is then asked of the stream, if no listing has told yet.
         """
-        if lease.checkpoint != TRIM_HORIZON or not (self._directory.java_beside or lease.since_ms is None):
+        if lease.checkpoint != TRIM_HORIZON:
             return False
-        below, seen = await self._children(lease.shard_id, ask=True), {lease.shard_id}
+        java = self._directory.java_beside
+        below, seen = await self._children(lease.shard_id, ask=java), {lease.shard_id}
         while below:
             shard_id = below.pop()
             if shard_id in seen:
@@ -93,7 +99,7 @@ class Ancestry:
             row = await self._row(shard_id, "descendant")
             if row is not None and row.checkpoint != TRIM_HORIZON:
                 return True
-            below += await self._children(shard_id, ask=row is None)
+            below += await self._children(shard_id, ask=java and row is None)
         return False
 
     async def _children(self, shard_id: str, ask: bool) -> list[str]:

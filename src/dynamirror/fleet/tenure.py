@@ -19,6 +19,7 @@ from dynamirror.model.backoff import Backoff
 from dynamirror.model.beginning import read_from
 from dynamirror.model.health import Doing, ShardSigns
 from dynamirror.model.lease import LATEST, SHARD_END, Lease, Predecessor, Taken, Terms
+from dynamirror.model.permit import NEVER
 from dynamirror.model.skip import Skip
 from dynamirror.settings.bounds import SIGNATURE_LIFE_S
 from dynamirror.settings.groups import WriteSettings
@@ -66,6 +67,8 @@ class Tenure:
         self._asks_latest = read_from(held.lease, self._at_latest) == LATEST
         self._runner: asyncio.Task[None] | None = None
         self._abandoned = False
+        # What was sent for a parent that a Java worker has ended may land until then.
+        self._parent_ends_at_s = NEVER
 
     def begin(self, runner: asyncio.Task[None]) -> None:
         """Name the task that awaits `run`; known before its first step, so that `halt` can always end it."""
@@ -187,6 +190,8 @@ class Tenure:
         skip_allowed = await self._ancestry.parents_finished(lease, self._tools.parent_poll_s)
         if await self._passed_over(lease):
             return
+        if self._ancestry.ended_by_java and not lease.started:
+            self._parent_ends_at_s = self._tools.follow.clock.boottime_s() + SIGNATURE_LIFE_S
         follow = self._tools.follow
         # What the owner before has parked: changes of it un-park it from the first one on.
         await follow.applier.parking.known_since(follow.clock.boottime_s())
@@ -220,7 +225,7 @@ class Tenure:
             Predecessor.DYNAMIRROR: write.settle_s + self._tools.follow.lease.proof_s + write.clock_drift_s,
             Predecessor.UNKNOWN: max(write.settle_s, SIGNATURE_LIFE_S),
         }
-        return self.held.taken_at_s + waits_s[self.held.predecessor]
+        return max(self.held.taken_at_s + waits_s[self.held.predecessor], self._parent_ends_at_s)
 
     def _aftermath(self) -> Aftermath | None:
         """None when nothing of a predecessor can land any more: it left a clean mark, or there was none."""
