@@ -86,6 +86,7 @@ ended is started again ([decision 18](../decisions/0018-processes.md)).
 They stop `copy` in order too; that is 1 unless the copy was over, and the same command goes on with it.
 `verify` keeps how far it is at a signal, and ends with 130; the same command goes on there.
 `cutover` ends with 130 too; the same command, begun again, looks at what is there and goes on.
+`reset` that is broken off half-way (130, or 5) says which table is deleted and which is left; the same command goes on.
 `demo` ends its traffic at the first Ctrl-C, and compares; a second one, or SIGTERM, ends it at once. With `--keep`,
 once it has compared, any signal ends it with what the comparison has found."""
 

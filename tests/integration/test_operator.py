@@ -209,7 +209,7 @@ def test_the_rate_of_a_running_worker_is_changed(pair: TaskPair, dynamodb_local:
 
 
 def test_a_task_is_reset_only_when_nobody_works_on_it(pair: TaskPair) -> None:
-    assert pair.json("reset", "--yes") == {"deleted": [], "lost": None, "living": []}
+    assert pair.json("reset", "--yes") == {"deleted": [], "left": [], "lost": None, "living": []}
     with pair.replicate() as command:
         pair.put("one")
         wait_until(lambda: pair.arrived("one"), 60, command)
@@ -230,6 +230,10 @@ def test_a_task_is_reset_only_when_nobody_works_on_it(pair: TaskPair) -> None:
     with pair.replicate(name="second") as second:
         wait_until(lambda: pair.arrived("one"), 60, second)
         assert second.terminate()[0] == 0
+    # Half of a reset: the same command goes on.
+    pair.source.delete_table(TableName=LEASES)
+    assert pair.json("reset", "--yes")["deleted"] == [STATE]
+    assert not pair.tables()
 
 
 def test_a_java_worker_that_renews_its_lease_forbids_a_reset(pair: TaskPair) -> None:

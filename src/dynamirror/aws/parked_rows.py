@@ -9,7 +9,7 @@ from typing import Any
 
 from dynamirror.aws.state_rows import Incarnation, StateRows
 from dynamirror.aws.wire import Caller, Row, Value, n, s
-from dynamirror.errors import ConditionFailed
+from dynamirror.errors import AccessDenied, ConditionFailed
 from dynamirror.model.parked import Parked, chunks_of
 
 _PARKED, _IMAGE = "parked", "parked-image"
@@ -74,8 +74,12 @@ class ParkedRows:
         return "".join(chunks).encode() or None
 
     async def _forget_image(self, parked: Parked) -> None:
-        for number in range(parked.chunks):
-            await self._rows.remove(self._image, _chunk_id(parked, number))
+        """Where that is not allowed it stays, read by nobody."""
+        try:
+            for number in range(parked.chunks):
+                await self._rows.remove(self._image, _chunk_id(parked, number))
+        except AccessDenied as error:
+            self._rows.say_once("rows_kept", f"images that nobody needs any more are not removed: {error}")
 
     def _not_newer_than(self, parked: Parked) -> Mapping[str, Any]:
         """The condition that there is no such row, or none of a newer version, or one of another life."""

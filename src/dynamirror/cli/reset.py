@@ -1,5 +1,6 @@
 """`dynamirror reset`: forgets what a task knows of its progress."""
 
+import asyncio
 import sys
 from typing import Any
 
@@ -8,7 +9,7 @@ import click
 from dynamirror.cli.early import INTERRUPTED
 from dynamirror.cli.options import GroupedHelp
 from dynamirror.cli.task_flags import on_task, task_options, task_settings
-from dynamirror.engines.reset_task import delete_tables, living
+from dynamirror.engines.reset_task import Deletion, HalfReset, living
 from dynamirror.engines.status_run import TaskView, refuse_other_pair
 from dynamirror.errors import ExitCode, Refused
 from dynamirror.model.status import Status
@@ -21,7 +22,9 @@ items, open gaps, items to be reconciled, orders. Refused while a worker shows l
 workers, the counters of its leases, which takes up to 25 s to see. It asks on a terminal, and needs --yes elsewhere.
 Needs dynamodb:DeleteTable on both tables.
 
-Exit code 0: both are gone, or there were none; 1: --dry-run, and a worker shows life; 2: refused, nothing was deleted.
+Exit code 0: both are gone, or there were none; 1: --dry-run, and a worker shows life; 2: refused, nothing was deleted;
+5: a table may not be deleted, or does not go away; 130: ended by a signal. Where one of the two is deleted already a
+line says so, and --json ("deleted", "left"): the same command goes on from there.
 """
 
 EPILOG = """\b
@@ -53,13 +56,15 @@ class _Reset:
         """Returns the exit code. Raises Refused, Stop, Retry."""
         status = await view.status()
         if status is None:
-            self._say("There is no such task: nothing to reset.", {"deleted": [], "lost": None, "living": []})
+            self._say(
+                "There is no such task: nothing to reset.", {"deleted": [], "left": [], "lost": None, "living": []}
+            )
             return ExitCode.OK
         refuse_other_pair(status, self._settings)
         if not self._as_json:
             click.echo(lost_text(status))
         alive = await living(view, status)
-        facts: dict[str, Any] = {"deleted": [], "lost": lost_json(status), "living": alive}
+        facts: dict[str, Any] = {"deleted": [], "left": [], "lost": lost_json(status), "living": alive}
         if self._dry_run:
             would = (
                 f"It would be refused: worker {alive[0]} shows life." if alive else "Nothing was deleted (--dry-run)."
@@ -72,9 +77,22 @@ class _Reset:
                 "--force, and they end by themselves with exit code 5"
             )
         self._confirm()
-        facts["deleted"] = await delete_tables(view, status)
+        await self._delete(Deletion(view, status), facts)
         self._say("\n".join([f"Deleted: {', '.join(facts['deleted'])}.", AFTERWARDS]), facts)
         return ExitCode.OK
+
+    async def _delete(self, deletion: Deletion, facts: dict[str, Any]) -> None:
+        """What was deleted, and is left, is said however it ends."""
+        facts |= {"deleted": deletion.deleted, "left": deletion.left}
+        try:
+            await deletion.run()
+        except asyncio.CancelledError:
+            click.echo(f"dynamirror: {deletion.half('ended by a signal')}", err=True)
+            self._say_facts(facts)
+            raise
+        except HalfReset:
+            self._say_facts(facts)
+            raise
 
     def _confirm(self) -> None:
         if self._yes:
@@ -85,10 +103,16 @@ class _Reset:
             raise Refused("nothing was deleted")
 
     def _say(self, text: str, facts: dict[str, Any]) -> None:
-        from dynamirror.cli.status_json import document
-
-        click.echo(document(facts) if self._as_json else text)
+        if not self._as_json:
+            click.echo(text)
+        self._say_facts(facts)
         sys.stdout.flush()
+
+    def _say_facts(self, facts: dict[str, Any]) -> None:
+        if self._as_json:
+            from dynamirror.cli.status_json import document
+
+            click.echo(document(facts))
 
 
 AFTERWARDS = (

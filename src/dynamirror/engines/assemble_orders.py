@@ -10,7 +10,7 @@ from dynamirror.fleet.leases import HeldLease
 from dynamirror.fleet.orders import OrderTools, OrderWatch
 from dynamirror.loops.gate import Gate
 from dynamirror.loops.rate import Rate
-from dynamirror.model.applied_to import applied_to_ms
+from dynamirror.model.applied_to import unread_since_ms
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, MetricSink
 from dynamirror.settings.groups import ReplicationSettings
@@ -23,8 +23,8 @@ def assemble_orders(
     if facts.state is None:
         return None
 
-    def unread_since_ms() -> int | None:
-        known = [_applied_to_ms(tenure.held) for tenure in coordinator.tenures.values()]
+    def oldest_ms() -> int | None:
+        known = [_unread_since_ms(tenure.held) for tenure in coordinator.tenures.values()]
         return min((at_ms for at_ms in known if at_ms is not None), default=None)
 
     def now_s() -> float:
@@ -38,14 +38,14 @@ def assemble_orders(
         shared.metrics,
         shared.gate,
         shared.rate,
-        unread_since_ms,
+        oldest_ms,
     )
     return OrderWatch(tools)
 
 
-def _applied_to_ms(held: HeldLease) -> int | None:
+def _unread_since_ms(held: HeldLease) -> int | None:
     """As this tenure knows, or else as the row said before: one that begins while the task is paused reads nothing."""
-    return held.applied_to_ms() or applied_to_ms(held.lease) or held.lease.since_ms
+    return held.applied_to_ms() or unread_since_ms(held.lease)
 
 
 def order_rows(connections: Connections, settings: ReplicationSettings, life: Incarnation) -> OrderRows:

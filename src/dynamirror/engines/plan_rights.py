@@ -85,7 +85,7 @@ async def _own_rights(reach: Reach, name: str, own: tuple[Found, Found]) -> tupl
     rights: list[Right] = []
     shown = None
     if isinstance(state, Place):
-        shown = await deleting_right(state)
+        shown = replace(await deleting_right(state), else_not="what is over stays listed there, and counted")
         rights += await reading_rights(state, "Query", "GetItem")
         rights += [shown, *await writing_rights(state, shown, "PutItem")]
     if isinstance(leases, Place):

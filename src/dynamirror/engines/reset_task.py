@@ -8,6 +8,7 @@ and duties any more.
 from collections.abc import Sequence
 
 from dynamirror.engines.status_run import TaskView
+from dynamirror.errors import AccessDenied, DynamirrorError, ExitCode, Retry, Stop
 from dynamirror.model.lease import Lease
 from dynamirror.model.sighting import ROWS_SILENCE_S
 from dynamirror.model.status import Status
@@ -38,12 +39,39 @@ def unfinished(status: Status) -> Sequence[Lease]:
     return [row for row in status.seen.leases if not row.finished]
 
 
-async def delete_tables(view: TaskView, status: Status) -> list[str]:
-    """Delete both, wait until they are gone; their names. Idempotent. Raises Stop, Retry."""
-    names = []
-    task, control = status.seen.task, view.connections.state_control
-    for name, there in ((task.lease_table, view.rows.has_leases), (task.state_table, view.rows.has_state)):
-        if there:
-            await control.delete_table(name)
-            names.append(name)
-    return names
+class HalfReset(DynamirrorError):
+    """It was broken off when something was deleted already, or may have been."""
+
+    def __init__(self, deleted: Sequence[str], left: Sequence[str], why: object, exit_code: ExitCode) -> None:
+        super().__init__(
+            f"reset is half done: deleted: {', '.join(deleted) or 'nothing'}; not seen to be gone: {', '.join(left)} "
+            f"({why}). The same command goes on from there"
+        )
+        self.exit_code = exit_code
+
+
+class Deletion:
+    """Of both tables. Idempotent: another one goes on where one was broken off."""
+
+    def __init__(self, view: TaskView, status: Status) -> None:
+        task, rows = status.seen.task, view.rows
+        tables = ((task.lease_table, rows.has_leases), (task.state_table, rows.has_state))
+        self.deleted: list[str] = []
+        # Not seen to be gone.
+        self.left = [name for name, there in tables if there]
+        self._control = view.connections.state_control
+
+    async def run(self) -> None:
+        """Delete them, wait until they are gone. Raises Stop, Retry; HalfReset where not all is as it was."""
+        try:
+            while self.left:
+                await self._control.delete_table(self.left[0])
+                self.deleted.append(self.left.pop(0))
+        except (Stop, Retry) as error:
+            if not self.deleted and isinstance(error, AccessDenied):
+                raise
+            raise self.half(error, error.exit_code) from error
+
+    def half(self, why: object, exit_code: ExitCode = ExitCode.STATE) -> HalfReset:
+        """How far it is."""
+        return HalfReset(self.deleted, self.left, why, exit_code)

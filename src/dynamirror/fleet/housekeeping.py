@@ -6,9 +6,10 @@ conditional, or may be repeated.
 
 import logging
 
-from dynamirror.errors import AccessDenied, ConditionFailed
+from dynamirror.errors import ConditionFailed
 from dynamirror.fleet.outlook import Outlook
 from dynamirror.fleet.shards import ShardDirectory
+from dynamirror.loops.leftovers import Leftovers
 from dynamirror.model.lease_plan import forgotten_workers, unowned, unreadable
 from dynamirror.ports import LeaseStore, MetricSink
 from dynamirror.state_ports import StateStore
@@ -37,7 +38,7 @@ class Housekeeping:
         self._state = state
         self._metrics = metrics
         self._me = me
-        self._said_denied = False
+        self._leftovers = Leftovers(log)
 
     def leads(self) -> bool:
         """Whether this worker is the first of those that live; without a state table each is the first."""
@@ -51,21 +52,8 @@ class Housekeeping:
             return
         self._warn()
         for step in (self._remove_rows, self._forget_workers):
-            try:
-                await step()
-            except AccessDenied as error:
-                self._say_denied(error)
-
-    def _say_denied(self, error: AccessDenied) -> None:
-        """Rows that are left there do no harm, but for their number. Asked for again after the next listing."""
-        if self._said_denied:
-            return
-        self._said_denied = True
-        log.warning(
-            "rows that nobody needs any more are not removed: %s; replication goes on",
-            error,
-            extra={"event": "rows_kept", "facts": {}},
-        )
+            # Asked for again after the next listing.
+            await self._leftovers.removed(step)
 
     def _warn(self) -> None:
         shards, unread = unowned(self._outlook.rows, self._outlook.watch), unreadable(self._outlook.watch)

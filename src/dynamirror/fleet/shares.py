@@ -5,11 +5,14 @@ up to more or less than the limit.
 """
 
 import logging
+from functools import partial
 
 from dynamirror.errors import Retry
+from dynamirror.loops.leftovers import Leftovers
 from dynamirror.loops.rate import Rate
 from dynamirror.model.duty import ClaimWatch
 from dynamirror.model.lane import Lane
+from dynamirror.model.permit import NEVER
 from dynamirror.model.shares import Demand, RateRow, shares
 from dynamirror.ports import Clock
 from dynamirror.state_ports import RateStore, StateStore
@@ -18,6 +21,8 @@ EVERY_S = 1.0
 # A row that stood still for so long is a dead worker's; after the longer time anybody removes it.
 SILENCE_S = 5.0
 GONE_S = 60.0
+# Where that is not allowed.
+REMOVE_AGAIN_S = 60.0
 
 log = logging.getLogger("dynamirror.rate")
 
@@ -31,7 +36,12 @@ class Shares:
         self._clock = clock
         self._rate = rate
         self._worker = worker
+        # 0: this worker says nothing now.
         self._counter = 0
+        # Its row may be there.
+        self._stands = False
+        self._leftovers = Leftovers(log, "rows of what workers used of a limit")
+        self._refused_at_s = NEVER
         self._watch = ClaimWatch(SILENCE_S)
         self._failing = False
         self._retired = False
@@ -65,9 +75,18 @@ class Shares:
             await self._forget()
 
     async def _forget(self) -> None:
-        if self._counter:
-            await self._store.remove(self._worker)
-            self._counter = 0
+        self._counter = 0
+        if self._stands:
+            self._stands = not await self._removed(self._worker)
+
+    async def _removed(self, worker: str) -> bool:
+        """False: that is not allowed, or was not a moment ago."""
+        now_s = self._clock.boottime_s()
+        if now_s - self._refused_at_s < REMOVE_AGAIN_S:
+            return False
+        allowed = await self._leftovers.removed(partial(self._store.remove, worker))
+        self._refused_at_s = NEVER if allowed else now_s
+        return allowed
 
     async def _look(self) -> None:
         if not self._counter:
@@ -76,6 +95,7 @@ class Shares:
         now_s = self._clock.boottime_s()
         self._counter += 1
         mine = RateRow(self._worker, self._counter, self._rate.read.demand(now_s), self._rate.write.demand(now_s))
+        self._stands = True
         await self._store.put(mine)
         rows = await self._living()
         if self._counter > 1:
@@ -100,7 +120,7 @@ class Shares:
                 living.append(row)
             elif asked_at_s - ended_at_s > GONE_S:
                 # Alive after all, it writes the row again within a second.
-                await self._store.remove(row.worker)
+                await self._removed(row.worker)
         return living
 
     def _divide(self, lane: Lane, demands: dict[str, Demand]) -> None:

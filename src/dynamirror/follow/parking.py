@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from msgspec import MsgspecError
 
-from dynamirror.errors import ItemRefused, Retry, Side, Stop, TooManyParked
+from dynamirror.errors import AccessDenied, ItemRefused, Retry, TooManyParked
+from dynamirror.follow.refusal import cannot_park, refusal, stays
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.model.backoff import Backoff
@@ -28,6 +29,9 @@ from dynamirror.ports import Clock, MetricSink
 from dynamirror.state_ports import ParkStore
 
 LOOK_EVERY_S = 10.0
+# Where rows may not be removed.
+UNPARK_AGAIN_S = 60.0
+KEPT_LOG_EVERY_S = 600.0
 RETRY = Backoff(first_s=0.1, most_s=5.0)
 RETRY_LOG_EVERY_S = 10.0
 
@@ -71,6 +75,7 @@ class Parking:
         self._asking = asyncio.Lock()
         self._credentials = CredentialsPatience(tools.clock)
         self._log_limit = LogLimit(tools.clock, RETRY_LOG_EVERY_S)
+        self._kept_limit = LogLimit(tools.clock, KEPT_LOG_EVERY_S)
         # Of items that were told of: each change of one may be refused, and it may change often.
         self._again_limit = LogLimit(tools.clock, RETRY_LOG_EVERY_S)
 
@@ -110,7 +115,7 @@ class Parking:
         """
         store = self._tools.store
         if store is None:
-            raise _cannot_park(write, error, "It cannot be parked, since there is no state table")
+            raise cannot_park(write, error, "It cannot be parked, since there is no state table")
         self._refuse_beyond_limit(write, error)
         parked = self._parked(write, error)
         self._coming.add(write.key)
@@ -125,11 +130,11 @@ class Parking:
     def _refuse_beyond_limit(self, write: Write, error: ItemRefused) -> None:
         most = self._tools.parked_max
         if not most:
-            raise _cannot_park(write, error, "It is not parked (--max-parked 0)")
+            raise cannot_park(write, error, "It is not parked (--max-parked 0)")
         if write.key not in self.known and len(self.known.keys() | self._coming | {write.key}) > most:
             raise TooManyParked(
-                f"{_refusal(write, error)}. It is one more than may be parked (--max-parked {most}), so something may "
-                f"be wrong with the destination table; {_stays(write)}. Look at `dynamirror parked list`, mend the "
+                f"{refusal(write, error)}. It is one more than may be parked (--max-parked {most}), so something may "
+                f"be wrong with the destination table; {stays(write)}. Look at `dynamirror parked list`, mend the "
                 "table, try them again with `dynamirror parked retry`, and start again"
             )
 
@@ -173,7 +178,7 @@ class Parking:
         log.error(
             "%s. It is parked, the others go on: it differs from the source until a newer change of it is taken; see "
             "`dynamirror parked show %s`, mend the destination table or the item, then `dynamirror parked retry`",
-            _refusal(write, parked.error),
+            refusal(write, parked.error),
             parked.id,
             extra={"event": "item_parked", "facts": {"item": parked.id, "change": write.sequence_number}},
         )
@@ -218,11 +223,25 @@ class Parking:
             try:
                 await self.flush()
                 attempt = 0
+            except AccessDenied as error:
+                self._say_kept(error)
+                await self._tools.clock.sleep(UNPARK_AGAIN_S)
+                self._left.set()
             except Retry as error:
                 self._left.set()
                 self._failed("un-parking an item", error)
                 await self._pause(attempt)
                 attempt += 1
+
+    def _say_kept(self, error: AccessDenied) -> None:
+        """A stop would help nobody: what is to be un-parked would be forgotten with this worker."""
+        if self._kept_limit.allows():
+            log.error(
+                "%d items were written since they were parked, and stay in the list of parked items: %s",
+                len(self._leaving),
+                error,
+                extra={"event": "parked_kept", "facts": {"items": len(self._leaving)}},
+            )
 
     # --- what is parked
 
@@ -273,19 +292,3 @@ class Parking:
 
     async def _pause(self, attempt: int) -> None:
         await self._tools.clock.sleep(RETRY.delay_s(attempt, self._tools.random))
-
-
-def _refusal(write: Write, error: object) -> str:
-    change = f" (change {write.sequence_number})" if write.sequence_number else ""
-    return f"the destination refuses the item with key {write.key!r}{change}: {error}"
-
-
-def _stays(write: Write) -> str:
-    return "the checkpoint stays before it" if write.sequence_number else "the copy stays before it"
-
-
-def _cannot_park(write: Write, error: ItemRefused, why: str) -> Stop:
-    return Stop(
-        Side.DESTINATION,
-        f"{_refusal(write, error)}. {why}; {_stays(write)}: mend the destination table (or the item) and start again",
-    )

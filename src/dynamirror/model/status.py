@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from dynamirror.model.applied_to import applied_to_ms
+from dynamirror.model.applied_to import applied_to_ms, unread_since_ms
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.copy_progress import Progress, progress
 from dynamirror.model.gap import OpenGap
@@ -105,6 +105,8 @@ class ShardStatus:
     checkpoint: str
     # All up to then is durable, ms by the service's clock; None: not known, or all of it is.
     applied_to_ms: int | None
+    # As that, or else from when on changes are wanted, where none was applied yet.
+    unread_since_ms: int | None
     lag_ms: int | None
     # How long this observer has seen nothing of it move; None: it has not looked for long.
     unmoved_s: float | None
@@ -171,7 +173,7 @@ class Status:
     def lost_from_ms(self) -> int | None:
         """From when on the stream forgets changes that are not applied, if nothing more is; None: nothing is known to
         wait."""
-        known = [shard.applied_to_ms for shard in self.shards if shard.applied_to_ms is not None]
+        known = [shard.unread_since_ms for shard in self.shards if shard.unread_since_ms is not None]
         unread = [shard for shard in self.shards if shard.state is not ShardState.FINISHED]
         if not known and self.seen.orders.paused and unread:
             known = [self.seen.orders.paused_at_ms]
@@ -213,10 +215,11 @@ def _shard(
     row: Lease, seen: Seen, sighting: Sighting, finished: Mapping[str, bool], alive: Mapping[str, bool | None]
 ) -> ShardStatus:
     at_ms = None if row.finished else applied_to_ms(row)
+    unread_ms = None if row.finished else unread_since_ms(row)
     lag_ms = None if at_ms is None else max(0, seen.at_ms - at_ms)
     state = _state(row, finished, alive)
     unmoved_s = None if row.finished else sighting.unmoved_s(row.shard_id)
-    return ShardStatus(row.shard_id, state, row.owner, row.checkpoint, at_ms, lag_ms, unmoved_s)
+    return ShardStatus(row.shard_id, state, row.owner, row.checkpoint, at_ms, unread_ms, lag_ms, unmoved_s)
 
 
 def _state(row: Lease, finished: Mapping[str, bool], alive: Mapping[str, bool | None]) -> ShardState:

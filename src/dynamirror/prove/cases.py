@@ -77,6 +77,10 @@ class Cases:
         """Those whose rows are to be removed."""
         return list(self._closing)
 
+    def closing_ids(self) -> set[str]:
+        """The ids of their rows."""
+        return {duty.id for case in self._closing for duty in case.duties}
+
     def closed(self, case: Case) -> None:
         """Its rows are removed."""
         del self._closing[case]

@@ -13,10 +13,12 @@ Safe beside the appliers, and beside other reconcilers of the same item.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 from msgspec import Raw
 
 from dynamirror.errors import Retry
+from dynamirror.loops.leftovers import Leftovers
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
 from dynamirror.model.duty import Duty, duty_id
@@ -30,6 +32,8 @@ from dynamirror.prove.tools import Claims, ReconcileTools
 RETRY = Backoff(first_s=0.1, most_s=10.0)
 # Rows of duties being written at the same time.
 ROWS_AT_ONCE_MAX = 16
+# Where rows may not be removed.
+REMOVE_AGAIN_S = 60.0
 # The shortest sleep: a clock of another pace than the loop's must not make it spin.
 PAUSE_S_MIN = 0.001
 
@@ -45,6 +49,7 @@ class Reconciler:
         self._clock = tools.clock
         self._keys = ItemKeys(tools.codec)
         self._cases = Cases()
+        self._leftovers = Leftovers(log, "rows of items that are settled (status goes on counting them)")
         self._healer = Healer(tools)
         self._added = 0
         # Items that no line has told yet, and when the last of them may be looked at.
@@ -63,8 +68,8 @@ class Reconciler:
 
     @property
     def closing(self) -> int:
-        """Items that are settled, and whose rows are still to be removed."""
-        return len(self._cases.closing())
+        """Items that are settled, and whose rows are still to be removed, where that is allowed."""
+        return 0 if self._leftovers.kept else len(self._cases.closing())
 
     def is_under_way(self, key: ItemKey) -> bool:
         """Whether an item that was added is neither settled nor refused."""
@@ -93,7 +98,9 @@ class Reconciler:
         if self._cases.under_way or self._claims is None:
             return not self._cases.under_way
         me = self._claims.worker
-        left = [row for row in await self._claims.state.duties() if self.refusal(self._keys.of_item(row.key)) is None]
+        kept = self._cases.closing_ids() if self._leftovers.kept else set()
+        left = [row for row in await self._claims.state.duties() if row.id not in kept]
+        left = [row for row in left if self.refusal(self._keys.of_item(row.key)) is None]
         if not left or min(row.worker for row in left) <= me:
             return not left
         living = await self._claims.state.beats()
@@ -214,6 +221,7 @@ class Reconciler:
                 # It starts over, at the time that was put down then.
                 continue
             if result is Result.SETTLED:
+                self._tools.metrics.count("reconciled_items")
                 self._cases.close(case)
                 self._settled.set()
             elif result is Result.LOST:
@@ -229,14 +237,15 @@ class Reconciler:
 
     async def _remove_settled(self) -> None:
         """May be repeated: a row that is gone, or another's, is left as it is."""
-        await _each(self._close, self._cases.closing())
+        if not await self._leftovers.removed(partial(_each, self._close, self._cases.closing())):
+            await self._clock.sleep(REMOVE_AGAIN_S)
+            self._settled.set()
 
     async def _close(self, case: Case) -> None:
         if self._claims is not None:
             for duty in case.duties:
                 await self._claims.state.remove_duty(duty)
         self._cases.closed(case)
-        self._tools.metrics.count("reconciled_items")
 
     # --- rows
 

@@ -105,7 +105,7 @@ def test_what_proves_nothing_is_not_checked(world: PlanWorld, name: str) -> None
     assert plan.ready
 
 
-def test_without_the_right_to_remove_lease_rows_a_task_is_ready_all_the_same(world: PlanWorld) -> None:
+def test_without_the_right_to_remove_rows_a_task_is_ready_all_the_same(world: PlanWorld) -> None:
     world.leases()
     plan = run(world.plan())
     assert plan.joins
@@ -115,7 +115,7 @@ def test_without_the_right_to_remove_lease_rows_a_task_is_ready_all_the_same(wor
     world.state.refusals["DeleteItem"] = "AccessDeniedException"
     rights = run(world.plan()).rights
     assert [right.else_not for right in rights if right.answer is Answer.DENIED] == [
-        "",
+        "what is over stays listed there, and counted",
         "rows of finished shards stay there",
     ]
 

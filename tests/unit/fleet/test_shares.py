@@ -6,10 +6,11 @@ import pytest
 
 from dynamirror.aws.rate_rows import RateRows
 from dynamirror.aws.state_rows import Incarnation
-from dynamirror.errors import Side, Throttled
-from dynamirror.fleet.shares import GONE_S, SILENCE_S, Shares
+from dynamirror.errors import AccessDenied, Side, Throttled
+from dynamirror.fleet.shares import GONE_S, REMOVE_AGAIN_S, SILENCE_S, Shares
 from dynamirror.loops.rate import Rate
 from dynamirror.model.lane import Lane
+from dynamirror.model.orders import Orders, RateOrder
 from dynamirror.model.worker_row import WorkerRow
 from dynamirror.observe.metrics import Metrics
 from dynamirror.testing.faults import Fault, Line
@@ -151,5 +152,61 @@ def test_a_state_table_out_of_reach_leaves_the_share_and_is_said_once(caplog: py
         assert first.share_s == second.share_s == pytest.approx(150)
         await first.kill()
         await second.kill()
+
+    run_virtual(steps())
+
+
+def may_not_remove(operation: str) -> Fault | None:
+    denied = AccessDenied(Side.STATE, "no policy allows dynamodb:DeleteItem on the state table")
+    return Fault(denied) if operation == "DeleteItem" else None
+
+
+def told_of_kept_rows(caplog: pytest.LogCaptureFixture) -> int:
+    return sum("dynamodb:DeleteItem" in record.getMessage() for record in caplog.records)
+
+
+def test_a_dead_workers_row_that_may_not_be_removed_stays_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def steps() -> None:
+        fleet = Fleet()
+        first, second = Worker(fleet, "w1"), Worker(fleet, "w2")
+        first.faults.always = may_not_remove
+        await asyncio.sleep(10)
+        await second.kill()
+        await asyncio.sleep(SILENCE_S + GONE_S + 3 * REMOVE_AGAIN_S)
+        assert not first.tasks[0].done(), first.tasks[0]
+        assert first.share_s == TOTAL_S
+        assert await fleet.rows() == {"w1", "w2"}
+        assert told_of_kept_rows(caplog) == 1
+        # The right is given.
+        first.faults.always = lambda _: None
+        await asyncio.sleep(REMOVE_AGAIN_S + 2)
+        assert await fleet.rows() == {"w1"}
+        await first.kill()
+
+    run_virtual(steps())
+
+
+def test_a_limit_that_is_lifted_where_rows_may_not_be_removed_may_be_set_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def steps() -> None:
+        fleet = Fleet()
+        workers = [Worker(fleet, name, wants_s=20) for name in ("w1", "w2", "w3")]
+        for worker in workers:
+            worker.faults.always = may_not_remove
+        await asyncio.sleep(10)
+        for worker in workers:
+            worker.rate.order(Orders(1, write=RateOrder.NONE))
+        await asyncio.sleep(100)
+        assert [worker.tasks[0].done() for worker in workers] == [False] * 3
+        assert await fleet.rows() == {"w1", "w2", "w3"}
+        assert told_of_kept_rows(caplog) == 3
+        for worker in workers:
+            worker.rate.order(Orders(2, write=RateOrder.DEFAULT))
+        assert [worker.share_s for worker in workers] == [0] * 3
+        await asyncio.sleep(1.05)
+        assert all(worker.share_s > 20 for worker in workers)
+        for worker in workers:
+            await worker.stop()
 
     run_virtual(steps())

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from dynamirror.errors import AccessDenied, ExitCode, ItemRefused, Side, Stop, Throttled, TooManyParked, Unanswered
-from dynamirror.follow.parking import LOOK_EVERY_S, Parking
+from dynamirror.follow.parking import KEPT_LOG_EVERY_S, LOOK_EVERY_S, UNPARK_AGAIN_S, Parking
 from dynamirror.model.change import Write
 from dynamirror.model.parked import version_of
 from dynamirror.observe.metrics import Metrics
@@ -27,17 +27,20 @@ def change(key: str, number: int | str) -> Write:
 
 
 class Faults:
-    """What happens to the next calls of an operation; to all of them while `down`."""
+    """What happens to the next calls of an operation; to all of them while `down`, or `denied`."""
 
     def __init__(self) -> None:
         self.next: dict[str, list[Fault]] = {}
         self.down: set[str] = set()
+        self.denied: set[str] = set()
         self.asked: list[str] = []
 
     def __call__(self, operation: str) -> Fault | None:
         self.asked.append(operation)
         if operation in self.down:
             return DOWN
+        if operation in self.denied:
+            return Fault(AccessDenied(Side.STATE, f"{operation}: no"))
         waiting = self.next.get(operation)
         return waiting.pop(0) if waiting else None
 
@@ -252,6 +255,38 @@ async def test_an_orderly_stop_un_parks_what_it_can() -> None:
     worker.parking.unpark(change("a", 8), worker.parking.known["a"])
     await worker.parking.flush()
     assert await lot.parked() == {}
+
+
+@virtually
+async def test_without_the_right_to_un_park_the_worker_goes_on_and_says_it_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lot = Lot()
+    worker = Worker(lot)
+    worker.faults.denied = {"DeleteItem"}
+    async with worker.running() as parking:
+        await parking.park(change("a", 7), ERROR)
+        parking.unpark(change("a", 8), parking.known["a"])
+        await asyncio.sleep(10)
+        [line] = [record.getMessage() for record in caplog.records if "DeleteItem: no" in record.getMessage()]
+        assert line.startswith("1 items were written since they were parked, and stay in the list of parked items")
+        await asyncio.sleep(2 * KEPT_LOG_EVERY_S)
+        assert sum("DeleteItem: no" in record.getMessage() for record in caplog.records) == 3
+        # It is parked still for all who look, and counts: what is not known is never said.
+        assert set(parking.known) == {"a"} == set(await lot.parked())
+        worker.faults.denied = set()
+        await asyncio.sleep(UNPARK_AGAIN_S + 1)
+        assert (parking.known, await lot.parked(), lot.images) == ({}, {}, 0)
+
+
+@virtually
+async def test_an_image_that_may_not_be_removed_stops_nothing() -> None:
+    lot = Lot()
+    worker = Worker(lot)
+    worker.faults.denied = {"DeleteItem"}
+    assert await worker.parking.park(change("a", 7), ERROR)
+    assert await worker.parking.park(change("a", 8), ERROR)
+    assert (await lot.parked())["a"].version == version_of("8")
 
 
 # --- what is known

@@ -6,7 +6,7 @@ import pytest
 
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.gap import OpenGap
-from dynamirror.model.lease import SHARD_END, Lease, Terms
+from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease, Terms
 from dynamirror.model.orders import Orders
 from dynamirror.model.sighting import ROWS_SILENCE_S, SILENCE_S, Sighting
 from dynamirror.model.status import CopySeen, Seen, ShardState, Status, Task, WorkerSeen, status_of
@@ -123,6 +123,41 @@ def test_how_long_until_changes_are_lost() -> None:
     paused = looked(replace(SEEN, leases=unknown, orders=Orders().pause(NOW_MS - HOUR_MS, "a")))
     assert paused.lost_from_ms == NOW_MS + 23 * HOUR_MS
     assert looked(replace(SEEN, leases=unknown)).lost_from_ms is None
+
+
+@pytest.mark.parametrize(
+    "row,since_ms",
+    [
+        (Lease("shard-2", TRIM_HORIZON, since_ms=NOW_MS - 23 * HOUR_MS), NOW_MS - 23 * HOUR_MS),
+        (Lease("shard-2", LATEST, since_ms=NOW_MS - 23 * HOUR_MS), NOW_MS - 23 * HOUR_MS),
+        # Waits for a parent.
+        (Lease("shard-2", TRIM_HORIZON, parent_ids=("shard-1",), since_ms=NOW_MS - HOUR_MS), NOW_MS - HOUR_MS),
+        # Read, and nothing came: its owner says so every 20 s, and moves `since_ms` once an hour.
+        (
+            replace(SHARD, shard_id="shard-2", checkpoint=TRIM_HORIZON, since_ms=NOW_MS - HOUR_MS),
+            NOW_MS - 2000,
+        ),
+        # Released in order, long ago, when nothing of it had come: something may have come since.
+        (
+            Lease("shard-2", TRIM_HORIZON, counter=9, clean_counter=9, since_ms=NOW_MS - 9 * HOUR_MS),
+            NOW_MS - 9 * HOUR_MS,
+        ),
+        # Nothing is known: a number, or a Java worker, which keeps what stands there.
+        (Lease("shard-2", "7", since_ms=NOW_MS - 23 * HOUR_MS), NOW_MS - 2000),
+        (Lease("shard-2", TRIM_HORIZON, "java", 9, since_ms=NOW_MS - 30 * HOUR_MS), NOW_MS - 2000),
+        (Lease("shard-2", SHARD_END, since_ms=NOW_MS - 30 * HOUR_MS), NOW_MS - 2000),
+    ],
+)
+def test_changes_of_a_shard_of_which_nothing_was_applied_yet_may_be_lost_first(row: Lease, since_ms: int) -> None:
+    status = looked(replace(SEEN, leases=[SHARD, row]))
+    assert status.lost_from_ms == since_ms + 24 * HOUR_MS
+    assert any("the stream forgets" in line for line in warnings(status)) == (NOW_MS - since_ms > 12 * HOUR_MS)
+
+
+def test_a_pause_does_not_hide_what_waited_before_it() -> None:
+    unread = [Lease("shard-2", TRIM_HORIZON, since_ms=NOW_MS - 23 * HOUR_MS)]
+    paused = looked(replace(SEEN, leases=unread, orders=Orders().pause(NOW_MS, "a")))
+    assert paused.lost_from_ms == NOW_MS + HOUR_MS
 
 
 def test_who_obeys_no_orders_is_named_while_there_are_any() -> None:

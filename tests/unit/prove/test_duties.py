@@ -5,9 +5,10 @@ import logging
 
 import pytest
 
-from dynamirror.errors import ItemRefused, Retry, Side, Unanswered
+from dynamirror.errors import AccessDenied, ItemRefused, Retry, Side, Unanswered
 from dynamirror.model.duty import Duty
 from dynamirror.prove.inherit import LOOK_EVERY_S, Heirs
+from dynamirror.prove.reconcile import REMOVE_AGAIN_S
 from dynamirror.testing.faults import Fault
 from tests.unit.prove.test_reconcile import run
 from tests.unit.prove.world import LATENCY_S, SETTINGS, SILENCE_S, Worker, World, item
@@ -401,5 +402,55 @@ def test_of_two_workers_with_refused_items_one_is_idle_first_and_the_other_inher
         await world.state.retire("w1")
         await asyncio.sleep(LOOK_EVERY_S + SILENCE_S + SETTLE_S + 5)
         assert await second.reconciler.idle()
+
+    run(steps())
+
+
+def may_not_remove(operation: str) -> Fault | None:
+    return Fault(AccessDenied(Side.STATE, "DeleteItem: no")) if operation == "DeleteItem" else None
+
+
+def test_a_duty_that_may_not_be_removed_stays_and_is_looked_at_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    async def steps() -> None:
+        world = World()
+        worker = Worker(world).start()
+        worker.state_faults.always = may_not_remove
+        for key in ("k", "l"):
+            world.set_source(key, "A")
+            worker.add(key, ago_s=SETTLE_S)
+            await asyncio.sleep(3 * REMOVE_AGAIN_S)
+        assert worker.task is not None
+        assert not worker.task.done(), worker.task
+        assert not world.differences()
+        assert sum("DeleteItem: no" in record.getMessage() for record in caplog.records) == 1
+        # Nobody waits for it: neither a command that mends, nor the end of a stream that is applied.
+        assert worker.reconciler.closing == 0
+        assert await worker.reconciler.idle()
+        assert worker.count("reconciled_items") == 2
+        reads = len(worker.source.reads)
+        await asyncio.sleep(3 * LOOK_EVERY_S)
+        assert len(worker.source.reads) == reads
+        assert len(await world.state.duties()) == 2
+        # The right is given.
+        worker.state_faults.always = lambda _: None
+        await asyncio.sleep(REMOVE_AGAIN_S + 1)
+        assert not await world.state.duties()
+        assert worker.count("reconciled_items") == 2
+
+    run(steps())
+
+
+def test_a_duty_that_its_worker_might_not_remove_is_removed_by_an_heir_that_may() -> None:
+    async def steps() -> None:
+        world = World()
+        world.set_source("k", "A")
+        worker = Worker(world).start()
+        worker.state_faults.always = may_not_remove
+        worker.add("k", ago_s=SETTLE_S)
+        await asyncio.sleep(5)
+        worker.kill()
+        Worker(world, "w2").start()
+        await asyncio.sleep(LOOK_EVERY_S + SILENCE_S + SETTLE_S + 5)
+        assert not await world.state.duties()
 
     run(steps())
