@@ -4,6 +4,7 @@ import pytest
 
 from tests.interop.facts import JAVA, PYTHON
 from tests.interop.side_by_side import START_S, SideBySide, held_java
+from tests.interop.test_take_over import SIGNATURE_LIFE_S
 from tests.support.command import wait_until
 
 pytestmark = pytest.mark.long
@@ -26,6 +27,7 @@ def listings(side: SideBySide) -> int:
     return sum(call.access_key == side.keys.python for call in calls)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("side", [1], indirect=True)
 def test_a_child_whose_parent_is_not_listed_yet_is_not_begun(side: SideBySide) -> None:
     begun_by_java(side)
@@ -33,7 +35,8 @@ def test_a_child_whose_parent_is_not_listed_yet_is_not_begun(side: SideBySide) -
     first, parent, child = side.thread.do(_two_generations_one_hidden, side)
     side.put_all()
     with side.python() as python:
-        wait_until(lambda: side.checkpoint(first) == "SHARD_END", START_S, python)
+        # Java was killed.
+        wait_until(lambda: side.checkpoint(first) == "SHARD_END", SIGNATURE_LIFE_S + START_S, python)
         wait_until(lambda: listings(side) >= 3, START_S, python)
         assert child not in side.rows(), "KCL would have made it, and read it before its parent"
         side.thread.do(side.stream.hidden.clear)
@@ -43,6 +46,7 @@ def test_a_child_whose_parent_is_not_listed_yet_is_not_begun(side: SideBySide) -
         assert _reapplied(side) == []
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("side", [2], indirect=True)
 def test_a_live_shard_that_listings_leave_out_keeps_its_row_and_is_read_on(side: SideBySide) -> None:
     begun_by_java(side)
