@@ -3,8 +3,11 @@
 import pytest
 
 from tests.sim.many import FAULTS, SITUATIONS, many, shortfalls
-from tests.sim.mutants.base import GAPS
+from tests.sim.mutants.base import GAPS, JAVA
 from tests.sim.play import run
+
+# What has to have happened in fleets with workers of both kinds, some time.
+BESIDE_JAVA = ("taken by Java", "stolen", "kill of Java", "row deleted by Java", "second sending")
 
 
 @pytest.mark.timeout(600)
@@ -12,6 +15,22 @@ def test_300_seeds() -> None:
     failed, counts = many(range(300))
     assert failed == []
     assert not [name for name in (*FAULTS, *SITUATIONS) if counts[name] == 0]
+
+
+@pytest.mark.timeout(600)
+def test_12_seeds_beside_java() -> None:
+    failed, counts = many(range(12), chunk=1, profile=JAVA)
+    assert failed == []
+    assert not [name for name in BESIDE_JAVA if counts[name] == 0]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_300_seeds_beside_java() -> None:
+    failed, counts = many(range(10_000, 10_300), chunk=1, profile=JAVA)
+    assert failed == []
+    assert not [name for name in BESIDE_JAVA if counts[name] < 50]
+    print(f"{counts['beyond mending']} items beyond mending; {dict(counts)}")
 
 
 @pytest.mark.long

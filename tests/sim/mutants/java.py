@@ -14,8 +14,8 @@ from tests.sim.mutants.base import JAVA, THERE, mutant
 UNANSWERED = replace(
     JAVA, share=0.4, share_factors=(1.0,), kinds={"late": 1}, places=THERE, keys=8, kill=0.0, freeze=0.0
 )
-# Java workers die while they send, or sleep.
-STRAYING = replace(JAVA, kill=0.08, kill_at_send=0.9, keys=5, start=0.15, share=0.0)
+# Java workers die while they send, or sleep; ours come and go.
+STRAYING = replace(JAVA, turns=100, kill=0.15, kill_at_send=0.9, keys=3, start=0.3, stop=0.1, share=0.0, javas_max=3)
 
 
 @mutant("a row that was made anew is not read again (P-19)", JAVA, hint=14)
@@ -38,13 +38,13 @@ def left_to_java() -> Iterator[None]:
         yield
 
 
-@mutant("what a Java worker has sent may land for five minutes (R-6)", STRAYING)
+@mutant("what a Java worker has sent may land for five minutes (R-6)", replace(STRAYING, stop=0.02), hint=9)
 def java_taken_for_one_of_ours() -> Iterator[None]:
     with patch("dynamirror.fleet.tenure.SIGNATURE_LIFE_S", 30.0):
         yield
 
 
-@mutant("that a Java worker had the lease is remembered", STRAYING)
+@mutant("that a Java worker had the lease is remembered", STRAYING, hint=28)
 def java_forgotten_at_the_next_owner() -> Iterator[None]:
     with patch("dynamirror.fleet.shards.predecessor", last_owner):
         yield
