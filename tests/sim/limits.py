@@ -5,7 +5,7 @@ from tests.sim.checks import Checks, Violated
 from tests.sim.worker import Worker
 
 # A lease that has changed hands since may have been lost and come back.
-KEPT_S = 5.0
+KEPT_S = 20.0
 # A write request of the simulated load, as bytes.
 WRITE_BYTES_MAX = 100
 

@@ -66,7 +66,7 @@ def unprocessed_items_forgotten() -> Iterator[None]:
 # --- order of one item
 
 
-@mutant("one write in flight per key", PARTIAL)
+@mutant("one write in flight per key", PARTIAL, hint=2)
 def newer_write_beside_a_retry() -> Iterator[None]:
     original = Applier.submit
 

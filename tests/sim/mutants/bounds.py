@@ -22,13 +22,13 @@ UNSURE = replace(QUIET, share=0.3, places=ROWS, kinds={"applied": 1}, start=0.3,
 TAKES = replace(UNSURE, kill=0.1, roll=0.1)
 
 
-@mutant("readers wait while the queue is full", STUCK)
+@mutant("readers wait while the queue is full", STUCK, hint=3)
 def reading_without_room() -> Iterator[None]:
     with patch.object(Applier, "room", lambda self: None):
         yield
 
 
-@mutant("requests in flight are bounded", STUCK)
+@mutant("requests in flight are bounded", STUCK, hint=23)
 def any_number_of_requests() -> Iterator[None]:
     original = Applier._pump
 
@@ -47,7 +47,7 @@ def everything_remembered() -> Iterator[None]:
         yield
 
 
-@mutant("what was remembered is forgotten when the tenure ends", replace(CRASHES, stop=0.1))
+@mutant("what was remembered is forgotten when the tenure ends", replace(CRASHES, stop=0.1), hint=2)
 def memory_never_given_back() -> Iterator[None]:
     original = Aftermath.forget
 
@@ -89,7 +89,7 @@ def throttle_taken_for_a_lost_lease() -> Iterator[None]:
         yield
 
 
-@mutant("a row that names this worker, which does not know of it, is found again", TAKES)
+@mutant("a row that names this worker, which does not know of it, is found again", TAKES, hint=144)
 def lost_take_never_noticed() -> Iterator[None]:
     def others(rows: Any, watch: Watch, patience: Any, me: str, held: Any) -> list[Lease]:
         return [row for row in takes(rows, watch, patience, me, held) if row.owner != me]

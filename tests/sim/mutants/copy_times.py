@@ -93,7 +93,7 @@ def age_by_the_local_clock() -> Iterator[None]:
         yield
 
 
-@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=50)
+@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=28)
 def copying_as_soon_as_announced() -> Iterator[None]:
     original = Phases._next
 
@@ -145,7 +145,11 @@ def skipped_past_the_beginning() -> Iterator[None]:
         yield
 
 
-@mutant("when the copy began, the service's clock says (R-12)", replace(OLD_CHANGES, seeded=0.0, date_off_s=4 * 3600.0))
+@mutant(
+    "when the copy began, the service's clock says (R-12)",
+    replace(OLD_CHANGES, seeded=0.0, date_off_s=4 * 3600.0),
+    hint=3,
+)
 def beginning_by_the_local_clock() -> Iterator[None]:
     async def unless_of_the_source(clock: Any, what: object, call: Any) -> Any:
         return None if what == "the first item of source" else await patiently(clock, what, call)

@@ -83,7 +83,7 @@ def hold_without_the_life_of_strays() -> Iterator[None]:
         yield
 
 
-@mutant("the hold goes on after the last segment (A-1, A-2)", replace(LATE_PAGES, share=0.6))
+@mutant("the hold goes on after the last segment (A-1, A-2)", replace(LATE_PAGES, share=0.6), hint=3)
 def hold_ends_with_the_last_segment() -> Iterator[None]:
     original = Copy.moved
 
@@ -94,7 +94,7 @@ def hold_ends_with_the_last_segment() -> Iterator[None]:
         yield
 
 
-@mutant("a belief that there is no copy lasts for X (A-3)", replace(LATE_PAGES, start=0.6))
+@mutant("a belief that there is no copy lasts for X (A-3)", replace(LATE_PAGES, start=0.6), hint=3)
 def belief_without_end() -> Iterator[None]:
     def learn(self: CopyKnowledge, copy: Any, asked_at_s: float, *_: float) -> None:
         self.copy = copy
@@ -126,7 +126,7 @@ def all_that_waits_handed_on_with_the_first() -> Iterator[None]:
         yield
 
 
-@mutant("a segment passes only what is durable", PARTLY_WRITTEN)
+@mutant("a segment passes only what is durable", PARTLY_WRITTEN, hint=2)
 def page_passed_unwritten() -> Iterator[None]:
     with patch.object(PageOutcome, "prefix", property(lambda self: len(self.durable))):
         yield

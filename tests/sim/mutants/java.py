@@ -27,7 +27,7 @@ def ghosts_are_read() -> Iterator[None]:
         yield
 
 
-@mutant("what may land on a Java worker's writes is reconciled", UNANSWERED, hint=123)
+@mutant("what may land on a Java worker's writes is reconciled", UNANSWERED, hint=3)
 def left_to_java() -> Iterator[None]:
     original = ShardTask.abandon
 

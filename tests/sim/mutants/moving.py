@@ -30,7 +30,7 @@ LOST_HAND_OVERS = replace(MOVES, places=frozenset({"leases"}), kinds={"late": 1,
 _hand_over = HeldLease.hand_over
 
 
-@mutant("a lease handed over with a write in doubt has no clean mark (C-3, inequality 5)", MOVES)
+@mutant("a lease handed over with a write in doubt has no clean mark (C-3, inequality 5)", MOVES, hint=2)
 def handed_over_as_clean_with_a_doubt_outstanding() -> Iterator[None]:
     async def hand_over(self: HeldLease, to: Terms, clean: bool) -> bool:
         return await _hand_over(self, to, clean=True)
