@@ -153,9 +153,9 @@ class Play:
         # Each generation of shards waits for its parents, and then for the hold; at most H + A.
         held_s = self._fleet.hold.hold_s + self._fleet.hold.age_s if self._fleet.copy is not None else 0.0
         # What a dead Java worker has sent may land for as long as its signature is valid.
-        java_s = SIGNATURE_LIFE_S + JAVA_SHARE_S if self._profile.javas_max else 0.0
-        # Each of some generations may have that wait before its end.
-        await self._until(self._equal, CALM_MAX_S + held_s + 3 * java_s, "equal")
+        # Each of some generations may have that wait before its end, and be equal for a moment before.
+        java_s = 3 * (SIGNATURE_LIFE_S + JAVA_SHARE_S) if self._profile.javas_max else 0.0
+        await self._until(self._equal, CALM_MAX_S + held_s + java_s, "equal")
         await self._sleep(SETTLED_S + java_s)
         if not self._equal():
             raise Violated(f"not equal at rest: {self._difference()}")

@@ -7,7 +7,6 @@ from unittest.mock import patch
 
 from dynamirror.fleet.ancestry import Ancestry
 from dynamirror.follow.shard_task import ShardTask
-from dynamirror.model.lease import last_owner
 from tests.sim.mutants.base import JAVA, THERE, mutant
 
 # Requests are not answered, and land late; nobody dies, so that whoever sent them can see to it.
@@ -27,7 +26,7 @@ def ghosts_are_read() -> Iterator[None]:
         yield
 
 
-@mutant("what may land on a Java worker's writes is reconciled", UNANSWERED, hint=3)
+@mutant("what may land on a Java worker's writes is reconciled", UNANSWERED, hint=21)
 def left_to_java() -> Iterator[None]:
     original = ShardTask.abandon
 
@@ -38,13 +37,7 @@ def left_to_java() -> Iterator[None]:
         yield
 
 
-@mutant("what a Java worker has sent may land for five minutes (R-6)", replace(STRAYING, stop=0.02), hint=9)
+@mutant("what a Java worker has sent may land for five minutes (R-6)", replace(STRAYING, stop=0.02), hint=96)
 def java_taken_for_one_of_ours() -> Iterator[None]:
     with patch("dynamirror.fleet.tenure.SIGNATURE_LIFE_S", 30.0):
-        yield
-
-
-@mutant("that a Java worker had the lease is remembered", STRAYING, hint=28)
-def java_forgotten_at_the_next_owner() -> Iterator[None]:
-    with patch("dynamirror.fleet.shards.predecessor", last_owner):
         yield
