@@ -20,10 +20,9 @@ from dynamirror.aws.tables import BatchWriter
 from dynamirror.errors import ConditionFailed, DynamirrorError, Retry, Side
 from dynamirror.model.change import Page, Write, write_of
 from tests.sim.cloud import CODEC, LEASES, TARGET, Cloud
-from tests.sim.network import Machine, Weather, Wire
+from tests.sim.network import Weather
+from tests.sim.process import MachineClock, Process
 from tests.sim.services import StreamWire, WatchedWriter
-from tests.sim.worker import PROCESS, MachineClock
-from tests.support.memory_caller import MemoryCaller
 
 Row = dict[str, Any]
 # What it has sent lands so much later at most, once it is dead; a signature is valid for 300 s, and the request may
@@ -43,19 +42,13 @@ class _Held:
     consumer: asyncio.Task[None] | None = None
 
 
-class JavaWorker:
+class JavaWorker(Process):
     """One process, from its start to its end; it ends by being killed."""
 
     def __init__(self, cloud: Cloud, name: str, draw: random.Random, failover_s: float) -> None:
-        self.name = name
-        self.machine = Machine(name)
-        self.machine.on_death = self._died
+        super().__init__(cloud, name)
         self.weather = Weather(draw, cloud.counts, {}, LATE_S)
         self.clock = MachineClock(self.machine, draw, 30.0)
-        self.task: asyncio.Task[None] | None = None
-        self.dying: asyncio.Task[None] | None = None
-        self.tasks: dict[asyncio.Task[Any], None] = {}
-        self._cloud = cloud
         self._draw = draw
         self._failover_s = failover_s
         self._held: dict[str, _Held] = {}
@@ -66,43 +59,9 @@ class JavaWorker:
         there = self._caller(Side.DESTINATION, "destination")
         self._table = WatchedWriter(cloud, BatchWriter(there, TARGET, CODEC))
 
-    def _caller(self, side: Side, place: str) -> MemoryCaller:
-        return MemoryCaller(side, self._cloud.database, self._wire(side, place))  # type: ignore[arg-type]
-
-    def _wire(self, side: Side, place: str) -> Wire:
-        return Wire(self.machine, side, place, self.weather, self._cloud.checks)
-
-    @property
-    def alive(self) -> bool:
-        return not self.machine.dead and self.task is not None and not self.task.done()
-
     def follows(self) -> set[tuple[str, str]]:
         """Its name, with each shard that it holds."""
         return {(self.name, shard_id) for shard_id in self._held}
-
-    def start(self) -> "JavaWorker":
-        token = PROCESS.set(self)
-        self.task = asyncio.create_task(self._run(), name=self.name)
-        PROCESS.reset(token)
-        return self
-
-    def _died(self) -> None:
-        token = PROCESS.set(None)
-        self.dying = asyncio.create_task(self.kill(), name=f"end of {self.name}")
-        PROCESS.reset(token)
-
-    async def kill(self) -> None:
-        """As kill -9: no last word; what has left goes on by itself."""
-        if not self.machine.dead:
-            self.machine.die()
-        if self.dying is not None and self.dying is not asyncio.current_task():
-            await self.dying
-        elif self.task is not None:
-            self.task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await self.task
-            for task in list(self.tasks):
-                task.cancel()
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -182,7 +141,7 @@ class JavaWorker:
                 await self._write(row, sets)
             except ConditionFailed:
                 continue
-            self._cloud.counts["taken by Java"] += 1
+            self.cloud.counts["taken by Java"] += 1
             shard_id = row["leaseKey"]["S"]
             self._held[shard_id] = _Held(_after(row, sets), self.clock.boottime_s())
 
@@ -286,7 +245,7 @@ class JavaWorker:
                 if row["checkpoint"]["S"] == "SHARD_END" and children and begun and shard_id != parent_id:
                     request = {"TableName": LEASES, "Key": {"leaseKey": row["leaseKey"]}}
                     await self._leases.call("DeleteItem", msgspec.json.encode(request))
-                    self._cloud.counts["row deleted by Java"] += 1
+                    self.cloud.counts["row deleted by Java"] += 1
 
 
 def _place(checkpoint: str) -> Row:

@@ -18,10 +18,11 @@ from tests.sim.copied import check_copy, check_held
 from tests.sim.java import JavaWorker
 from tests.sim.limits import check_bounds, check_kept
 from tests.sim.network import ATTEMPT_S, STRAY_S
+from tests.sim.process import Process, of_its_process
 from tests.sim.profile import Profile, drawn_fleet, drawn_profile, with_copy
 from tests.sim.retried import retried
 from tests.sim.trouble import Trouble
-from tests.sim.worker import Worker, of_its_process
+from tests.sim.worker import Worker
 
 # Until the last stray of the last fault has landed and what it spoilt is mended: second sendings and reconcile wait
 # T + L, after a freeze that ended with the faults a proof and a reading more.
@@ -247,7 +248,7 @@ class Play:
 
     def _all_followed(self) -> bool:
         """Every shard has an owner that lives, and that knows it."""
-        every: list[Worker | JavaWorker] = [*self.workers, *self.javas]
+        every: list[Process] = [*self.workers, *self.javas]
         followed = {pair for worker in every if worker.alive for pair in worker.follows()}
         checks = self.cloud.checks
         return all((checks.owner(shard_id), shard_id) in followed for shard_id in checks.unfinished())
@@ -276,7 +277,7 @@ def run(seed: int, profile: Profile | None = None, say: Callable[[str], None] | 
         try:
             await play.run()
         finally:
-            every: list[Worker | JavaWorker] = [*play.workers, *play.javas]
+            every: list[Process] = [*play.workers, *play.javas]
             for worker in every:
                 await worker.kill()
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from tests.sim.cloud import Cloud
-from tests.sim.java import JavaWorker
+from tests.sim.process import Process
 from tests.sim.profile import Profile
 from tests.sim.worker import Worker
 
@@ -42,7 +42,7 @@ class Trouble:
         if self._chance(self._profile.night):
             await self._night(alive)
 
-    async def hurt_java(self, java: JavaWorker, draw: random.Random) -> None:
+    async def hurt_java(self, java: Process, draw: random.Random) -> None:
         """With random numbers of its own."""
         profile, machine = self._profile, java.machine
         if draw.random() < profile.kill and machine.rested_s >= RESTED_S:
@@ -56,7 +56,7 @@ class Trouble:
         elif draw.random() < profile.freeze and not machine.frozen:
             self._freeze(java, draw.choice(profile.freezes_s), draw.random() < profile.at_send)
 
-    def calm(self, workers: Sequence[Worker | JavaWorker]) -> None:
+    def calm(self, workers: Sequence[Process]) -> None:
         """Nothing goes wrong any more."""
         for task in self._later:
             task.cancel()
@@ -144,7 +144,7 @@ class Trouble:
             self._cloud.counts["clock step"] += 1
             worker.clock.step_wall(draw.uniform(-3600, 3600))
 
-    def _freeze(self, worker: Worker | JavaWorker, seconds: float, at_send: bool) -> None:
+    def _freeze(self, worker: Process, seconds: float, at_send: bool) -> None:
         self._tell(f"freeze {worker.name} for {seconds} s{' when it sends' if at_send else ''}")
         if at_send:
             worker.machine.freeze_at_send_s = seconds

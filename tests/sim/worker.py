@@ -4,9 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Protocol
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.gap_rows import GapRows
@@ -49,50 +47,16 @@ from dynamirror.prove.tools import Claims, ReconcileTools
 from dynamirror.settings.bounds import fence_of
 from dynamirror.settings.groups import CopySettings
 from dynamirror.testing.memory_items import MemoryItems
-from dynamirror.testing.virtual_time import VirtualClock
 from tests.sim.cloud import CODEC, INCARNATION, LEASES, STATE, TARGET, Cloud
 from tests.sim.copying import SourceScan, begin, callers
-from tests.sim.network import Machine, Weather, Wire
+from tests.sim.network import Weather
+from tests.sim.process import MachineClock, Process
 from tests.sim.profile import Fleet
 from tests.sim.services import StreamWire, WatchedWriter
 from tests.support.gap_policies import continuing, stopping
-from tests.support.memory_caller import MemoryCaller
 
 
-class Process(Protocol):
-    """Whatever has tasks that die with it."""
-
-    tasks: dict[asyncio.Task[Any], None]
-
-
-PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
-
-
-def of_its_process(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
-    """A task factory: tasks belong to the worker that makes them."""
-    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **more)
-    process = PROCESS.get()
-    if process is not None:
-        process.tasks[task] = None
-        task.add_done_callback(process.tasks.pop)
-    return task
-
-
-class MachineClock(VirtualClock):
-    """The clocks of a machine. A timer that is due while it is frozen fires at the thaw."""
-
-    def __init__(self, machine: Machine, draw: random.Random, date_off_s: float) -> None:
-        super().__init__(
-            draw.uniform(10, 1e6), 1.7e9 + draw.uniform(-date_off_s, date_off_s), 1 + draw.uniform(-0.001, 0.001)
-        )
-        self._machine = machine
-
-    async def sleep(self, delay_s: float) -> None:
-        await super().sleep(delay_s)
-        await self._machine.awake()
-
-
-class Worker:
+class Worker(Process):
     """A worker process, from its start to its end; a restart is a new one."""
 
     def __init__(
@@ -100,10 +64,7 @@ class Worker:
     ) -> None:
         """`state`: it has the rights to a state table, and sends heartbeats. `date_off_s`: its date may be so wrong."""
         fleet = fleet.of_one(draw)
-        self.name = name
-        self.cloud = cloud
-        self.machine = Machine(name)
-        self.machine.on_death = self._died
+        super().__init__(cloud, name)
         # Of its own: what is parked must not change what else goes wrong in a run.
         self._draw_parked = random.Random(f"parked {draw.getstate()[1][:9]}")
         self.weather = Weather(draw, cloud.counts, {"parked": self._draw_parked}, fleet.write.stray_life_s)
@@ -117,9 +78,6 @@ class Worker:
         self.budget = Budget(fleet.write.resend_bytes_max)
         # What it followed when that was last asked.
         self.followed: set[tuple[str, str]] = set()
-        self.task: asyncio.Task[None] | None = None
-        self.dying: asyncio.Task[None] | None = None
-        self.tasks: dict[asyncio.Task[Any], None] = {}
         # One that joins a task later need not have been asked to copy.
         self.announces = fleet.copy is not None and draw.random() < 0.7
         self._announces_after_s = draw.choice([0.0, 3.0, 15.0])
@@ -129,12 +87,6 @@ class Worker:
         self.coordinator: Coordinator | None = None
         self.held = HoldTools(CopyKnowledge(fleet.hold.known_s), Signal(), fleet.hold, Budget(fleet.hold.bytes_max))
         self._join = self._assemble(random.Random(draw.random()).random, state, fleet.copy)
-
-    def _caller(self, side: Side, place: str) -> MemoryCaller:
-        return MemoryCaller(side, self.cloud.database, self._wire(side, place))  # type: ignore[arg-type]
-
-    def _wire(self, side: Side, place: str) -> Wire:
-        return Wire(self.machine, side, place, self.weather, self.cloud.checks)
 
     def _assemble(
         self, draw: Callable[[], float], has_state: bool, copy: CopySettings | None
@@ -242,19 +194,9 @@ class Worker:
         await self.clock.sleep(self._announces_after_s)
         return await begin(callers(self.cloud, self._wire), self.copy, self.hold, self.clock)
 
-    @property
-    def alive(self) -> bool:
-        return not self.machine.dead and self.task is not None and not self.task.done()
-
     def follows(self) -> set[tuple[str, str]]:
         """Its name, with each shard that it follows, or did until it began to stop."""
         return {(self.name, shard_id) for shard_id in self.coordinator.tenures} if self.coordinator else set()
-
-    def start(self) -> "Worker":
-        token = PROCESS.set(self)
-        self.task = asyncio.create_task(self._run(), name=self.name)
-        PROCESS.reset(token)
-        return self
 
     async def _run(self) -> None:
         beginning = asyncio.create_task(self._begin())
@@ -279,23 +221,3 @@ class Worker:
                 await asyncio.wait_for(asyncio.gather(self.reconciler.flush(), self.parking.flush()), 0.3)
             for side in beside:
                 side.cancel()
-
-    def _died(self) -> None:
-        # Not one of its own tasks, though one of them may be calling.
-        token = PROCESS.set(None)
-        self.dying = asyncio.create_task(self.kill(), name=f"end of {self.name}")
-        PROCESS.reset(token)
-
-    async def kill(self) -> None:
-        """As kill -9: no last word; what has left goes on by itself."""
-        if not self.machine.dead:
-            self.machine.die()
-        if self.dying is not None and self.dying is not asyncio.current_task():
-            await self.dying
-        elif self.task is not None:
-            self.task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await self.task
-            # A process takes with it whatever would have outlived its main task.
-            for task in list(self.tasks):
-                task.cancel()
