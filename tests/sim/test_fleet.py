@@ -50,9 +50,9 @@ def test_one_seed_is_one_run() -> None:
 @pytest.mark.timeout(600)
 def test_gaps_that_are_noted_and_passed() -> None:
     """Nobody reads for longer than the stream keeps changes, again and again; each gap is mended as it is noted."""
-    outcomes = [run(seed, GAPS) for seed in range(12)]
-    assert [outcome for outcome in outcomes if outcome.failure] == []
-    assert sum(outcome.counts["gap"] for outcome in outcomes) >= 20
+    failed, counts = many(range(12), chunk=1, profile=GAPS)
+    assert failed == []
+    assert counts["gap"] >= 20
 
 
 @pytest.mark.parametrize(

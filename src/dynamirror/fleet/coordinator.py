@@ -73,6 +73,8 @@ class Coordinator:
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
         self._looked = False
+        # Boot time of the first of the attempts to find new shards that have failed since the last that did not.
+        self.listing_fails_since_s: float | None = None
         self._alive = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -259,7 +261,15 @@ class Coordinator:
         return finished
 
     async def _sync_once(self) -> None:
-        if await self._directory.sync():
+        begun_at_s = self._clock.boottime_s()
+        try:
+            created = await self._directory.sync()
+        except Retry:
+            if self.listing_fails_since_s is None:
+                self.listing_fails_since_s = begun_at_s
+            raise
+        self.listing_fails_since_s = None
+        if created:
             self._outlook.outdate()
         for tenure in self._tenures.values():
             tenure.note_closed()

@@ -73,6 +73,7 @@ class SelfWatch:
             leases_answered_at_s=tools.leases_answered_at_s(),
             beaten_at_s=beaten_at_s,
             silent_since_s=tools.applier.silent_since_s,
+            listing_fails_since_s=tools.coordinator.listing_fails_since_s,
             reads_since_s=self._reads_since_s,
             rate_waits=tools.rate.changes_wait,
             shards=tuple(tenure.signs() for tenure in tools.coordinator.tenures.values()),

@@ -96,6 +96,8 @@ class WorkerSigns:
     beaten_at_s: float | None = None
     # Nothing the destination was asked since then was answered, more than one request; None: it answers.
     silent_since_s: float | None = None
+    # Looking for new shards fails since then; None: it does not.
+    listing_fails_since_s: float | None = None
     # Shards are read since then; infinite while the task is paused.
     reads_since_s: float = NEVER
     # The limit of units is what writes wait for.
@@ -144,6 +146,8 @@ def _of_worker(signs: WorkerSigns, now_s: float) -> list[str]:
         found.append(f"no heartbeat was written for {s:.0f} s: others may take the leases")
     if (s := now_s - signs.leases_answered_at_s) > LEASES_S:
         found.append(f"the lease table has not answered for {s:.0f} s")
+    if signs.listing_fails_since_s is not None and _long(s := now_s - signs.listing_fails_since_s):
+        found.append(f"new shards could not be looked for, for {s:.0f} s: what comes in them waits")
     return found
 
 

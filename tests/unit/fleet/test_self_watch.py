@@ -300,3 +300,20 @@ async def test_a_paused_task_is_healthy_and_so_is_one_that_goes_on() -> None:
     watched.worker.stream_faults.fault = NO_ANSWER[Side.SOURCE]
     await watched.until(healthy=False, limit_s=40)
     await watched.end()
+
+
+@virtually
+async def test_shards_that_cannot_be_listed_are_told_of() -> None:
+    """The child of a shard that ends is not found: nothing is stuck that this worker has."""
+    watched = await following()
+    world, faults = watched.world, watched.worker.stream_faults
+    faults.then = lambda operation: NO_ANSWER[Side.SOURCE] if operation == "DescribeStream" else None
+    world.stream.roll(world.stream.open_shards()[0])
+    assert STUCK_S < await watched.until(False, 70.0 + STUCK_S + LOOK_S)
+    [problem] = watched.problems
+    assert problem.why.startswith("new shards could not be looked for")
+    faults.then = lambda operation: None
+    await watched.until(True, 30.0)
+    world.put_many(50, value=7)
+    await world.until_equal(30.0)
+    await watched.end()

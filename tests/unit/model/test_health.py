@@ -50,11 +50,19 @@ def test_a_worker_whose_shards_are_read_is_healthy() -> None:
             "no heartbeat was written for 11 s: others may take the leases",
         ),
         (replace(worker(WELL), leases_answered_at_s=NOW_S - LEASES_S - 1), "the lease table has not answered for 31 s"),
+        (
+            replace(worker(WELL), listing_fails_since_s=OLD_S),
+            "new shards could not be looked for, for 26 s: what comes in them waits",
+        ),
     ],
 )
 def test_what_ails_the_worker_is_no_shards(signs: WorkerSigns, why: str) -> None:
     [found] = problems(signs, NOW_S)
     assert (found.shard_id, found.why) == ("", why)
+
+
+def test_a_listing_that_fails_a_few_times_is_no_problem() -> None:
+    assert whys(replace(worker(WELL), listing_fails_since_s=FRESH_S)) == []
 
 
 def test_without_a_state_table_there_are_no_heartbeats_to_miss() -> None:
