@@ -11,6 +11,7 @@ from dynamirror.engines.attempts import patiently
 from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_destination
 from dynamirror.engines.destination_life import refuse_made_anew
 from dynamirror.engines.missing_tables import missing_source
+from dynamirror.engines.other_pair import refuse_making_for_other_pair
 from dynamirror.engines.preflight import LEASE_SCHEMA, Ready, found_table
 from dynamirror.engines.preflight_at_rest import refuse_followed
 from dynamirror.engines.table_checks import check_own, check_stream
@@ -34,7 +35,8 @@ async def make_destination(
     """The destination, made like the source if there is none, and if that was asked for. Idempotent.
 
     Raises Refused, Stop, or a Retry that did not pass; nothing is made for a source whose stream would stop the start,
-    nor before `ready` has found nothing either, nor for a copy at rest of a task that is followed.
+    nor before `ready` has found nothing either, nor for a copy at rest of a task that is followed, nor where the task's
+    name stands for other tables.
     """
     if not settings.clone.wanted:
         return
@@ -44,10 +46,12 @@ async def make_destination(
     if await found_table(connections.destination_control, settings.destination.table) is None:
         # Where there is one the task may have begun, and has to follow a stream that is off to its end.
         if settings.copy.at_rest:
+            await refuse_making_for_other_pair(connections, settings, clock)
             await refuse_followed(connections, settings, source, clock)
         else:
             check_stream(source, settings)
             if ready is not None:
+                await refuse_making_for_other_pair(connections, settings, clock)
                 await _refuse_making(connections, settings, source.stream_arn or "", clock, ready)
     await ensure_destination(*_what(connections, settings, clock))
 

@@ -10,10 +10,11 @@ from dynamirror.aws.connect import Connections, connect
 from dynamirror.engines.assemble import SystemClock, jitter
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.launch import fastest_loop
+from dynamirror.engines.other_pair import refuse_other_names
 from dynamirror.engines.status_look import StatusLook
 from dynamirror.engines.until_signal import until_signal
 from dynamirror.engines.waiting import aloud
-from dynamirror.errors import Refused, Retry
+from dynamirror.errors import Retry
 from dynamirror.model.sighting import Sighting
 from dynamirror.model.status import Seen, Status, status_of
 from dynamirror.ports import Clock
@@ -85,13 +86,4 @@ async def _run(
 def refuse_other_pair(status: Status, settings: ReplicationSettings) -> None:
     """Raises Refused where the task's name stands for tables of other names than were given."""
     task = status.seen.task
-    for arn, table, flag in (
-        (task.source_arn, settings.source.table, "--source-table"),
-        (task.destination_arn, settings.destination.table, "--destination-table"),
-    ):
-        named = arn.rpartition(":table/")[2]
-        if named not in ("", table):
-            raise Refused(
-                f"the task {task.lease_table} belongs to another pair: it copies {task.source_arn} to "
-                f"{task.destination_arn}, not {flag} {table}; check --task-name and both tables"
-            )
+    refuse_other_names(task.source_arn, task.destination_arn, settings)

@@ -17,7 +17,7 @@ from dynamirror.engines.destination_life import (
     watch_destination,
 )
 from dynamirror.engines.make_destination import make_destination
-from dynamirror.errors import ExitCode, NotFound, Side, Stop
+from dynamirror.errors import ExitCode, NotFound, Refused, Side, Stop
 from dynamirror.ports import TableFacts
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 from tests.support.accounts import LEASES, World, settings
@@ -71,6 +71,24 @@ async def test_none_is_made_for_a_task_that_has_written_to_another() -> None:
     wanted = settings(copy=True, create_destination=True)
     with pytest.raises(Stop, match="the destination table Copy is gone"):
         await make_destination(cast(Connections, world), wanted, world.time, ready)
+
+
+@pytest.mark.parametrize("at_rest", [False, True])
+async def test_none_is_made_for_a_name_that_stands_for_other_tables(at_rest: bool) -> None:
+    """A slip of the hand in the name of a table. The lease table was deleted, so nothing else tells."""
+    world = World()
+    named = settings(task_name="move")
+    await world.check(task_name="move")
+    del world.state.tables[named.task.lease_table]
+
+    async def ready(_: TableFacts | None) -> None:
+        return None
+
+    wanted = settings(task_name="move", copy=True, create_destination=True, destination_table="Cpoy")
+    wanted = replace(wanted, copy=replace(wanted.copy, at_rest=at_rest))
+    with pytest.raises(Refused, match=r"table/Copy, not --destination-table Cpoy; check --task-name and both tables"):
+        await make_destination(cast(Connections, world), wanted, world.time, ready)
+    assert not world.destination.tables.keys() - {"Copy"}
 
 
 def ended_with(trouble: Callable[[World], None]) -> tuple[float, BaseException | None]:
