@@ -179,13 +179,15 @@ class World:
         asked = self.source.asked + self.destination.asked + self.state.asked
         return [what for what in asked if what.split()[0] in MAKING]
 
-    def reverse_rows(self, counter: int, owner: str | None = "w-java", checkpoint: str = "5") -> None:
+    def reverse_rows(
+        self, counter: int, owner: str | None = "w-java", checkpoint: str = "5", name: str = REVERSE
+    ) -> None:
         """A reverse task with one lease, its stream on."""
-        if REVERSE not in self.destination.tables:
-            self.destination.add(REVERSE, LEASE_KEY)
+        if name not in self.destination.tables:
+            self.destination.add(name, LEASE_KEY)
         table = self.destination.tables["Copy"]
         self.destination.tables["Copy"] = replace(table, stream_arn="stream of Copy", stream_view_type=BOTH)
-        self.destination.rows[REVERSE][SHARD,] = lease_row(counter, owner, checkpoint)
+        self.destination.rows[name][SHARD,] = lease_row(counter, owner, checkpoint)
 
 
 def lease_row(counter: int, owner: str | None, checkpoint: str) -> Any:

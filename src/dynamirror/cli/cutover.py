@@ -69,6 +69,7 @@ def _run(as_json: bool, **parameters: Any) -> int:
 
     _refuse_contradictions(own)
     own |= {f"{field}_s": _seconds(flag, own.pop(field)) for field, flag in _DURATIONS.items()}
+    _refuse_endless_quiet(own)
     options = CutoverOptions(**own)
     set_up_task_logs(settings, host=platform.node().partition(".")[0] or "localhost")
     result = run_cutover(settings, os.environ, options, _ask if sys.stdin.isatty() else None)
@@ -103,6 +104,16 @@ def _refuse_contradictions(own: dict[str, Any]) -> None:
         )
     if not own["dry_run"]:
         _refuse_report(own["report"])
+
+
+def _refuse_endless_quiet(own: dict[str, Any]) -> None:
+    """Raises Refused where the wait for a quiet stream would always be cut off."""
+    quiet_s, timeout_s = own["quiet_s"], own["timeout_s"]
+    if not (own["disable_stream"] or own["dry_run"]) and quiet_s >= timeout_s:
+        raise Refused(
+            f"--quiet {quiet_s:g}s is not shorter than --timeout {timeout_s:g}s, which would end the cut-over before; "
+            "give a longer --timeout, or a shorter --quiet"
+        )
 
 
 def _refuse_report(report: Path | None) -> None:

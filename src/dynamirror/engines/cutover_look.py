@@ -11,15 +11,16 @@ from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.cutover_options import CutoverOptions
-from dynamirror.engines.preflight import LEASE_SCHEMA, both_tables, found_table
+from dynamirror.engines.preflight import both_tables, found_table
 from dynamirror.engines.reach import Reach
+from dynamirror.engines.reverse_command import reverse_settings
 from dynamirror.engines.signs_of_life import Watched, living_worker
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.stream_check import check_readable
-from dynamirror.engines.table_checks import check_own, check_stream
+from dynamirror.engines.table_checks import LEASE_SCHEMA, check_own, check_stream
 from dynamirror.engines.verify_state import VerifyState, followed_stream, state_in
 from dynamirror.engines.waiting import reach_aloud
-from dynamirror.errors import Side, Stop
+from dynamirror.errors import AccessDenied, Side, Stop
 from dynamirror.model.cutover import View, copy_against, left_to_drain
 from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock, TableFacts
@@ -64,6 +65,8 @@ async def look(
     await _copied(state, options, clock)
     await _no_gaps(state, options, clock)
     await _not_paused(reach, settings, life, clock)
+    if options.prepare_reverse:
+        await _reverse_begins(reach, settings)
     leases = LeaseTable(reach.state, settings.task.lease_table)
     now_s = ServiceClock(served_s, clock.boottime_s)
     tools = ViewTools(DynamoDBStream(reach.streams, stream_arn, served_s), leases, clock, now_s)
@@ -105,6 +108,27 @@ async def _not_paused(reach: Reach, settings: ReplicationSettings, life: Incarna
     orders = await patiently(clock, "what was ordered", rows.orders)
     if orders.paused:
         raise Stop(Side.STATE, f"the task is paused (by {orders.paused_by}): dynamirror resume first")
+
+
+async def _reverse_begins(reach: Reach, settings: ReplicationSettings) -> None:
+    """Raises Stop where the way back has leases from before: it would go on at those, wherever the report's command
+    says that it begins."""
+    back = reverse_settings(settings).task
+    try:
+        there = await found_table(reach.destination_control, back.lease_table)
+    except AccessDenied as error:
+        log.warning(
+            "cannot see whether the way back has been gone before: %s",
+            error,
+            extra={"event": "reverse_unseen", "facts": {}},
+        )
+        return
+    if there is not None:
+        raise Stop(
+            Side.DESTINATION,
+            f"--prepare-reverse: the way back has a lease table already ({back.lease_table} in {back.region}), so it "
+            "would not begin at this cut-over: dynamirror reset that task first, or leave --prepare-reverse out",
+        )
 
 
 async def _state(

@@ -12,9 +12,9 @@ from dynamirror.engines.clone import CloneOptions, ensure_destination, finish_de
 from dynamirror.engines.destination_life import refuse_made_anew
 from dynamirror.engines.missing_tables import missing_source
 from dynamirror.engines.other_pair import refuse_making_for_other_pair
-from dynamirror.engines.preflight import LEASE_SCHEMA, Ready, found_table
+from dynamirror.engines.preflight import Ready, found_table
 from dynamirror.engines.preflight_at_rest import refuse_followed
-from dynamirror.engines.table_checks import check_own, check_stream
+from dynamirror.engines.table_checks import LEASE_SCHEMA, check_own, check_stream
 from dynamirror.engines.verify_state import followed_stream
 from dynamirror.errors import AccessDenied, Retry, Stop
 from dynamirror.loops.log_limit import LogLimit

@@ -34,9 +34,9 @@ from dynamirror.engines.plan_judge import (
 from dynamirror.engines.plan_look import Look, Pair, copy_of, load_of, written_of
 from dynamirror.engines.plan_permissions import Right
 from dynamirror.engines.plan_rights import Found, all_rights
-from dynamirror.engines.preflight import LEASE_SCHEMA
 from dynamirror.engines.reach import Reach
 from dynamirror.engines.state_setup import STATE_SCHEMA
+from dynamirror.engines.table_checks import LEASE_SCHEMA
 from dynamirror.engines.waiting import Question, answered, reach_aloud
 from dynamirror.errors import DynamirrorError, ExitCode, NotFound, Retry, Side, Stop
 from dynamirror.model.estimate import CopyEstimate, FollowEstimate, Load, Pace, estimate_follow, storage_month

@@ -20,21 +20,19 @@ from dynamirror.engines.next_stream import Followed, which_stream
 from dynamirror.engines.reach import Control, Reach
 from dynamirror.engines.refuse_items import refuse_items
 from dynamirror.engines.rest_watch import refuse_beside_rest
-from dynamirror.engines.reverse_task import ReverseTask, refuse_running, refuse_starting
+from dynamirror.engines.reverse_task import refuse_loop
 from dynamirror.engines.state_setup import StateSetup
 from dynamirror.engines.stream_check import check_readable
 from dynamirror.engines.table_checks import (
+    LEASE_SCHEMA,
     check_in_service,
     check_own,
     check_pair,
     check_rates,
-    same_table,
 )
 from dynamirror.engines.waiting import reach_aloud
-from dynamirror.errors import AccessDenied, NotFound, Side, Stop
-from dynamirror.model.key import KeyAttribute, KeySchema
+from dynamirror.errors import NotFound, Side, Stop
 from dynamirror.model.shard_graph import RETENTION_MS
-from dynamirror.model.task_name import lease_table_name
 from dynamirror.ports import Clock, TableFacts
 from dynamirror.settings.bounds import refuse_unsound
 from dynamirror.settings.groups import ReplicationSettings
@@ -44,8 +42,6 @@ log = logging.getLogger("dynamirror")
 
 # Asks, with the lease table as it was found, and raises what refuses the start (engines/start_checks).
 Ready = Callable[[TableFacts | None], Awaitable[None]]
-
-LEASE_SCHEMA = KeySchema(KeyAttribute("leaseKey", "S"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,7 @@ async def check(
     if leases is None or state.missing or source.stream_arn is None:
         await check_readable(reach.streams, source, clock)
     if not settings.checks.allow_loop and destination.stream_arn is not None:
-        await _refuse_loop(reach, settings, destination, leases, clock)
+        await refuse_loop(reach, settings, destination, leases, clock)
     if ready is not None:
         await ready(leases)
     if not state.missing:
@@ -225,35 +221,4 @@ def _warn_of_old_start(settings: ReplicationSettings, clock: Clock) -> None:
             "--start-at is longer ago than a stream keeps changes (24 h): what was changed before that is not in it, "
             "and has to reach the destination by other means",
             extra={"event": "start_before_stream", "facts": {"start_ms": start_ms}},
-        )
-
-
-async def _refuse_loop(
-    reach: Reach, settings: ReplicationSettings, destination: TableFacts, leases: TableFacts | None, clock: Clock
-) -> None:
-    """See reverse_task. Where the destination's credentials may not look, that is said and the start goes on.
-
-    Not called when the destination has no stream: nothing can be reading changes there.
-    """
-    near, far = settings.source, settings.destination
-    name = lease_table_name(None, (far.region, far.table), (near.region, near.table))
-    try:
-        reverse = await found_table(reach.destination_control, name)
-        if reverse is None or reverse.schema != LEASE_SCHEMA:
-            return
-        if leases is not None and same_table(leases, reverse):
-            # Tables of one name and Region in two accounts: this is our own lease table, its owners are our fellows.
-            return
-        incarnation = Incarnation(reverse.table_id, destination.stream_arn or "")
-        task = ReverseTask(name, incarnation, far.region)
-        await refuse_starting(task, reverse, reach.destination_control)
-        await refuse_running(task, reach.destination, clock)
-    except NotFound:
-        # Being deleted: whoever ran there has lost its leases.
-        return
-    except AccessDenied as error:
-        log.warning(
-            "cannot see whether the reverse task is running: %s",
-            error,
-            extra={"event": "reverse_task_unseen", "facts": {"table": name}},
         )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from dynamirror.aws.state_rows import Incarnation, at_rest
 from dynamirror.aws.state_table import StateTable
-from dynamirror.engines.preflight import LEASE_SCHEMA, both_tables, found_table
+from dynamirror.engines.preflight import both_tables, found_table
 from dynamirror.engines.reach import Reach
 from dynamirror.engines.refuse_items import refuse_items
 from dynamirror.engines.signs_of_life import Watched, living_worker
 from dynamirror.engines.state_setup import StateSetup
+from dynamirror.engines.table_checks import LEASE_SCHEMA
 from dynamirror.engines.waiting import reach_aloud
 from dynamirror.errors import AccessDenied, NotFound, Refused, Side
 from dynamirror.ports import Clock, TableFacts

@@ -3,15 +3,15 @@
 import shlex
 from collections.abc import Mapping
 
-from dynamirror.model.task_name import LEASE_TABLE_PREFIX
-from dynamirror.settings.groups import ReplicationSettings
+from dynamirror.model.task_name import reverse_task_name
+from dynamirror.settings.groups import ReplicationSettings, WriteSettings
 from dynamirror.settings.parse import settings_from
 
 
 def reverse_values(settings: ReplicationSettings) -> dict[str, str]:
     """What has to be given to `replicate`, by field. A role of the source cannot be given for a destination."""
     near, far, task = settings.source, settings.destination, settings.task
-    name = f"{task.lease_table.removeprefix(LEASE_TABLE_PREFIX)}-reverse" if task.named else None
+    stray_life_s = settings.write.stray_life_s
     values = {
         "source_region": far.region,
         "source_table": far.table,
@@ -21,7 +21,8 @@ def reverse_values(settings: ReplicationSettings) -> dict[str, str]:
         "destination_table": near.table,
         "destination_endpoint": near.endpoint,
         "destination_profile": near.profile,
-        "task_name": name,
+        "task_name": reverse_task_name(task.lease_table) if task.named else None,
+        "stray_life": f"{stray_life_s:g}s" if stray_life_s != WriteSettings().stray_life_s else None,
     }
     return {field: value for field, value in values.items() if value is not None}
 

@@ -17,10 +17,10 @@ from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.rate_rows import RateRows
 from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows, at_rest, begun_stream
 from dynamirror.aws.state_table import StateTable
-from dynamirror.engines.preflight import LEASE_SCHEMA, found_table
+from dynamirror.engines.preflight import found_table
 from dynamirror.engines.reach import Control
 from dynamirror.engines.state_setup import STATE_SCHEMA
-from dynamirror.engines.table_checks import check_own
+from dynamirror.engines.table_checks import LEASE_SCHEMA, check_own
 from dynamirror.errors import Retry, Stop
 from dynamirror.model.status import CopySeen, Seen, Task, WorkerSeen
 from dynamirror.model.task_name import state_table_name

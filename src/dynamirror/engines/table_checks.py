@@ -3,11 +3,12 @@
 import shlex
 
 from dynamirror.errors import Refused, Side, Stop
-from dynamirror.model.key import KeySchema
+from dynamirror.model.key import KeyAttribute, KeySchema
 from dynamirror.model.rate import Limit
 from dynamirror.ports import TableFacts
 from dynamirror.settings.groups import ReplicationSettings, SourceSettings
 
+LEASE_SCHEMA = KeySchema(KeyAttribute("leaseKey", "S"))
 VIEW_TYPE = "NEW_AND_OLD_IMAGES"
 # A table that is being changed is read and written all the same (API reference, TableDescription.TableStatus).
 _IN_SERVICE = frozenset({"ACTIVE", "UPDATING"})

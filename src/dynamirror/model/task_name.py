@@ -9,6 +9,7 @@ LEASE_TABLE_PREFIX = "DynamoDBCrossRegionReplication"
 # A table name has at most 255 characters (DynamoDB API, CreateTable).
 TABLE_NAME_LENGTH_MAX = 255
 _STATE_SUFFIX = "-state"
+_REVERSE_SUFFIX = "-reverse"
 
 
 def lease_table_name(task_name: str | None, source: tuple[str, str], destination: tuple[str, str]) -> str:
@@ -26,6 +27,12 @@ def lease_table_name(task_name: str | None, source: tuple[str, str], destination
             f"at most {TABLE_NAME_LENGTH_MAX} are allowed: shorten --task-name by {len(name) - TABLE_NAME_LENGTH_MAX}"
         )
     return name
+
+
+def reverse_task_name(lease_table: str) -> str:
+    """What `cutover` calls the way back of a named task: NAME-reverse, and of that one NAME again."""
+    name = lease_table.removeprefix(LEASE_TABLE_PREFIX)
+    return name.removesuffix(_REVERSE_SUFFIX) if name.endswith(_REVERSE_SUFFIX) else name + _REVERSE_SUFFIX
 
 
 def state_table_name(lease_table: str) -> str:

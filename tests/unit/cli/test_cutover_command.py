@@ -25,6 +25,11 @@ STOPPED = ["--writers-stopped"]
         (["--hook-before", " "], "--hook-before is empty"),
         ([*STOPPED, "--hook-after", ""], "--hook-after is empty"),
         ([*STOPPED, "--hook-before", "x"], "--hook-before and --writers-stopped exclude each other"),
+        (
+            [*STOPPED, "--quiet", "20m"],
+            "--quiet 1200s is not shorter than --timeout 600s, which would end the cut-over",
+        ),
+        ([*STOPPED, "--timeout", "30s"], "--quiet 30s is not shorter than --timeout 30s, which would end the cut-over"),
         ([*STOPPED, "--disable-stream", "--quiet", "10s"], "--quiet and --disable-stream exclude each other"),
         ([*STOPPED, "--verify", "full", "--since", "1h"], "--since and --verify full exclude each other"),
         ([*STOPPED, "--verify", "all"], "'all' is not one of"),

@@ -7,7 +7,19 @@ import pytest
 from dynamirror.engines.cutover_look import Fit, look
 from dynamirror.engines.cutover_options import CutoverOptions
 from dynamirror.errors import DynamirrorError, ExitCode
-from tests.support.accounts import BOTH, KEY, LEASE_KEY, LEASES, SHARD, STATE, STATE_KEY, World, lease_row, settings
+from tests.support.accounts import (
+    BOTH,
+    KEY,
+    LEASE_KEY,
+    LEASES,
+    REVERSE,
+    SHARD,
+    STATE,
+    STATE_KEY,
+    World,
+    lease_row,
+    settings,
+)
 
 OPEN = {"ShardId": SHARD, "SequenceNumberRange": {"StartingSequenceNumber": "1"}}
 CLOSED = {"ShardId": SHARD, "SequenceNumberRange": {"StartingSequenceNumber": "1", "EndingSequenceNumber": "9"}}
@@ -162,3 +174,18 @@ async def test_a_paused_task_would_never_drain(task: Task) -> None:
     assert "paused (by ann@ops): dynamirror resume first" in await task.refused(ExitCode.STATE)
     task.row("task", "orders", paused={"BOOL": False}, **more)
     await task.look()
+
+
+async def test_a_way_back_that_was_gone_before_would_not_begin_at_this_cut_over(
+    task: Task, caplog: pytest.LogCaptureFixture
+) -> None:
+    back = CutoverOptions(prepare_reverse=True)
+    assert (await task.look(back)).said
+    task.world.destination.denied.add(f"describe_table {REVERSE}")
+    assert (await task.look(back)).said
+    assert "cannot see whether the way back has been gone before" in caplog.text
+    task.world.destination.denied.clear()
+    task.world.destination.add(REVERSE, LEASE_KEY)
+    said = await task.refused(ExitCode.DESTINATION, back)
+    assert f"the way back has a lease table already ({REVERSE} in eu-west-1)" in said
+    assert (await task.look()).said

@@ -29,6 +29,15 @@ def test_a_task_without_a_name_has_the_name_that_a_reverse_task_is_looked_for_un
     assert "task_name" not in reverse_values(settings())
 
 
+def test_what_others_take_for_granted_of_a_task_goes_along() -> None:
+    assert "stray_life" not in reverse_values(settings())
+    assert reverse_settings(settings(stray_life=45)).write.stray_life_s == 45.0
+
+
+def test_the_way_back_of_the_way_back_is_the_task_itself() -> None:
+    assert reverse_values(settings(task_name="orders-reverse"))["task_name"] == "orders"
+
+
 def test_replicate_takes_the_line() -> None:
     line = reverse_command(reverse_values(GIVEN), "2026-01-31T12:00:00Z")
     words = shlex.split(line)

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from dynamirror.errors import ExitCode, Side
-from dynamirror.model.task_name import lease_table_name, state_table_name
+from dynamirror.errors import ExitCode, Refused, Side
+from dynamirror.model.task_name import LEASE_TABLE_PREFIX, lease_table_name, state_table_name
 from tests.support.accounts import BOTH, KEY, LEASE_KEY, REVERSE, SHARD, STATE_KEY, Account, World, lease_row
 
 
@@ -26,6 +26,16 @@ async def test_a_reverse_task_whose_counter_moves_is_refused(world: World) -> No
     assert f"the reverse task is running (worker w-java, lease table {REVERSE} in eu-west-1)" in said
     assert "--allow-loop" in said
     assert world.time.now_s <= 121
+
+
+@pytest.mark.parametrize("mine,back", [("orders", "orders-reverse"), ("orders-reverse", "orders")])
+async def test_the_way_back_that_a_cut_over_has_named_is_found(world: World, mine: str, back: str) -> None:
+    name = LEASE_TABLE_PREFIX + back
+    world.time.meanwhile = lambda: world.reverse_rows(int(world.time.now_s), name=name)
+    world.time.meanwhile()
+    with pytest.raises(Refused, match=f"the reverse task is running .worker w-java, lease table {name} in eu-west-1"):
+        await world.check(task_name=mine)
+    await world.check(task_name="another")
 
 
 async def test_a_reverse_task_whose_heartbeat_moves_is_refused_at_once(world: World) -> None:
