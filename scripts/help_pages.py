@@ -24,14 +24,29 @@ REPLICATE = """Each flag can also come from its variable; the flag wins, and an 
 The spellings of dynamodb-cross-region-library are taken as they are. `--flag value` and `--flag=value` are the same.
 A duration is a number and its unit: `500ms`, `1s`, `2m`.
 
-Without the word `replicate` the same flags mean the same, with one leniency: where the credentials may not create the
-state table, one warning is given and replication goes on without it."""
+Without the word `replicate` (the Java tool's form) the same flags mean the same, but for three things: metrics go to
+CloudWatch, unless `--dont-publish-cloudwatch` is given or the source is on this machine; the start does not check
+rights; where the credentials may not use the state table, one warning is given and replication goes on without it
+(not with `--copy`, nor with `--on-gap` other than `stop`)."""
 
 MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
 DIFFERS = (
     "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, its counts do not add up, "
     "or items are parked (`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole "
-    "(`replicate`); keys differ, a wait took too long, or a hook or the answer said no (`cutover`)"
+    "(`replicate`); keys differ, a wait took too long, or a hook or the answer said no (`cutover`); a worker shows "
+    "life (`reset --dry-run`)"
+)
+STATE = (
+    "the lease or state table: access denied, foreign schema; the task is not fit for a cut-over (`cutover`): no "
+    "worker shows life, it is paused, a copy goes on, a gap is open"
+)
+LOST = "changes were trimmed from the stream before they were read; stopped in order while such a gap is open"
+CLOSE = (
+    "start again with `--on-gap continue` (then `verify --repair`, which closes the gap) or with `--on-gap reconcile`"
+)
+REFUSED = (
+    "the destination refuses more items than may be parked (`--max-parked`); some are left (`parked retry`), or were "
+    "parked anew meanwhile (`parked drop`)"
 )
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
@@ -49,18 +64,9 @@ EXIT_CODES = {
         "the destination table: missing, access denied, other key schema, not ready as `plan` says",
         MEND,
     ),
-    ExitCode.STATE: (
-        "the lease or state table: access denied, foreign schema",
-        MEND,
-    ),
-    ExitCode.GAP: (
-        "changes were trimmed from the stream before they were read",
-        "the copy may differ: `verify --repair`",
-    ),
-    ExitCode.PARKED: (
-        "the destination refuses more items than may be parked (`--max-parked`); some are left (`parked retry`)",
-        "mend the destination table, `dynamirror parked retry`, start again",
-    ),
+    ExitCode.STATE: (STATE, MEND),
+    ExitCode.GAP: (LOST, CLOSE),
+    ExitCode.PARKED: (REFUSED, "mend the destination table, `dynamirror parked retry`, start again"),
     ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
 }
 
@@ -76,13 +82,14 @@ With `--processes` each figure bears the label `process` (`"1"`, `"2"`, ...), an
 process is healthy: one that has ended, or does not answer, is a problem like any other
 ([decision 18](../decisions/0018-processes.md))."""
 
-SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0, from the first moment on: before
-the start there is nothing to bring to an end, during it nothing is left running. Another signal,
-a second later or more, does not wait for the order: the process ends as after a crash, which loses nothing, and by that
-signal (143 or 130 in a shell).
+SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0 (6 while a gap is open, 1 while the
+copy is not proven to be whole), from the first moment on: before the start there is nothing to bring to an end, during
+it nothing is left running. Another signal, a second later or more, does not wait for the order: the process ends as
+after a crash, which loses nothing, and by that signal (143 or 130 in a shell).
 With `--processes` they stop all workers in order, and the code is the highest of theirs; 70 where one had to be killed.
-Before that a worker's 0 to 7 ends the others too, and is the code of all; one that a signal or an internal error (70)
-ended is started again ([decision 18](../decisions/0018-processes.md)).
+Before that a worker's 0 to 7 ends the others too, and is the code of all (after a 0 the highest of the others'). One
+that a signal or an internal error (70) ended is started again, and so is one that ended with 3, 4 or 5 during its start
+while another has started ([decision 18](../decisions/0018-processes.md)).
 They stop `copy` in order too; that is 1 unless the copy was over, and the same command goes on with it.
 `verify` keeps how far it is at a signal, and ends with 130; the same command goes on there.
 `cutover` ends with 130 too; the same command, begun again, looks at what is there and goes on.

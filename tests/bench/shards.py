@@ -1,7 +1,7 @@
 """One stream as many shards: records fall into them by key, shards roll, split, are trimmed; listings lag and err.
 
 No input or output here. Semantics and limits: DynamoDB Streams API reference and Developer Guide, and what users saw
-of DescribeStream (docs/LEASES.md, "Listing"). Not for several threads: see `thread.ProxyThread.do`.
+of DescribeStream (docs/LEASES.md, "Shards and their order"). Not for several threads: see `thread.ProxyThread.do`.
 """
 
 import random

@@ -1,7 +1,7 @@
 """The lease table of KCL 1.7.5: the only file that writes its rows (docs/LEASES.md).
 
 Java workers share the table. What they need is kept by construction: every row has their mandatory attributes,
-every write but the create demands the counter that was read, no row but a shard's is ever written (P-2 to P-6).
+every write but the create demands the counter that was read, no row but a shard's is ever written.
 """
 
 import logging

@@ -20,12 +20,13 @@ from dynamirror.settings.values import converted
 
 HELP = """Move writers from the source to the destination, with proof that nothing is left behind.
 
-Runs beside the workers of the task, with the flags of their replicate. Step by step: looks whether the task is fit;
-waits until the lag is small; has the writers stopped (--hook-before, or asks); with --disable-stream switches the
-source's stream off, and waits until every shard is applied to its end; compares the keys changed lately; writes a
-report; calls --hook-after, where nothing differs. An item that is parked counts: it is compared too, and with --verify
-none it is known to be missing. Each step is said. Ended at any place, the same command is simply
-begun again; hooks may then be called again.
+Runs beside the workers of the task; of their flags give those that name tables, task and credentials. Step by step:
+looks whether the task is fit (a worker shows life, it is not paused, no copy goes on, no gap is open); waits until the
+lag is small; has the writers stopped (--hook-before, or asks); with --disable-stream switches the source's stream off,
+and waits until every shard is applied to its end; compares the keys changed lately; writes a report; calls
+--hook-after, where nothing differs. An item that is parked counts: it is compared too, and with --verify none it is
+known to be missing. Each step is said. Ended at any place, the same command is simply begun again; hooks may then be
+called again.
 
 Only --disable-stream proves that nothing is left: an empty page of an open stream proves nothing. It ends the stream
 for its other readers too, and the workers end by themselves when all is applied. Without it the report says that the
@@ -35,7 +36,7 @@ Hooks get DYNAMIRROR_HOOK, _SOURCE_REGION, _SOURCE_TABLE, _DESTINATION_REGION, _
 --hook-after also _EXACT, _DIFFERING, _REPORT. What they print goes to stderr.
 
 Exit code 0: as asked; 1: keys differ, move on at every look, or are parked with --verify none (the report is written
-all the same); a wait took longer than --timeout, or a hook or the answer said no.
+all the same); a wait took longer than --timeout, or a hook or the answer said no; 5: the task is not fit.
 """
 
 EPILOG = """\b

@@ -20,7 +20,8 @@ from dynamirror.settings.parse import settings_from, values_of_variables
 HELP = """Items that the destination refuses, and that the task goes on without: list, show, retry, drop.
 
 What is too large for the destination, or has an index key of the wrong type there, is parked in the task's state table,
-and the other items go on. Its next change that the destination takes un-parks it. Give the flags of the task's workers.
+and the other items go on. Its next change that the destination takes un-parks it. Of the workers' flags give those
+that name tables, task and credentials.
 """
 
 LIST = """List the parked items: id, key, change, time, size, error. Those of `dynamirror copy` too."""

@@ -19,7 +19,8 @@ HELP = """Delete the lease table and the state table of a task, so that its next
 
 Neither source nor destination is touched. What would be lost is shown first: checkpoints, the state of a copy, parked
 items, open gaps, items to be reconciled, orders. Refused while a worker shows life: its heartbeat moves, or, of Java
-workers, the counters of its leases, which takes up to 25 s to see. It asks on a terminal, and needs --yes elsewhere.
+workers, the counters of its leases, which takes up to 25 s to see (Java workers with a fail-over time above 75 s may
+live and show nothing: stop them yourself). It asks on a terminal, and needs --yes elsewhere.
 Needs dynamodb:DeleteTable on both tables.
 
 Exit code 0: both are gone, or there were none; 1: --dry-run, and a worker shows life; 2: refused, nothing was deleted;

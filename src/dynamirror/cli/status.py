@@ -16,12 +16,12 @@ from dynamirror.settings.groups import ReplicationSettings
 
 HELP = """Show how a task stands: its workers, shards, lag, copy, parked items, gaps, orders, and what to look at.
 
-Runs on any machine that may read the task's tables; no worker need run. Give the flags of the task's workers. Only
-reads: one Scan of the lease table, one Query for each kind of rows; never the stream. It takes some seconds where a
-heartbeat stands still, since only a counter that moves shows life.
+Runs on any machine that may read the task's tables; no worker need run. Of the workers' flags give those that name
+tables, task and credentials. Only reads: one Scan of the lease table, one Query for each kind of rows; never the
+stream. It takes some seconds where a heartbeat stands still, since only a counter that moves shows life.
 
 The lag of a shard is how long ago its owner knew all of it to be at the destination. That is written with each
-checkpoint, and every 15 s at least, so a shard without changes shows up to 15 s. Rows of Java workers do not tell.
+checkpoint, and every 21 s at least, so a shard without changes shows up to 21 s. Rows of Java workers do not tell.
 
 Exit code 0, also where there is no such task, and where --watch is ended by Ctrl-C; 5: the tables cannot be read.
 """

@@ -23,7 +23,8 @@ HELP = """Compare two tables item by item, in both directions, while both are in
 Reads both tables whole; what does not match is looked at again and again, until it is certain: a difference counts
 when the destination has stood still with it for the patience. So nothing has to be stopped, neither writers nor
 replication. Ended by a signal, or killed, the same command goes on where it was: that is noted in the task's state
-table, which verify makes when there is none. Without rights to it a verify that was ended begins anew.
+table, which verify makes when there is none. Without rights to it a verify that was ended begins anew. Of the workers'
+flags give those that name tables, task and credentials.
 
 Exit code 0: equal (with --repair: everything was mended); 1: they differ. Numbers are compared by value, sets without
 order. Items past their time to live are told apart and are no difference, unless --strict-ttl is given.

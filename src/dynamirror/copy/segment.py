@@ -126,7 +126,7 @@ class SegmentCopier:
         return self._segment.claimed(self._tools.worker)
 
     def _pace(self, left: float) -> None:
-        """`left`: share of the page's life that was left when it was written (inequality 9)."""
+        """`left`: share of the page's life that was left when it was written."""
         if left > 0.75:
             self._size.succeeded(self._size.present)
         elif left < 0.5:

@@ -38,7 +38,7 @@ def assemble_shares(
         if rate.read.limited:
             raise Refused(
                 "--max-read-rate is of the copy, and without the state table there is none: grant its rights "
-                "(docs/LEASES.md), or leave it out"
+                "(docs/reference/rights.md), or leave it out"
             )
         rate.write.alone(clock.boottime_s())
         log.warning(

@@ -23,7 +23,7 @@ from dynamirror.model.task_name import state_table_name
 from dynamirror.ports import Clock
 from dynamirror.settings.groups import ReplicationSettings
 
-# Rounding of the stream's time stamps, and what its clocks may be apart (inequality 7).
+# Rounding of the stream's time stamps, and what its clocks may be apart.
 SLACK_MS = 15 * 60 * 1000
 
 log = logging.getLogger("dynamirror.copy")

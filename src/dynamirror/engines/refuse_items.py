@@ -72,7 +72,8 @@ def not_allowed(settings: ReplicationSettings) -> Stop:
 def copy_without_state() -> Refused:
     """The end of a start that would copy, and may not use the state table (Java form only)."""
     return Refused(
-        "--copy needs the state table, which may not be used: grant its rights (docs/LEASES.md), or leave it out"
+        "--copy needs the state table, which may not be used: grant its rights (docs/reference/rights.md), or leave it "
+        "out"
     )
 
 

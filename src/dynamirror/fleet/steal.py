@@ -34,7 +34,7 @@ class Thief:
     """What this worker asks of others, and since when."""
 
     def __init__(self, outlook: Outlook, heartbeat: Heartbeat | None, clock: Clock, me: str, patience_s: float) -> None:
-        """`patience_s`: an owner that may still have requests on their way answers within it (inequality 5)."""
+        """`patience_s`: an owner that may still have requests on their way answers within it."""
         self._outlook = outlook
         self._heartbeat = heartbeat
         self._clock = clock

@@ -8,7 +8,7 @@ from enum import Enum
 
 from dynamirror.model.permit import NEVER
 
-# H, unless somebody needs more: so long a change waits from its receipt on while a copy runs (inequality 1).
+# H, unless somebody needs more: so long a change waits from its receipt on while a copy runs.
 HOLD_S = 60.0
 
 

@@ -1,6 +1,6 @@
 """The shards of a stream as a graph: what a listing says, whether to believe it, which leases it asks for.
 
-DescribeStream lists inconsistently (docs/LEASES.md, "Listing"): pages are taken while the set changes,
+DescribeStream lists inconsistently (docs/LEASES.md, "Shards and their order"): pages are taken while the set changes,
 a child may show before its parent closes, siblings show at different times. So a listing is examined
 before anything is built on it.
 """

@@ -8,7 +8,7 @@ from dynamirror.model.status import ShardState, ShardStatus, Status
 
 # A shard that is so far behind makes no progress, or too little.
 LAG_MS = 5 * 60 * 1000
-# Seen at one place for so long although its row should move every 15 s.
+# Seen at one place for so long although its row should move every 21 s.
 UNMOVED_S = 60.0
 # Until changes are lost: from here on it is said.
 LOSS_MS = 12 * 60 * 60 * 1000

@@ -37,7 +37,11 @@ class Metric:
 METRICS: tuple[Metric, ...] = (
     Metric("pages_read", "counter", "GetRecords answers received, empty ones included."),
     Metric("changes_read", "counter", "Stream records received, once for each time they are read."),
-    Metric("changes_applied", "counter", "Changes durable at the destination."),
+    Metric(
+        "changes_applied",
+        "counter",
+        "Writes of changes durable at the destination; changes of one item that became one write count once.",
+    ),
     Metric("changes_superseded", "counter", "Changes not written because a newer one of the same item was due."),
     Metric("batches_sent", "counter", "BatchWriteItem requests sent."),
     Metric("write_retries", "counter", "Writes that had to be sent again."),
@@ -53,7 +57,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "write_units",
         "counter",
-        "Write units charged for at the destination: of the copy, and with --max-write-rate or --http also of changes.",
+        "Write units charged for at the destination: of the copy, and with a limit (--max-write-rate, set-rate) or "
+        "--http also of changes.",
     ),
     Metric("throttles", "counter", "Requests that the destination answered with: not now."),
     Metric("items_parked", "counter", "Items that the destination refused and this worker parked."),

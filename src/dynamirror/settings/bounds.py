@@ -30,7 +30,7 @@ def page_settled_s(copy: CopySettings, write: WriteSettings) -> float:
 
 
 def least_hold_s(copy: CopySettings, write: WriteSettings) -> float:
-    """Changes must wait for longer, at every worker, while one with these settings copies (inequality 1)."""
+    """Changes must wait for longer, at every worker, while one with these settings copies."""
     return page_settled_s(copy, write) + write.clock_drift_s
 
 

@@ -1,18 +1,18 @@
-"""The times that follow from the fail-over time D of the Java workers beside us (--java-failover-time).
+"""The times that follow from the fail-over time F of the Java workers beside us (--java-failover-time).
 
-A KCL worker renews its rows every D/3, begins no batch when its last renewal is older than D, and takes a row whose
-counter has stood still for longer than D, in scans that are 2 D apart. So its silence is borne for D and a guard, in
+A KCL worker renews its rows every F/3, begins no batch when its last renewal is older than F, and takes a row whose
+counter has stood still for longer than F, in scans that are 2 F apart. So its silence is borne for F and a guard, in
 which the last batch that it may have begun comes to its end; and our own counter must move, and our own sending end,
-within D. At the Java tool's 60 s all of this is as the groups' defaults say.
+within F. At the Java tool's 60 s all of this is as the groups' defaults say.
 """
 
 from dataclasses import replace
 
 from dynamirror.settings.groups import LeaseSettings, WriteSettings
 
-# A third of D, 20 s at the Java tool's 60 s; at the least so much.
+# A third of F, 20 s at the Java tool's 60 s; at the least so much.
 GUARD_S_MIN = 1.0
-# Of D between two renewals, at the most.
+# Of F between two renewals, at the most.
 RENEW_SHARE = 0.35
 
 
@@ -22,7 +22,7 @@ def java_guard_s(failover_s: float) -> float:
 
 
 def write_for_java(write: WriteSettings, failover_s: float) -> WriteSettings:
-    """An attempt must be over before a Java worker may take the lease: it is given a third of D at the most."""
+    """An attempt must be over before a Java worker may take the lease: it is given a third of F at the most."""
     return replace(write, attempt_timeout_s=min(write.attempt_timeout_s, failover_s / 3))
 
 

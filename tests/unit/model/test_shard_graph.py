@@ -145,7 +145,7 @@ def test_nothing_is_missing_twice() -> None:
 
 
 def test_a_row_that_java_deleted_does_not_come_back() -> None:
-    """P-19, E6 of the protocol's checks: the young generation goes on, its ancestors' rows are cleaned up."""
+    """P-19: the young generation goes on, its ancestors' rows are cleaned up."""
     child = Lease(CHILD.id, "150", parent_ids=(PARENT.id,))
     assert missing_leases(CHAIN, rows(child), Start(), NOW_MS) == []
     late = missing_leases(listing(SIBLING, *CHAIN.shards), rows(child), Start(), NOW_MS)
@@ -172,7 +172,7 @@ def test_an_unreadable_row_may_prove_as_much() -> None:
 
 
 def test_an_unread_child_proves_nothing() -> None:
-    """P-18, L3: the child's row came first, the parent was never read; the child waits for it."""
+    """P-18: the child's row came first, the parent was never read; the child waits for it."""
     child = new_lease(CHILD.id, (PARENT.id,))
     assert suffixes(missing_leases(CHAIN, rows(child), Start(), NOW_MS)) == ["gp", "p"]
 
