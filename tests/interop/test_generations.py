@@ -8,9 +8,12 @@ import pytest
 from tests.bench.rolling import RollPlan
 from tests.interop.facts import JAVA, PYTHON
 from tests.interop.side_by_side import START_S, SideBySide, held_java
+from tests.interop.test_take_over import SIGNATURE_LIFE_S
 from tests.support.command import wait_until
 
 pytestmark = pytest.mark.long
+# The child of a shard that Java has ended saves nothing, so does not end either, for as long as Java's requests may land.
+UNSAVED_S = SIGNATURE_LIFE_S + START_S
 # From the parent's SHARD_END to the first page of its child, where dynamirror finishes the parent; about 0.2 s.
 ROLL_S_MAX = 5.0
 
@@ -21,6 +24,7 @@ def generations(side: SideBySide) -> list[tuple[str, str]]:
     return [(shard.parent_id, shard.id) for shard in shards if shard.parent_id is not None]
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("side", [4], indirect=True)
 def test_a_child_is_read_after_its_parents_end_whoever_has_which(side: SideBySide) -> None:
     side.put_all()
@@ -32,9 +36,10 @@ def test_a_child_is_read_after_its_parents_end_whoever_has_which(side: SideBySid
             with side.traffic():
                 wait_until(lambda: side.stream.counts["closed"] >= 16, 120, python)
                 side.thread.do(rolling.cancel)
-            side.settled()
+            # A child that closes sooner holds up its own.
+            side.settled(UNSAVED_S)
             # Until every closed shard was read to its end, by its row or by its row's absence.
-            wait_until(lambda: all(_ended(side, parent) for parent, _ in generations(side)), 90, python)
+            wait_until(lambda: all(_ended(side, parent) for parent, _ in generations(side)), UNSAVED_S, python)
             side.put_all()
             side.check(java, tenures_max=20)
             pairs = generations(side)
@@ -124,6 +129,7 @@ def test_our_end_of_a_shard_lets_a_java_child_begin_and_java_may_delete_the_row(
             python.alive()
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("side", [1], indirect=True)
 def test_a_sibling_that_is_listed_late_does_not_bring_its_parent_back(side: SideBySide) -> None:
     side.put_all()
@@ -142,8 +148,10 @@ def test_a_sibling_that_is_listed_late_does_not_bring_its_parent_back(side: Side
     side.thread.do(side.stream.hidden.clear)
     side.put_all()
     with side.python() as python:
-        wait_until(lambda: late in side.rows() and side.checkpoint(late).isdigit(), START_S, python)
+        wait_until(lambda: late in side.rows(), START_S, python)
         side.settled()
+        # Its parent was ended by Java.
+        wait_until(lambda: side.checkpoint(late).isdigit(), UNSAVED_S, python)
         assert set(side.rows()) <= {one, grandchild, late}, "KCL would have made the parent's row anew"
         side.check(java)
 
