@@ -12,7 +12,7 @@ from tests.interop.test_take_over import SIGNATURE_LIFE_S
 from tests.support.command import wait_until
 
 pytestmark = pytest.mark.long
-# The child of a shard that Java has ended saves nothing, so does not end either, for as long as Java's requests may land.
+# The child of a shard that Java has ended saves nothing, and does not end, for as long as Java's requests may land.
 UNSAVED_S = SIGNATURE_LIFE_S + START_S
 # From the parent's SHARD_END to the first page of its child, where dynamirror finishes the parent; about 0.2 s.
 ROLL_S_MAX = 5.0
