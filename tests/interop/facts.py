@@ -105,11 +105,6 @@ class Facts:
         """When the first page of a shard was asked for by anybody."""
         return min(entry.at_s for entry in self._journal.of("GetRecords") if entry.call.shard == shard)
 
-    def read_by(self, writer: str, shard: str, since_s: float) -> float | None:
-        """When a writer asked for the first page of a shard from a time on; None: never."""
-        asked = [e for e in self._journal.of("GetRecords") if e.call.shard == shard and e.at_s >= since_s]
-        return min((e.at_s for e in asked if self._writers[e.call.access_key] == writer), default=None)
-
     def ended_by(self, shard: str) -> LeaseWrite:
         """Who wrote the shard's SHARD_END."""
         return next(w for w in self.lease_writes() if w.shard == shard and w.sets.get("checkpoint") == "SHARD_END")

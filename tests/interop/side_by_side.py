@@ -61,6 +61,8 @@ class SideBySide:
     thread: ProxyThread
     folder: Path
     roots: int = 4
+    # D of both tools; read when a worker is made.
+    failover_s: float = FAILOVER_S
     serials: Iterator[int] = field(default_factory=lambda: count(1))
     files: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -84,7 +86,7 @@ class SideBySide:
             DESTINATION_REGION,
             DESTINATION,
             f"DynamoDBCrossRegionReplication{task}",
-            FAILOVER_S,
+            self.failover_s,
             parent_poll_s=1.0,
         )
         environ = bare_environ(self.keys.java)
@@ -93,8 +95,17 @@ class SideBySide:
     def python(self, *more: str, task: str = TASK) -> Command:
         """`dynamirror replicate`, not yet started."""
         url = self.thread.url
-        flags = ["replicate", "--task-name", task, "--java-failover-time", f"{FAILOVER_S:g}s", "--stray-life", "5s"]
-        flags += ["--source-region", SOURCE_REGION, "--source-table", SOURCE, "--source-endpoint", url]
+        flags = ["replicate", "--task-name", task, "--java-failover-time", f"{self.failover_s:g}s"]
+        flags += [
+            "--stray-life",
+            "5s",
+            "--source-region",
+            SOURCE_REGION,
+            "--source-table",
+            SOURCE,
+            "--source-endpoint",
+            url,
+        ]
         flags += ["--destination-region", DESTINATION_REGION, "--destination-table", DESTINATION]
         flags += ["--destination-endpoint", url, "--parent-shard-poll-interval-ms", "1000"]
         log = self.folder / f"dynamirror{next(self.files)}.log"

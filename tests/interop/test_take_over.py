@@ -13,7 +13,8 @@ from tests.support.kcl import KclWorker
 # settings/bounds: what a dead Java worker has sent may land for so long; until then our checkpoint stays.
 SIGNATURE_LIFE_S = 300.0
 # A Java worker whose lease was stolen may go on for so long: a renewal, and a batch.
-NOTICES_S = FAILOVER_S / 3 + 4.9
+BATCH_S = 4.9
+NOTICES_S = FAILOVER_S / 3 + BATCH_S
 # Slack of a busy machine; dynamirror scans twice a second here.
 SLACK_S = 15.0
 
