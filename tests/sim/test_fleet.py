@@ -10,7 +10,7 @@ from tests.sim.play import run
 BESIDE_JAVA = ("taken by Java", "stolen", "kill of Java", "row deleted by Java", "second sending")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_300_seeds() -> None:
     failed, counts = many(range(300))
     assert failed == []

@@ -39,7 +39,13 @@ def test_types_and_help_stay() -> None:
     lines = generate_latest(page.registry).decode().splitlines()
     assert lines.count("# TYPE dynamirror_changes_applied_total counter") == 1
     assert lines.count("# TYPE dynamirror_lag_seconds histogram") == 1
-    assert lines.count("# HELP dynamirror_changes_applied_total Changes durable at the destination.") == 1
+    assert (
+        lines.count(
+            "# HELP dynamirror_changes_applied_total Writes of changes durable at the destination; "
+            "changes of one item that became one write count once."
+        )
+        == 1
+    )
 
 
 def test_nobody_is_asked_before_somebody_looks() -> None:
