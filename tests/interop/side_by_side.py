@@ -95,17 +95,9 @@ class SideBySide:
     def python(self, *more: str, task: str = TASK) -> Command:
         """`dynamirror replicate`, not yet started."""
         url = self.thread.url
-        flags = ["replicate", "--task-name", task, "--java-failover-time", f"{self.failover_s:g}s"]
-        flags += [
-            "--stray-life",
-            "5s",
-            "--source-region",
-            SOURCE_REGION,
-            "--source-table",
-            SOURCE,
-            "--source-endpoint",
-            url,
-        ]
+        flags = ["replicate", "--task-name", task, "--stray-life", "5s"]
+        flags += ["--java-failover-time", f"{self.failover_s:g}s"]
+        flags += ["--source-region", SOURCE_REGION, "--source-table", SOURCE, "--source-endpoint", url]
         flags += ["--destination-region", DESTINATION_REGION, "--destination-table", DESTINATION]
         flags += ["--destination-endpoint", url, "--parent-shard-poll-interval-ms", "1000"]
         log = self.folder / f"dynamirror{next(self.files)}.log"

@@ -50,6 +50,15 @@ class Incarnation:
         return _begun(pair) is not None
 
 
+def pair_of(row: Row | None) -> tuple[str, str] | None:
+    """The ARNs of source and destination that the row of the pair names; None: it names none."""
+    match row:
+        case {"source": {"S": str(source)}, "destination": {"S": str(destination)}}:
+            return source, destination
+        case _:
+            return None
+
+
 def begun_stream(pair: Row | None, lease_table_id: str) -> str | None:
     """The stream that the task follows, by the row of the pair, with this lease table; None: it has begun with none."""
     return _begun(pair) if pair is not None and pair.get("leaseTableId") == s(lease_table_id) else None

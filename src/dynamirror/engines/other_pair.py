@@ -3,7 +3,7 @@
 Where both tables are there, engines/state_setup compares their ARNs. Here one of them is known by its name only.
 """
 
-from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows
+from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows, pair_of
 from dynamirror.engines.attempts import patiently
 from dynamirror.engines.reach import Reach
 from dynamirror.errors import AccessDenied, NotFound, Refused
@@ -33,9 +33,8 @@ async def refuse_making_for_other_pair(reach: Reach, settings: ReplicationSettin
     name = state_table_name(settings.task.lease_table)
     rows = StateRows(reach.state, name, Incarnation("", ""))
     try:
-        row = await patiently(clock, f"the pair in {name}", lambda: rows.row(TASK, PAIR))
+        pair = pair_of(await patiently(clock, f"the pair in {name}", lambda: rows.row(TASK, PAIR)))
     except (NotFound, AccessDenied):
         return
-    match row:
-        case {"source": {"S": str(source)}, "destination": {"S": str(destination)}}:
-            refuse_other_names(source, destination, settings)
+    if pair is not None:
+        refuse_other_names(*pair, settings)

@@ -13,7 +13,7 @@ import msgspec
 
 from dynamirror.aws.copy_rows import CopyRows
 from dynamirror.aws.faults import NotOffered, not_dynamodb
-from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows, begun_stream
+from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows, begun_stream, pair_of
 from dynamirror.aws.state_table import StateTable
 from dynamirror.aws.streams import DynamoDBStream
 from dynamirror.aws.table_requests import TableDescription
@@ -223,14 +223,9 @@ async def read_pair(asked: Asked, state_table: str) -> tuple[str, str] | None:
     """The ARNs of the two tables that a task's name stands for; None: there is no such row, or it is not to be seen."""
     rows = StateRows(asked.endpoint, state_table, Incarnation("", ""))
     try:
-        row = await asked.patient(f"GetItem of {state_table}", lambda: rows.row(TASK, PAIR))
+        return pair_of(await asked.patient(f"GetItem of {state_table}", lambda: rows.row(TASK, PAIR)))
     except (Stop, Retry):
         return None
-    match row:
-        case {"source": {"S": str(source)}, "destination": {"S": str(destination)}}:
-            return source, destination
-        case _:
-            return None
 
 
 async def read_followed(asked: Asked, state_table: str, lease_table_id: str) -> str | None:

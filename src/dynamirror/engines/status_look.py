@@ -15,7 +15,7 @@ from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.order_rows import OrderRows
 from dynamirror.aws.parked_rows import ParkedRows
 from dynamirror.aws.rate_rows import RateRows
-from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows, at_rest, begun_stream
+from dynamirror.aws.state_rows import PAIR, TASK, Incarnation, StateRows, at_rest, begun_stream, pair_of
 from dynamirror.aws.state_table import StateTable
 from dynamirror.engines.preflight import found_table
 from dynamirror.engines.reach import Control
@@ -85,8 +85,7 @@ class StatusLook:
         task = Task(
             self._settings.task.lease_table,
             self._name,
-            str((pair or {}).get("source", {}).get("S", "")),
-            str((pair or {}).get("destination", {}).get("S", "")),
+            *(pair_of(pair) or ("", "")),
             stream_arn,
             None if tables.source is None else latest_arn == stream_arn,
             tables.source.items if tables.source is not None else 0,

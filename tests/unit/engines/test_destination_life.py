@@ -23,6 +23,10 @@ from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 from tests.support.accounts import LEASES, World, settings
 
 
+async def ready(_: TableFacts | None) -> None:
+    """Nothing else refuses the start."""
+
+
 def made_anew(world: World) -> None:
     world.destination.tables["Copy"] = replace(world.destination.tables["Copy"], table_id="another")
 
@@ -65,9 +69,6 @@ async def test_none_is_made_for_a_task_that_has_written_to_another() -> None:
     await world.check()
     del world.destination.tables["Copy"]
 
-    async def ready(_: TableFacts | None) -> None:
-        return None
-
     wanted = settings(copy=True, create_destination=True)
     with pytest.raises(Stop, match="the destination table Copy is gone"):
         await make_destination(cast(Connections, world), wanted, world.time, ready)
@@ -80,9 +81,6 @@ async def test_none_is_made_for_a_name_that_stands_for_other_tables(at_rest: boo
     named = settings(task_name="move")
     await world.check(task_name="move")
     del world.state.tables[named.task.lease_table]
-
-    async def ready(_: TableFacts | None) -> None:
-        return None
 
     wanted = settings(task_name="move", copy=True, create_destination=True, destination_table="Cpoy")
     wanted = replace(wanted, copy=replace(wanted.copy, at_rest=at_rest))
