@@ -192,11 +192,12 @@ class SideBySide:
 
 
 def held_java(worker: KclWorker, side: SideBySide, count_min: int, timeout_s: float = START_S) -> None:
-    """Wait until a KCL worker owns so many leases at least."""
+    """Wait until a KCL worker owns so many leases at least, and the journal tells of each: it comes after the row."""
 
     def enough() -> bool:
         worker.alive()
-        return len(side.owned_by_java()) >= count_min
+        owned = side.owned_by_java()
+        return len(owned) >= count_min and owned <= {take.shard for take in side.facts.takes(JAVA)}
 
     wait_until(enough, timeout_s)
 
