@@ -34,6 +34,7 @@ from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
+from dynamirror.loops.turns import Turns
 from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.gap import OnGap
@@ -116,7 +117,7 @@ class Worker(Process):
         self.rate = Rate(clock, self.metrics, Lane(None, None, now_s), Lane(None, None, now_s))
         table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
         copied = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC, self.rate.copy_written))
-        read = ReadTools(stream, clock, draw, self.read, asyncio.Semaphore(READS_AT_ONCE_MAX), cloud.clock.wall_s)
+        read = ReadTools(stream, clock, draw, self.read, Turns(READS_AT_ONCE_MAX), cloud.clock.wall_s)
         rows = ParkedRows(self._caller(Side.STATE, "parked"), STATE, INCARNATION) if has_state else None
         most = self.write.parked_max
         wait = self._draw_parked.random

@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 
 from dynamirror import __version__
 from dynamirror.aws.http_connection import Connection, Lost, Route, dial, reason_of
-from dynamirror.aws.http_wire import NotHttp, Request, Response, request_bytes
+from dynamirror.aws.http_deadlines import Deadlines
+from dynamirror.aws.http_wire import NotHttp, Request, Response, lines_of, request_bytes
 from dynamirror.aws.proxies import Proxies
 from dynamirror.errors import Refused, Side, Stop, Unanswered, Unreachable
+from dynamirror.loops.turns import Turns
 
 __all__ = ["HttpPool", "Request", "Response", "Transport", "tls_context"]
 
@@ -43,11 +45,10 @@ class _Lane:
     def __init__(self, route: Route) -> None:
         self.route = route
         self.target = route.target
-        self.headers = {
-            "User-Agent": f"dynamirror/{__version__}",
-            "Accept-Encoding": "identity",
-            **(route.proxy_authorization if route.url.scheme == "http" else {}),
-        }
+        more = route.proxy_authorization if route.url.scheme == "http" else {}
+        self.lines = lines_of(
+            {"User-Agent": f"dynamirror/{__version__}", "Accept-Encoding": "identity", **more},
+        )
         # Longest idle first. The last is used first, so that spare ones grow old and are closed.
         self.idle: deque[Connection] = deque()
 
@@ -56,7 +57,7 @@ class _Lane:
         while self.idle:
             connection = self.idle.pop()
             # What has come meanwhile, the end included, would be taken for the answer to the next request.
-            if now_s - connection.idle_since_s < _KEEP_ALIVE_S and connection.usable and connection.quiet():
+            if now_s - connection.idle_since_s < _KEEP_ALIVE_S and connection.quiet():
                 return connection
             connection.close()
         return None
@@ -96,7 +97,8 @@ class HttpPool:
         self._tls = tls
         self._unacknowledged_s = unacknowledged_s
         self._now_s = boottime_s
-        self._free = asyncio.Semaphore(connections_max)
+        self._turns = Turns(connections_max)
+        self._deadlines = Deadlines()
         self._lanes: dict[str, _Lane] = {}
 
     async def __aenter__(self) -> Self:
@@ -108,6 +110,7 @@ class HttpPool:
         for lane in self._lanes.values():
             while lane.idle:
                 lane.idle.pop().close()
+        self._deadlines.close()
         # The transports close in the next turn of the loop.
         await asyncio.sleep(0)
 
@@ -115,7 +118,7 @@ class HttpPool:
         """One attempt; `timeout_s` covers it all, the wait for a free connection included."""
         lane = self._lanes.get(request.url) or self._lane(request.url)
         try:
-            raw = request_bytes("POST", lane.target, {**request.headers, **lane.headers}, request.body)
+            raw = request_bytes("POST", lane.target, lines_of(request.headers) + lane.lines, request.body)
         except ValueError as failure:
             raise Refused(f"a request to {lane.route} cannot be sent: {failure}; check the credentials") from failure
         deadline_s = asyncio.get_running_loop().time() + timeout_s
@@ -126,15 +129,15 @@ class HttpPool:
             self._check(connection, lane.route, begin_until_s)
             return await self._exchange(lane, connection, raw, deadline_s)
         finally:
-            self._free.release()
+            self._turns.give_back()
 
     async def _take_turn(self, lane: _Lane, deadline_s: float) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
+        if self._turns.free:
+            await self._turns.take()
             return
         try:
             async with asyncio.timeout_at(deadline_s):
-                await self._free.acquire()
+                await self._turns.take()
         except TimeoutError as failure:
             raise Unreachable(self._side, f"no free connection to {lane.route} in time") from failure
 
@@ -150,8 +153,7 @@ class HttpPool:
 
     async def _exchange(self, lane: _Lane, connection: Connection, raw: bytes, deadline_s: float) -> Response:
         answer = connection.exchange(raw)
-        # asyncio.timeout would cost several times as much.
-        timer = asyncio.get_running_loop().call_at(deadline_s, _expire, answer)
+        self._deadlines.watch(answer, deadline_s)
         try:
             response = await answer
         except BaseException as failure:
@@ -159,7 +161,7 @@ class HttpPool:
             connection.abort()
             raise self._outcome(failure, lane.route) from failure
         finally:
-            timer.cancel()
+            self._deadlines.let_go(answer)
         lane.give_back(connection, self._now_s())
         return response
 
@@ -202,11 +204,6 @@ class HttpPool:
         route = Route(parts, self._proxies.of(url), self._tls, self._unacknowledged_s)
         lane = self._lanes[url] = _Lane(route)
         return lane
-
-
-def _expire(answer: "asyncio.Future[Response]") -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:

@@ -17,7 +17,7 @@ from typing import cast
 from urllib.parse import SplitResult, unquote
 
 from dynamirror.aws.endpoints import host_of
-from dynamirror.aws.http_wire import NotHttp, Response, ResponseReader, request_bytes
+from dynamirror.aws.http_wire import NotHttp, Response, ResponseReader, lines_of, request_bytes
 
 # How long one address of several may take before the next is tried.
 _ADDRESS_S = 1.0
@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Response] | None = None
+        self._look: select.poll | None = None
         self.reader = ResponseReader()
         self.idle_since_s = 0.0
         # Something came before anything was asked: an HTTP server does not do that on a new connection.
@@ -58,12 +59,14 @@ class Connection(asyncio.Protocol):
 
     def quiet(self) -> bool:
         """Nothing has arrived while it rested: not even the end, which the loop may not have seen yet."""
-        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
-        if sock is None or sock.fileno() < 0:
-            return False
-        look = select.poll()
-        look.register(sock.fileno(), select.POLLIN)
-        return not look.poll(0)
+        if self._look is None:
+            sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+            if sock is None or sock.fileno() < 0:
+                return False
+            self._look = select.poll()
+            self._look.register(sock.fileno(), select.POLLIN)
+        # Of one that was closed, the number may be another's by now.
+        return self.usable and not self._look.poll(0)
 
     def exchange(self, request: bytes) -> "asyncio.Future[Response]":
         """Send; the future is the outcome (Lost, NotHttp). Whoever stops waiting for it calls `abort`."""
@@ -249,7 +252,7 @@ async def _tunnel(connection: Connection, route: Route) -> None:
     connection.reader.bodiless = True
     headers = {"Host": authority, **route.proxy_authorization}
     try:
-        answer = await connection.exchange(request_bytes("CONNECT", authority, headers))
+        answer = await connection.exchange(request_bytes("CONNECT", authority, lines_of(headers)))
     except Lost as failure:
         raise ProxyRefused(f"the proxy closed the connection: {failure}") from failure
     if answer.status != 200:

@@ -4,7 +4,7 @@ The form is KCL 1.7.5's (LeaseSerializer, KinesisClientLeaseSerializer); `xr_` a
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,21 +53,14 @@ def read_row(row: Row) -> tuple[Lease | None, list[Wrong]]:
         lease = _lease(row)
     except _Wrong as wrong:
         return None, [Wrong(key, str(wrong))]
-    wrongs = []
-    for own in (
-        lambda: {"terms": _terms(row)},
-        lambda: {"start_at_ms": _own_integer(row, "xr_startAt")},
-        lambda: {"since_ms": _own_integer(row, "xr_since")},
-        lambda: {"gap_behind": _text(row, "xr_gapBehind") if "xr_gapBehind" in row else None},
-        lambda: {"clean_counter": _own_integer(row, "xr_clean")},
-        lambda: {"unsettled": _own_integer(row, "xr_unsettled") not in (None, 0)},
-        lambda: {"applied_to_ms": _own_integer(row, "xr_appliedTo")},
-    ):
-        try:
-            lease = replace(lease, **own())
-        except _Wrong as wrong:
-            wrongs.append(Wrong(key, str(wrong)))
-    return lease, wrongs
+    own, wrongs = {}, []
+    for field, name, read in _OWN:
+        if name in row:
+            try:
+                own[field] = read(row, name)
+            except _Wrong as wrong:
+                wrongs.append(Wrong(key, str(wrong)))
+    return replace(lease, **own) if own else lease, wrongs
 
 
 def create_request(lease: Lease) -> Mapping[str, Any]:
@@ -227,13 +220,11 @@ def _lease(row: Row) -> Lease:
     )
 
 
-def _terms(row: Row) -> Terms | None:
-    if "xr_for" not in row:
-        return None
+def _terms(row: Row, name: str) -> Terms:
     duration_ms = _integer(row, "xr_leaseMs")
     if duration_ms <= 0:
         raise _Wrong("xr_leaseMs is not positive")
-    return Terms(_text(row, "xr_for"), duration_ms, _integer(row, "xr_hb") == 1)
+    return Terms(_text(row, name), duration_ms, _integer(row, "xr_hb") == 1)
 
 
 def _text(row: Row, name: str) -> str:
@@ -256,13 +247,21 @@ def _integer(row: Row, name: str) -> int:
             raise _Wrong(f"{name} is no integer of 64 bits")
 
 
-def _own_integer(row: Row, name: str) -> int | None:
-    return _integer(row, name) if name in row else None
-
-
 def _texts(row: Row, name: str) -> tuple[str, ...]:
     match row.get(name):
         case {"SS": [*texts]} if texts and all(isinstance(text, str) for text in texts):
             return tuple(sorted(texts))
         case _:
             raise _Wrong(f"{name} is no set of strings")
+
+
+# Our attributes: of the lease, of the row, and how one that is there is read.
+_OWN: tuple[tuple[str, str, Callable[[Row, str], Any]], ...] = (
+    ("terms", "xr_for", _terms),
+    ("start_at_ms", "xr_startAt", _integer),
+    ("since_ms", "xr_since", _integer),
+    ("gap_behind", "xr_gapBehind", _text),
+    ("clean_counter", "xr_clean", _integer),
+    ("unsettled", "xr_unsettled", lambda row, name: _integer(row, name) != 0),
+    ("applied_to_ms", "xr_appliedTo", _integer),
+)

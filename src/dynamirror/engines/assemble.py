@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from dynamirror import __version__
 from dynamirror.aws.answered import Answered
@@ -47,6 +48,7 @@ from dynamirror.loops.gate import Gate
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.rate import Rate
 from dynamirror.loops.signal import Signal
+from dynamirror.loops.turns import Turns
 from dynamirror.model.change import Write
 from dynamirror.model.key import KeyCodec
 from dynamirror.model.lease import Terms
@@ -68,20 +70,10 @@ class SystemClock:
     """The machine's clocks. CLOCK_BOOTTIME also counts the time that the machine sleeps (P-9); macOS has only
     a monotonic clock of that kind."""
 
-    def __init__(self) -> None:
-        self._clock_id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-    def boottime_s(self) -> float:
-        """See ports.Clock."""
-        return time.clock_gettime(self._clock_id)
-
-    def wall_s(self) -> float:
-        """See ports.Clock."""
-        return time.time()
-
-    async def sleep(self, delay_s: float) -> None:
-        """See ports.Clock."""
-        await asyncio.sleep(delay_s)
+    # See ports.Clock. Asked ten times for each page of records, so there is nothing around them.
+    boottime_s = staticmethod(partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)))
+    wall_s = staticmethod(time.time)
+    sleep = staticmethod(asyncio.sleep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +132,7 @@ def assemble_worker(
     def reconcile(writes: Sequence[Write]) -> None:
         reconciler.add_writes(writes, clock.boottime_s())
 
-    read = ReadTools(stream, clock, draw, settings.read, asyncio.Semaphore(READS_AT_ONCE_MAX), served_s)
+    read = ReadTools(stream, clock, draw, settings.read, Turns(READS_AT_ONCE_MAX), served_s)
     parking = _parking(connections, facts, settings, me, clock, metrics)
     applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile, parking, rate))
     log_limit, budget = LogLimit(clock, PROOF_LOG_EVERY_S), Budget(settings.write.resend_bytes_max)

@@ -9,8 +9,9 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, ShardLost, Trimmed
+from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, ShardLost, Trimmed, Unanswered
 from dynamirror.loops.patience import CredentialsPatience
+from dynamirror.loops.turns import Turns
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
 from dynamirror.model.emptiness import Emptiness
@@ -62,13 +63,13 @@ def _is_full(page: Page, asked: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ReadTools:
-    """What all readers of a worker share. `gate` bounds the pages being fetched at the same time."""
+    """What all readers of a worker share. `turns` bounds the pages being fetched at the same time."""
 
     stream: ChangeStream
     clock: Clock
     random: Callable[[], float]
     settings: ReadSettings
-    gate: asyncio.Semaphore
+    turns: Turns
     # The service's clock as of its last answer; 0: not known. None: never is.
     served_s: Callable[[], float] | None = None
 
@@ -158,11 +159,15 @@ class ShardReader:
                 await wait
             self.reading.doing = Doing.QUEUING
             try:
-                async with self._tools.gate:
+                at_once = self._tools.turns.free > 0
+                await self._tools.turns.take()
+                try:
                     # Many readers are woken by the same progress; those who queued here look again, else
                     # each of them would bring one more page.
-                    if room() is None:
+                    if at_once or room() is None:
                         return await self._read()
+                finally:
+                    self._tools.turns.give_back()
             except IteratorExpired as error:
                 # Slow readers only: the place right after the last record read is still exact.
                 self._iterator = None
@@ -184,8 +189,11 @@ class ShardReader:
             self._iterator = await self._open()
         sent_at_ms = self._now_ms
         self._asked = self.size.present
-        with self.size.reading(self._asked):
+        try:
             page = await self._tools.stream.read(self._iterator, self._asked)
+        except Unanswered:
+            self.size.failed(self._asked)
+            raise
         self.size.succeeded(len(page.records))
         self._emptiness.read(sent_at_ms, empty=not page.records)
         self._tip.read(sent_at_ms, empty=not page.records)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from dynamirror.errors import Retry
 from dynamirror.follow.proofs import ShardLease
+from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Page
 from dynamirror.model.permit import NEVER
@@ -28,19 +29,26 @@ class Saver:
         self._clock = clock
         self._random = random
         self._saved = held.lease.checkpoint
+        self._begun = Signal()
         # Boot time of the last checkpoint, and since when they fail (None: they do not).
         self.saved_at_s = NEVER
         self.failing_since_s: float | None = None
 
     async def run(self, every_s: float, saved: Callable[[], None]) -> None:
-        """Save what is durable, until cancelled. Raises LeaseLost."""
+        """Save what is durable, so often while there is anything, until cancelled. Raises LeaseLost."""
         while True:
+            while self._watermark.settled and self._watermark.checkpoint in (None, self._saved):
+                await self._begun.wait()
             await self._clock.sleep(every_s)
             try:
                 await self.save(saved)
             except Retry as error:
                 # The next time tries again with a newer position; the lease's own fate is decided by its conditions.
                 self._report(error)
+
+    def begin(self) -> None:
+        """A page was handed on: there will be something to save."""
+        self._begun.notify()
 
     async def save(self, saved: Callable[[], None]) -> None:
         """Once, if there is anything new. Raises LeaseLost, Retry."""

@@ -264,6 +264,7 @@ class ShardTask:
         now_s, read_to_s = self._tools.clock.boottime_s(), self.reader.read_to_s(page)
         mark = self.watermark.add(last.sequence_number, len(writes), last.created_s, now_s, read_to_s)
         self._tools.applier.submit(writes, mark)
+        self._saver.begin()
         self._proofs.needed()
 
     async def _send_again(self) -> None:

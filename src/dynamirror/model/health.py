@@ -119,7 +119,8 @@ class Problem:
 def problems(signs: WorkerSigns, now_s: float) -> list[Problem]:
     """None: healthy. `now_s` may be later than the look: a worker that no longer looks at itself is not healthy."""
     found = [Problem("", why) for why in _of_worker(signs, now_s)]
-    shards = [replace(shard, read_at_s=max(shard.read_at_s, signs.reads_since_s)) for shard in signs.shards]
+    since_s = signs.reads_since_s
+    shards = [shard if shard.read_at_s >= since_s else replace(shard, read_at_s=since_s) for shard in signs.shards]
     read_at_s = max((shard.read_at_s for shard in shards), default=NEVER)
     durable_at_s = max((shard.durable_at_s for shard in signs.shards), default=NEVER)
     doubt_until_s = max((shard.doubt_until_s for shard in signs.shards), default=NEVER)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamirror.aws.http_wire import NotHttp, Response, ResponseReader, request_bytes
+from dynamirror.aws.http_wire import NotHttp, Response, ResponseReader, lines_of, request_bytes
 
 PLAIN = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\nX-Amz-Crc32:  12 \r\n\r\n{"a":1}'
 CHUNKED = (
@@ -137,9 +137,9 @@ def test_the_same_length_twice_is_a_length() -> None:
 
 
 def test_a_request_is_these_bytes() -> None:
-    assert request_bytes("POST", "/", {"Host": "h", "A": "b"}, b"\x00\r\n") == (
+    assert request_bytes("POST", "/", lines_of({"Host": "h", "A": "b"}), b"\x00\r\n") == (
         b"POST / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 3\r\n\r\n\x00\r\n"
     )
     for value in ("a\nb", "a\r\nb: c", "a\0", "\u20ac"):
         with pytest.raises(ValueError, match=r"line break|encode"):
-            request_bytes("POST", "/", {"A": value})
+            request_bytes("POST", "/", lines_of({"A": value}))

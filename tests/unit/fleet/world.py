@@ -22,6 +22,7 @@ from dynamirror.follow.settling import Budget
 from dynamirror.follow.tools import FollowTools
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.signal import Signal
+from dynamirror.loops.turns import Turns
 from dynamirror.model.change import Page, Write
 from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import Key, KeyAttribute, KeyCodec, KeySchema
@@ -143,7 +144,7 @@ class Worker:
         self.late: list[Write] = []
         parking = nowhere(self.clock, self.metrics)
         self.applier = Applier(ApplyTools(table, self.clock, draw, self.metrics, write, self.late.extend, parking))
-        read = ReadTools(stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(32))
+        read = ReadTools(stream, self.clock, draw, ReadSettings(), Turns(32))
         budget = Budget(write.resend_bytes_max)
         self.knowledge = CopyKnowledge(float("inf"))
         hold = HoldTools(self.knowledge, Signal(), HoldSettings(), Budget(1_000_000))

@@ -9,6 +9,7 @@ from dynamirror.errors import Side, Unanswered
 from dynamirror.follow.again import pages_up_to
 from dynamirror.follow.hold import Held
 from dynamirror.follow.read import ReadTools, ShardReader
+from dynamirror.loops.turns import Turns
 from dynamirror.model.change import Page
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import TRIM_HORIZON
@@ -50,7 +51,7 @@ def filled(path: NarrowPath, line: Line | None = None) -> tuple[NarrowStream, Sh
     [shard_id] = stream.open_shards()
     stream.split(shard_id)
     settings = ReadSettings(batch_size=100)
-    tools = ReadTools(stream, clock, random.Random(1).random, settings, asyncio.Semaphore(4))
+    tools = ReadTools(stream, clock, random.Random(1).random, settings, Turns(4))
     return stream, ShardReader(tools, shard_id, TRIM_HORIZON)
 
 

@@ -22,6 +22,7 @@ from dynamirror.errors import (
     Unreachable,
 )
 from dynamirror.follow.read import FULL_PAGE_BYTES, FULL_PAGE_RECORDS, ReadTools, ShardReader
+from dynamirror.loops.turns import Turns
 from dynamirror.model.change import Page, Record, StreamRecord
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
 from dynamirror.model.shard_graph import RETENTION_MS, Listing, Shard
@@ -84,7 +85,7 @@ class Script:
 
 def tools(stream: Script, clock: VirtualClock | None = None, reads_max: int = 4, batch_size: int = 1000) -> ReadTools:
     settings = ReadSettings(batch_size=batch_size, idle_poll_max_s=1.0)
-    return ReadTools(stream, clock or VirtualClock(), random.Random(1).random, settings, asyncio.Semaphore(reads_max))
+    return ReadTools(stream, clock or VirtualClock(), random.Random(1).random, settings, Turns(reads_max))
 
 
 def read_all(
@@ -325,7 +326,7 @@ def test_a_cancelled_reader_leaves_the_gate_open() -> None:
             await asyncio.sleep(delay_s)
             task.cancel()
             await asyncio.wait([task])
-        assert not shared.gate.locked()
+        assert shared.turns.free
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run_virtual(scenario())

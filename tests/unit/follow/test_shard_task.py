@@ -20,6 +20,7 @@ from dynamirror.follow.shard_task import ShardTask
 from dynamirror.follow.tools import Entry, FollowTools
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.loops.signal import Signal
+from dynamirror.loops.turns import Turns
 from dynamirror.model.change import Write
 from dynamirror.model.copy import CopyKnowledge
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
@@ -100,7 +101,7 @@ class World:
         self.applier = Applier(tools)
         self.budget = Budget(10_000)
         self.knowledge = CopyKnowledge(known_s)
-        read = ReadTools(self.stream, self.clock, draw, ReadSettings(), asyncio.Semaphore(4))
+        read = ReadTools(self.stream, self.clock, draw, ReadSettings(), Turns(4))
         self.tools = FollowTools(
             read,
             self.applier,
