@@ -194,6 +194,34 @@ def test_the_checkpoint_is_saved_once_a_second_at_most_and_only_when_it_moved() 
     run_virtual(scenario())
 
 
+def test_an_idle_shard_waits_for_its_next_page_alone_and_saves_within_seconds_again() -> None:
+    async def scenario() -> None:
+        world = World()
+        reading = replace(world.tools.read, settings=ReadSettings(idle_poll_max_s=100.0))
+        world.tools = replace(world.tools, read=reading)
+        slept_s: list[float] = []
+        sleep = world.clock.sleep
+
+        async def noting(delay_s: float) -> None:
+            slept_s.append(delay_s)
+            await sleep(delay_s)
+
+        world.clock.sleep = noting  # type: ignore[method-assign]
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            for value in range(3):
+                await asyncio.sleep(1000)
+                slept_s.clear()
+                await asyncio.sleep(1000)
+                assert set(slept_s) == {100.0}
+                [last] = world.put("a", value=value)
+                await asyncio.sleep(100 + 2)
+                assert world.held.positions[-1:] == [last]
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
 def test_shard_end_waits_until_everything_is_durable() -> None:
     async def scenario() -> None:
         throttles = [Fault(Throttled(Side.DESTINATION, "injected"))] * 20
