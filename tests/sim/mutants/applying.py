@@ -35,7 +35,7 @@ def shard_end_too_early() -> Iterator[None]:
         yield
 
 
-@mutant("a superseded write hands its pages to the one that supersedes it", PARTIAL)
+@mutant("a superseded write hands its pages to the one that supersedes it", PARTIAL, hint=2)
 def pages_of_a_failed_write_are_forgotten() -> Iterator[None]:
     original = Applier._land
 
@@ -51,7 +51,7 @@ def pages_of_a_failed_write_are_forgotten() -> Iterator[None]:
         yield
 
 
-@mutant("UnprocessedItems are sent again", PARTIAL)
+@mutant("UnprocessedItems are sent again", PARTIAL, hint=1)
 def unprocessed_items_forgotten() -> Iterator[None]:
     original = BatchWriter.write
 
@@ -97,7 +97,7 @@ def newer_write_beside_a_retry() -> Iterator[None]:
         yield
 
 
-@mutant("a failed write gives way to a newer one", PARTIAL)
+@mutant("a failed write gives way to a newer one", PARTIAL, hint=1)
 def retry_of_the_older_image() -> Iterator[None]:
     original = Applier._land
 
@@ -124,13 +124,13 @@ def first_change_of_a_page_wins() -> Iterator[None]:
 # --- doubt
 
 
-@mutant("nothing is sent for an item in doubt (R-5)", LATE)
+@mutant("nothing is sent for an item in doubt (R-5)", LATE, hint=1)
 def doubt_retried_at_once() -> Iterator[None]:
     with patch.object(Sender, "_attempt", _settling_after(0.0)):
         yield
 
 
-@mutant("settling takes T + L, not T (inequality 6)", LATE)
+@mutant("settling takes T + L, not T (inequality 6)", LATE, hint=1)
 def settling_for_t_only() -> Iterator[None]:
     with patch.object(Sender, "_attempt", _settling_after(5.0)):
         yield
@@ -147,7 +147,7 @@ def _settling_after(wait_s: float) -> Callable[..., Any]:
     return attempt
 
 
-@mutant("the checkpoint stays below a doubtful change", LATE)
+@mutant("the checkpoint stays below a doubtful change", LATE, hint=1)
 def doubt_passed_by_the_checkpoint() -> Iterator[None]:
     original = Applier._answered
 
@@ -160,7 +160,7 @@ def doubt_passed_by_the_checkpoint() -> Iterator[None]:
         yield
 
 
-@mutant("a page that could not be written is not dropped", PARTIAL)
+@mutant("a page that could not be written is not dropped", PARTIAL, hint=1)
 def failed_batch_counted_as_written() -> Iterator[None]:
     original = Sender._attempt
 

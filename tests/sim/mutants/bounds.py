@@ -61,7 +61,7 @@ def memory_never_given_back() -> Iterator[None]:
         yield
 
 
-@mutant("an answer that was lost costs no lease (P-8)", UNSURE)
+@mutant("an answer that was lost costs no lease (P-8)", UNSURE, hint=4)
 def lost_answer_taken_for_a_lost_lease() -> Iterator[None]:
     original = HeldLease._resolve
 
@@ -114,7 +114,7 @@ def nobody_says_that_there_is_room() -> Iterator[None]:
         yield
 
 
-@mutant("a failed attempt comes back", replace(PARTIAL, share=0.2))
+@mutant("a failed attempt comes back", replace(PARTIAL, share=0.2), hint=1)
 def failed_attempts_wait_for_ever() -> Iterator[None]:
     async def again(self: Applier, failed: Any, error: Any) -> None:
         return None
@@ -123,7 +123,7 @@ def failed_attempts_wait_for_ever() -> Iterator[None]:
         yield
 
 
-@mutant("a proof that failed is asked for again", replace(STATE, fleet=Fleet()))
+@mutant("a proof that failed is asked for again", replace(STATE, fleet=Fleet()), hint=16)
 def a_failed_proof_is_the_last() -> Iterator[None]:
     original = Proofs._prove
 

@@ -70,7 +70,7 @@ def copied_whatever_the_others_wait() -> Iterator[None]:
         yield
 
 
-@mutant("a change waits from its receipt, unless it is older than H + A (inequality 7)", BY_THE_MINUTE)
+@mutant("a change waits from its receipt, unless it is older than H + A (inequality 7)", BY_THE_MINUTE, hint=1)
 def age_without_its_margin() -> Iterator[None]:
     def wait_s(self: Hold, page: Page) -> float:
         hold_s = self._tools.settings.hold_s
@@ -107,7 +107,7 @@ def copying_as_soon_as_announced() -> Iterator[None]:
 # --- the life of a page
 
 
-@mutant("a page's life begins before it is read, not when it is there", LATEST_PAGES)
+@mutant("a page's life begins before it is read, not when it is there", LATEST_PAGES, hint=1)
 def life_from_the_answer() -> Iterator[None]:
     original = PageSender.send
 
@@ -158,7 +158,7 @@ def beginning_by_the_local_clock() -> Iterator[None]:
         yield
 
 
-@mutant("into a destination with items everything is written (E-1)", OLD_CHANGES)
+@mutant("into a destination with items everything is written (E-1)", OLD_CHANGES, hint=1)
 def skipped_over_items() -> Iterator[None]:
     def announced(phase: Phase, segments: int, began_ms: int, _: bool, **more: Any) -> Copy:
         return Copy(phase, segments, began_ms, True, **more)

@@ -17,7 +17,7 @@ UNANSWERED = replace(
 STRAYING = replace(JAVA, turns=100, kill=0.15, kill_at_send=0.9, keys=3, start=0.3, stop=0.1, share=0.0, javas_max=3)
 
 
-@mutant("a row that was made anew is not read again (P-19)", JAVA, hint=14)
+@mutant("a row that was made anew is not read again (P-19)", JAVA, hint=60)
 def ghosts_are_read() -> Iterator[None]:
     async def read_before(self: Ancestry, lease: Any) -> bool:
         return False

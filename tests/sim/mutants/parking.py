@@ -31,7 +31,7 @@ def older_version_parked_over_a_newer_one() -> Iterator[None]:
         yield
 
 
-@mutant("the row is durable before the checkpoint passes the item", PARKED)
+@mutant("the row is durable before the checkpoint passes the item", PARKED, hint=1)
 def checkpoint_before_the_row() -> Iterator[None]:
     async def park(self: Applier, pending: Pending, error: ItemRefused) -> None:
         self._durable(pending)
@@ -53,7 +53,7 @@ def parking_given_up_after_a_failure() -> Iterator[None]:
         yield
 
 
-@mutant("a refused item of the copy is parked before its segment passes it", replace(COPY, bad=0.1))
+@mutant("a refused item of the copy is parked before its segment passes it", replace(COPY, bad=0.1), hint=1)
 def refused_item_of_the_copy_dropped() -> Iterator[None]:
     original = PageSender._refused
 

@@ -34,13 +34,13 @@ SLOW_STOPS = replace(
 # --- taking over
 
 
-@mutant("an unclean start sends twice (R-6)", CRASHES)
+@mutant("an unclean start sends twice (R-6)", CRASHES, hint=5)
 def unclean_start_taken_as_clean() -> Iterator[None]:
     with patch.object(Tenure, "_aftermath", lambda self: None):
         yield
 
 
-@mutant("the second sending is sent", CRASHES)
+@mutant("the second sending is sent", CRASHES, hint=7)
 def second_sending_left_out() -> Iterator[None]:
     original = Aftermath.forget
 
@@ -52,7 +52,7 @@ def second_sending_left_out() -> Iterator[None]:
         yield
 
 
-@mutant("the second sending is that of the newest image", CRASHES)
+@mutant("the second sending is that of the newest image", CRASHES, hint=1)
 def second_sending_of_the_first_image() -> Iterator[None]:
     def remember(self: Aftermath, writes: Any) -> None:
         for write in writes:
@@ -63,7 +63,7 @@ def second_sending_of_the_first_image() -> Iterator[None]:
         yield
 
 
-@mutant("after a take the wait is T + L", CRASHES)
+@mutant("after a take the wait is T + L", CRASHES, hint=5)
 def unclean_start_settled_too_soon() -> Iterator[None]:
     original = Tenure._ends_at_s.fget  # type: ignore[attr-defined]
 
@@ -74,7 +74,7 @@ def unclean_start_settled_too_soon() -> Iterator[None]:
         yield
 
 
-@mutant("the checkpoint waits for the second sending", replace(CRASHES, kill=0.3))
+@mutant("the checkpoint waits for the second sending", replace(CRASHES, kill=0.3), hint=1)
 def checkpoint_during_an_unclean_start() -> Iterator[None]:
     original = ShardTask.__init__
 
@@ -87,7 +87,7 @@ def checkpoint_during_an_unclean_start() -> Iterator[None]:
         yield
 
 
-@mutant("a clean mark is one (R-7)", STOPS)
+@mutant("a clean mark is one (R-7)", STOPS, hint=2)
 def released_with_a_doubt_outstanding() -> Iterator[None]:
     with patch.object(Tenure, "settled", True):
         yield
@@ -96,13 +96,13 @@ def released_with_a_doubt_outstanding() -> Iterator[None]:
 # --- leases
 
 
-@mutant("no send without a permit (P-9, P-10)", FROZEN)
+@mutant("no send without a permit (P-9, P-10)", FROZEN, hint=4)
 def no_send_cut_off() -> Iterator[None]:
     with patch.object(Fence, "until_s", lambda *_, **__: float("inf")):
         yield
 
 
-@mutant("the permit is renewed by a proof", FROZEN)
+@mutant("the permit is renewed by a proof", FROZEN, hint=4)
 def a_proof_that_does_not_look() -> Iterator[None]:
     async def prove(self: HeldLease) -> None:
         self.permit.until_s = self._clock.boottime_s() + 1.0
@@ -128,7 +128,7 @@ def lost_lease_goes_on() -> Iterator[None]:
         yield
 
 
-@mutant("a late send of a lost lease is reconciled (A-8)", LATE_SENDS)
+@mutant("a late send of a lost lease is reconciled (A-8)", LATE_SENDS, hint=31)
 def late_send_forgotten() -> Iterator[None]:
     with patch.object(Sender, "_note_late", lambda *_: None):
         yield
@@ -180,7 +180,7 @@ def last_page_saved_by_a_stop() -> Iterator[None]:
         yield
 
 
-@mutant("what a stop gives up is not sent behind the release", SLOW_STOPS, hint=4)
+@mutant("what a stop gives up is not sent behind the release", SLOW_STOPS, hint=9)
 def released_and_sent_on() -> Iterator[None]:
     with patch.object(Tenure, "drop", lambda self: None), patch.object(HeldLease, "release", _released_with_permit):
         yield
@@ -195,7 +195,7 @@ async def _released_with_permit(self: HeldLease, nothing_until_ms: int | None = 
 _release = HeldLease.release
 
 
-@mutant("a worker that fails to save says so and tries again", STATE)
+@mutant("a worker that fails to save says so and tries again", STATE, hint=43)
 def shard_end_saved_once_and_never_again() -> Iterator[None]:
     async def until_done(self: Saver, step: Callable[[], Any]) -> None:
         try:

@@ -29,19 +29,19 @@ RETAKEN = replace(
 )
 
 
-@mutant("sending stops T + drift before anybody may take the lease (inequality 4)", BEATLESS)
+@mutant("sending stops T + drift before anybody may take the lease (inequality 4)", BEATLESS, hint=20)
 def no_margin_before_the_lease_ends() -> Iterator[None]:
     with patch.object(WriteSettings, "margin_s", 0.0):
         yield
 
 
-@mutant("a worker without heartbeats stops T + drift before its row expires (inequality 4)", ROWS_ONLY)
+@mutant("a worker without heartbeats stops T + drift before its row expires (inequality 4)", ROWS_ONLY, hint=1)
 def no_margin_before_the_row_expires() -> Iterator[None]:
     with patch.object(WriteSettings, "margin_s", 0.0):
         yield
 
 
-@mutant("an owner is given the lease's whole duration", BEATLESS)
+@mutant("an owner is given the lease's whole duration", BEATLESS, hint=3)
 def half_the_patience() -> Iterator[None]:
     original = Watch.still_s
 
@@ -53,7 +53,7 @@ def half_the_patience() -> Iterator[None]:
         yield
 
 
-@mutant("stillness begins when the answer is there, not when the question was asked", SLOW)
+@mutant("stillness begins when the answer is there, not when the question was asked", SLOW, hint=61)
 def stillness_from_the_question() -> Iterator[None]:
     original = Watch.see_beats
 
@@ -64,7 +64,7 @@ def stillness_from_the_question() -> Iterator[None]:
         yield
 
 
-@mutant("a permit counts from before the heartbeat was sent (P-9)", SLOW_BEATS)
+@mutant("a permit counts from before the heartbeat was sent (P-9)", SLOW_BEATS, hint=12)
 def heartbeat_dated_by_its_answer() -> Iterator[None]:
     original = Heartbeat.beat
 
@@ -76,7 +76,7 @@ def heartbeat_dated_by_its_answer() -> Iterator[None]:
         yield
 
 
-@mutant("a permit ends with the heartbeats, also while proofs succeed", BEATLESS)
+@mutant("a permit ends with the heartbeats, also while proofs succeed", BEATLESS, hint=5)
 def heartbeats_left_out_of_the_permit() -> Iterator[None]:
     def until_s(self: Fence, proven_at_s: float, written_at_s: float, beaten_at_s: float) -> float:
         return min(proven_at_s + self.proof_s, written_at_s + self.row_s)
@@ -85,7 +85,7 @@ def heartbeats_left_out_of_the_permit() -> Iterator[None]:
         yield
 
 
-@mutant("a proof allows sending for a second, not longer", FROZEN)
+@mutant("a proof allows sending for a second, not longer", FROZEN, hint=4)
 def proof_valid_for_long() -> Iterator[None]:
     original = Fence.until_s
 
@@ -96,7 +96,7 @@ def proof_valid_for_long() -> Iterator[None]:
         yield
 
 
-@mutant("doubt lasts L from the end of an attempt that slept (inequality 6)", OVERSLEPT)
+@mutant("doubt lasts L from the end of an attempt that slept (inequality 6)", OVERSLEPT, hint=7)
 def doubt_measured_from_the_decision_alone() -> Iterator[None]:
     original: Callable[..., Any] = Sender._attempt
 
@@ -109,7 +109,7 @@ def doubt_measured_from_the_decision_alone() -> Iterator[None]:
         yield
 
 
-@mutant("the wait after a take begins with that take", RETAKEN)
+@mutant("the wait after a take begins with that take", RETAKEN, hint=7)
 def wait_measured_from_the_first_take_ever() -> Iterator[None]:
     original = HeldLease.__init__
     first_s: dict[tuple[int, str], float] = {}
@@ -134,7 +134,7 @@ def caution_forgotten() -> Iterator[None]:
         yield
 
 
-@mutant("both halves of the wait are needed: T + L, not L (inequality 6)", LATE)
+@mutant("both halves of the wait are needed: T + L, not L (inequality 6)", LATE, hint=8)
 def settling_for_l_only() -> Iterator[None]:
     original = Sender._attempt
 
