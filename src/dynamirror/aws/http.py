@@ -110,7 +110,6 @@ class HttpPool:
         for lane in self._lanes.values():
             while lane.idle:
                 lane.idle.pop().close()
-        self._deadlines.close()
         # The transports close in the next turn of the loop.
         await asyncio.sleep(0)
 

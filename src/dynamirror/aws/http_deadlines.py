@@ -3,13 +3,16 @@
 import asyncio
 from typing import Any
 
+# A timer may fire so much too early: uvloop's count whole milliseconds.
+_EARLY_S = 0.001
+
 
 class Deadlines:
-    """Of one pool. Seconds of the loop's time."""
+    """Of one pool, in one event loop. Seconds of the loop's time."""
 
     def __init__(self) -> None:
         self._under_way: dict[asyncio.Future[Any], float] = {}
-        # What it was set to; it is left alone when what it was set for is over.
+        # What it is set to. It is left alone when what it was set for is over, and finds nothing due then.
         self._timer: tuple[float, asyncio.TimerHandle] | None = None
 
     def watch(self, answer: "asyncio.Future[Any]", deadline_s: float) -> None:
@@ -22,13 +25,9 @@ class Deadlines:
         """It is over."""
         del self._under_way[answer]
 
-    def close(self) -> None:
-        """Nothing is under way any more."""
+    def _set(self, at_s: float) -> None:
         if self._timer is not None:
             self._timer[1].cancel()
-
-    def _set(self, at_s: float) -> None:
-        self.close()
         self._timer = at_s, asyncio.get_running_loop().call_at(at_s, self._expire)
 
     def _expire(self) -> None:
@@ -41,4 +40,4 @@ class Deadlines:
             elif not answer.done():
                 answer.set_exception(TimeoutError())
         if left_s:
-            self._set(min(left_s))
+            self._set(max(min(left_s), now_s + _EARLY_S))

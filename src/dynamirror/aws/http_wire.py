@@ -6,8 +6,7 @@ It knows only what a POST to a JSON service needs; RFC 9112 is the rule.
 """
 
 from collections.abc import Mapping
-
-import msgspec
+from dataclasses import dataclass, field
 
 _HEAD_BYTES_MAX = 64 * 1024
 # The largest answer is a BatchWriteItem that returns all of its 16 MB (GetRecords: 1 MB), escaped as JSON.
@@ -19,20 +18,18 @@ class NotHttp(Exception):
     """What came is not an answer in HTTP/1.x, or exceeds the limits."""
 
 
-# Frozen dataclasses take three times as long to make.
-class Request(msgspec.Struct, frozen=True):
-    """A POST, complete but for Content-Length: `headers` are sent as they are."""
+# Neither is frozen, which would take four times as long to make; nobody changes them.
+@dataclass(slots=True)
+class Request:
+    """A POST, complete but for Content-Length: `headers` are sent as they are. They hold the session token."""
 
     url: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    def __repr__(self) -> str:
-        # The headers hold the session token.
-        return f"Request({self.url!r})"
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
-class Response(msgspec.Struct, frozen=True):
+@dataclass(slots=True)
+class Response:
     """An answer, whatever its status. The names of `headers` are in lower case."""
 
     status: int
@@ -41,7 +38,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def lines_of(headers: Mapping[str, str]) -> str:
-    """Headers as they go out. Values with line breaks are refused (ValueError)."""
+    """Headers as they go out. Line breaks in them are refused (ValueError)."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers) or "\0" in lines:
         raise ValueError("a header holds a line break")
@@ -49,7 +46,9 @@ def lines_of(headers: Mapping[str, str]) -> str:
 
 
 def request_bytes(method: str, target: str, lines: str, body: bytes = b"") -> bytes:
-    """A request as it goes out; `lines` of `lines_of`."""
+    """A request as it goes out; `lines` of `lines_of`. A target with line breaks is refused (ValueError)."""
+    if "\n" in target or "\0" in target:
+        raise ValueError("the address holds a line break")
     return f"{method} {target} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
 

@@ -10,9 +10,9 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
-    """Both loops for test_http, the plain one for the rest."""
+    """Both loops for what has to do with sockets, the plain one for the rest."""
     factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
-    if find_spec("uvloop") is not None and item.path.name == "test_http.py":
+    if find_spec("uvloop") is not None and item.path.name.startswith("test_http"):
         import uvloop
 
         factories["uvloop"] = uvloop.new_event_loop

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,9 +46,20 @@ def test_each_ends_by_its_answer_or_at_its_deadline(exchanges: list[tuple[int, i
     async def all_of_them() -> None:
         deadlines = Deadlines()
         await asyncio.gather(*(one(deadlines, *exchange) for exchange in exchanges))
-        deadlines.close()
 
     run_virtual(all_of_them())
+
+
+async def test_what_times_out_between_milliseconds_does_not_spin() -> None:
+    loop, deadlines = asyncio.get_running_loop(), Deadlines()
+    with patch.object(deadlines, "_set", wraps=deadlines._set) as timers:
+        for _ in range(20):
+            answer: asyncio.Future[Any] = loop.create_future()
+            deadlines.watch(answer, loop.time() + 0.0104)
+            with pytest.raises(TimeoutError):
+                await answer
+            deadlines.let_go(answer)
+    assert timers.call_count <= 3 * 20
 
 
 def test_timers_are_not_set_for_each() -> None:

@@ -6,8 +6,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
-from dynamirror.aws.http_wire import NotHttp, Response, ResponseReader, lines_of, request_bytes
+from dynamirror.aws.http_wire import NotHttp, Request, Response, ResponseReader, lines_of, request_bytes
 
 PLAIN = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\nX-Amz-Crc32:  12 \r\n\r\n{"a":1}'
 CHUNKED = (
@@ -136,6 +137,11 @@ def test_the_same_length_twice_is_a_length() -> None:
     assert response.body == b"{}"
 
 
+def test_a_request_is_shown_without_its_token() -> None:
+    request = Request("http://h/", {"X-Amz-Security-Token": "secret"}, b"body")
+    assert repr(request) == pretty_repr(request) == "Request(url='http://h/')"
+
+
 def test_a_request_is_these_bytes() -> None:
     assert request_bytes("POST", "/", lines_of({"Host": "h", "A": "b"}), b"\x00\r\n") == (
         b"POST / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 3\r\n\r\n\x00\r\n"
@@ -143,3 +149,5 @@ def test_a_request_is_these_bytes() -> None:
     for value in ("a\nb", "a\r\nb: c", "a\0", "\u20ac"):
         with pytest.raises(ValueError, match=r"line break|encode"):
             request_bytes("POST", "/", lines_of({"A": value}))
+        with pytest.raises(ValueError, match=r"line break|encode"):
+            request_bytes("POST", f"/{value}", "")

@@ -312,7 +312,7 @@ def test_reading_goes_on_behind_the_checkpoint() -> None:
     assert stream.opened == ["7"]
 
 
-def test_a_cancelled_reader_leaves_the_gate_open() -> None:
+def test_a_cancelled_reader_gives_its_turn_back() -> None:
     async def scenario() -> None:
         stream = Script(*[page(1) for _ in range(100)])
         shared = tools(stream, reads_max=1)
