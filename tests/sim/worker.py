@@ -79,6 +79,7 @@ class Worker(Process):
         self.budget = Budget(fleet.write.resend_bytes_max)
         # What it followed when that was last asked.
         self.followed: set[tuple[str, str]] = set()
+        self.looked_at_s = 0.0
         # One that joins a task later need not have been asked to copy.
         self.announces = fleet.copy is not None and draw.random() < 0.7
         self._announces_after_s = draw.choice([0.0, 3.0, 15.0])
