@@ -46,9 +46,7 @@ class _Lane:
         self.route = route
         self.target = route.target
         more = route.proxy_authorization if route.url.scheme == "http" else {}
-        self.lines = lines_of(
-            {"User-Agent": f"dynamirror/{__version__}", "Accept-Encoding": "identity", **more},
-        )
+        self.lines = lines_of({"User-Agent": f"dynamirror/{__version__}", "Accept-Encoding": "identity", **more})
         # Longest idle first. The last is used first, so that spare ones grow old and are closed.
         self.idle: deque[Connection] = deque()
 

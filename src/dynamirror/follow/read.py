@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, ShardLost, Trimmed, Unanswered
+from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, ShardLost, Trimmed
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.turns import Turns
 from dynamirror.model.backoff import Backoff
@@ -189,11 +189,8 @@ class ShardReader:
             self._iterator = await self._open()
         sent_at_ms = self._now_ms
         self._asked = self.size.present
-        try:
+        with self.size.reading(self._asked):
             page = await self._tools.stream.read(self._iterator, self._asked)
-        except Unanswered:
-            self.size.failed(self._asked)
-            raise
         self.size.succeeded(len(page.records))
         self._emptiness.read(sent_at_ms, empty=not page.records)
         self._tip.read(sent_at_ms, empty=not page.records)
