@@ -29,7 +29,11 @@ CloudWatch, unless `--dont-publish-cloudwatch` is given or the source is on this
 rights; where the credentials may not use the state table, one warning is given and replication goes on without it
 (not with `--copy`, nor with `--on-gap` other than `stop`)."""
 
-MEND = "mend, start again; at the start also: it was out of reach for some seconds, start again"
+EXPIRED = "or its credentials stayed expired for five minutes"
+MEND = (
+    "mend, start again; at the start also: it was out of reach for some seconds, start again; expired credentials: "
+    "start again once they are renewed"
+)
 DIFFERS = (
     "the tables differ (`verify`, `demo`); not ready (`plan`); the copy is not finished, its counts do not add up, "
     "or items are parked (`copy`); stopped in order, but the copy that went on meanwhile is not proven to be whole "
@@ -37,16 +41,21 @@ DIFFERS = (
     "life (`reset --dry-run`)"
 )
 STATE = (
-    "the lease or state table: access denied, foreign schema; the task is not fit for a cut-over (`cutover`): no "
-    "worker shows life, it is paused, a copy goes on, a gap is open"
+    "the lease or state table: access denied, foreign schema, or the process's own credentials stayed expired; the "
+    "task is not fit for a cut-over (`cutover`): no worker shows life, it is paused, a copy goes on, a gap is open"
 )
 LOST = "changes were trimmed from the stream before they were read; stopped in order while such a gap is open"
 CLOSE = (
-    "start again with `--on-gap continue` (then `verify --repair`, which closes the gap) or with `--on-gap reconcile`"
+    "start again, all workers, with `--on-gap continue` (then `verify --repair`, which closes the gap) or with "
+    "`--on-gap reconcile`"
 )
 REFUSED = (
     "the destination refuses more items than may be parked (`--max-parked`); some are left (`parked retry`), or were "
     "parked anew meanwhile (`parked drop`)"
+)
+TABLE = (
+    "mend the destination table, `dynamirror parked retry`, start again; to go on before that: start again, all "
+    "workers, with a larger `--max-parked`"
 )
 # What each code means, and what a script around the command may do about it.
 EXIT_CODES = {
@@ -57,16 +66,16 @@ EXIT_CODES = {
     ),
     ExitCode.USAGE: ("arguments or configuration; nothing was changed", "mend the command line"),
     ExitCode.SOURCE: (
-        "the source table or its stream: missing, access denied, stream off",
+        f"the source table or its stream: missing, access denied, stream off, {EXPIRED}",
         MEND,
     ),
     ExitCode.DESTINATION: (
-        "the destination table: missing, access denied, other key schema, not ready as `plan` says",
+        f"the destination table: missing, access denied, other key schema, not ready as `plan` says, {EXPIRED}",
         MEND,
     ),
     ExitCode.STATE: (STATE, MEND),
     ExitCode.GAP: (LOST, CLOSE),
-    ExitCode.PARKED: (REFUSED, "mend the destination table, `dynamirror parked retry`, start again"),
+    ExitCode.PARKED: (REFUSED, TABLE),
     ExitCode.INTERNAL: ("an internal error; it says where", "start again, and report it with its traceback"),
 }
 
@@ -82,7 +91,13 @@ With `--processes` each figure bears the label `process` (`"1"`, `"2"`, ...), an
 process is healthy: one that has ended, or does not answer, is a problem like any other
 ([decision 18](../decisions/0018-processes.md))."""
 
-SIGNALS = """SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0 (6 while a gap is open, 1 while the
+SIGNALS = """6 and 7 are the task's, not one machine's. The worker that meets the gap, or the item too many, ends;
+its shards go to the others, and these end with the same code one after the other, until nobody follows the task.
+Nothing is skipped, and the checkpoints stand. `status` does not know of a gap that has stopped a worker: it says that
+no worker shows life, and the reason is each one's last line and its event `failed`. What to do in the night is in
+[Running a fleet](../fleet.md#when-it-stands-still).
+
+SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0 (6 while a gap is open, 1 while the
 copy is not proven to be whole), from the first moment on: before the start there is nothing to bring to an end, during
 it nothing is left running. Another signal, a second later or more, does not wait for the order: the process ends as
 after a crash, which loses nothing, and by that signal (143 or 130 in a shell).

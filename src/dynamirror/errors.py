@@ -79,6 +79,12 @@ class AccessDenied(Stop):
 class Gap(Stop):
     """Changes were trimmed before they were read: the copy may differ until it is verified."""
 
+    # Ends the message that stops a worker.
+    ADVICE = (
+        "To go on, start all workers with --on-gap continue and then run dynamirror verify --repair, or start them "
+        "with --on-gap reconcile. To start over, dynamirror reset, and copy the table anew"
+    )
+
     def __init__(self, message: str, what: str = "", shard_id: str = "", behind: str = "") -> None:
         """`what` is gone of a shard, `behind` which place: for the row of the gap, where the task goes on."""
         super().__init__(Side.SOURCE, message)

@@ -94,7 +94,7 @@ class LeaseTable:
             return
         self._reported[wrong.key] = wrong.why
         log.error(
-            "lease table %s, row %s: %s; %s (delete or mend it: it may stop Java workers)",
+            "lease table %s, row %s: %s; %s (mend it, or delete it if its key is no shard: it may stop Java workers)",
             self._name,
             wrong.key,
             wrong.why,

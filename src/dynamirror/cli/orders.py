@@ -19,14 +19,16 @@ PAUSE = """Let all workers of a task stop reading and copying, within about 5 s,
 What was on its way is written, checkpoints are saved, leases are kept and renewed; nothing else takes them. It holds
 for workers that start later too, until `dynamirror resume`. Items that have to be reconciled still are: that belongs to
 what was sent before. A stream keeps changes for 24 hours: whoever stays paused for longer loses changes; status tells
-how long is left, and from 20 hours on every worker warns, once an hour.
+how long is left, and from 20 hours on every worker warns, once an hour. Meanwhile /healthz says healthy, and lag grows:
+silence what watches it, or let it look at dynamirror_paused.
 
-Exit code 0: paused, also where it was before; 2: there is no such task.
+Exit code 0: paused, also where it was before; 2: no such task, or none of its workers obeys orders (no state table, the
+name is another pair's); 5: its tables cannot be read or written.
 """
 
 RESUME = """Let a paused task go on where it was.
 
-Exit code 0: it goes on, also where it was not paused; 2: there is no such task.
+Exit code 0: it goes on, also where it was not paused; 2 and 5 as `pause`.
 """
 
 SET_RATE = """Change the limits of running workers, within some seconds; they need not have been started with any.
@@ -35,7 +37,7 @@ A limit is for all workers of the task together, as --max-read-rate and --max-wr
 (500), or a share of the table's capacity (50%). `none` lifts it, `default` returns to each worker's own flags. What is
 not given stays as it is. Workers that start later keep to it too.
 
-Exit code 0: ordered; 2: no such limit, or no such task.
+Exit code 0: ordered; 2: no such limit, or as `pause`; 3, 4: a share of a table that cannot be described; 5 as `pause`.
 """
 
 _TASK = """--source-region us-east-1 --source-table Orders \\

@@ -12,7 +12,7 @@ from dynamirror.model.status_warnings import warnings
 SHARDS_MAX = 100
 # What a page has beside them, about.
 _OTHER_LINES = 16
-_OWNER_LENGTH_MAX = 28
+_NAME_LENGTH_MAX = 28
 _GRAVEST_FIRST = (
     ShardState.FREE,
     ShardState.OWNER_SILENT,
@@ -120,15 +120,16 @@ def _shards(status: Status, shards_max: int) -> Iterator[str]:
     unfinished = [shard for shard in status.shards if shard.state is not ShardState.FINISHED]
     unfinished.sort(key=lambda shard: (_GRAVEST_FIRST.index(shard.state), -(shard.lag_ms or 0), shard.shard_id))
     rows: list[tuple[str, ...]] = [("shard", "state", "owner", "lag", "checkpoint")]
-    rows += [_shard_row(shard) for shard in unfinished[:shards_max]]
+    rows += [_shard_row(status, shard) for shard in unfinished[:shards_max]]
     yield from _columns(rows) if unfinished else ()
     if len(unfinished) > shards_max:
         yield f"  and {len(unfinished) - shards_max} more (--json has all)"
 
 
-def _shard_row(shard: ShardStatus) -> tuple[str, str, str, str, str]:
+def _shard_row(status: Status, shard: ShardStatus) -> tuple[str, str, str, str, str]:
     lag = "" if shard.lag_ms is None else _lag_text(shard.lag_ms)
-    return shard.shard_id, shard.state.value, _short(shard.owner or "-"), lag, shard.checkpoint
+    owner = _process(status, shard.owner) if shard.owner else "-"
+    return shard.shard_id, shard.state.value, owner, lag, shard.checkpoint
 
 
 def _rest(status: Status) -> Iterator[str]:
@@ -141,7 +142,8 @@ def _rest(status: Status) -> Iterator[str]:
     for row in seen.rates:
         limited = [name for name, demand in (("read", row.read), ("write", row.write)) if demand.limited]
         waits = f", waits for its {' and '.join(limited)} limit" if limited else ""
-        yield f"  {_short(row.worker)} uses {row.read.used_s:.0f} read, {row.write.used_s:.0f} write units/s{waits}"
+        uses = f"{row.read.used_s:.0f} read, {row.write.used_s:.0f} write units/s"
+        yield f"  {_process(status, row.worker)} uses {uses}{waits}"
 
 
 def _copy_text(copied: CopyStatus) -> str:
@@ -163,9 +165,15 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 def _short(name: str) -> str:
     """With its beginning and its end: of workers of one process start, and of one host, they differ there."""
-    if len(name) <= _OWNER_LENGTH_MAX:
+    if len(name) <= _NAME_LENGTH_MAX:
         return name
-    return f"{name[: _OWNER_LENGTH_MAX - 13]}…{name[-12:]}"
+    return f"{name[: _NAME_LENGTH_MAX - 13]}…{name[-12:]}"
+
+
+def _process(status: Status, worker: str) -> str:
+    """A worker by the same names as in the list of workers."""
+    row = status.row_of(worker)
+    return f"{_short(row.host)} {row.pid}" if row is not None and row.host else _short(worker)
 
 
 def _lag_text(lag_ms: int) -> str:

@@ -91,9 +91,8 @@ class NextStream:
         settings, source = self.settings, self.settings.source.table
         if settings.read.on_gap is OnGap.STOP:
             raise Gap(
-                f"gap in the stream: {self._what}. Nothing was skipped: leases and state stay as they are. To go on "
-                "with the new stream all the same: --on-gap. To start over, delete the task's lease table "
-                f"{settings.task.lease_table} and copy the table anew"
+                f"gap in the stream: {self._what}. Nothing was skipped: leases and state stay as they are "
+                f"({settings.task.lease_table}). {Gap.ADVICE}"
             )
         if settings.read.on_gap is not OnGap.RECONCILE:
             return
@@ -102,8 +101,8 @@ class NextStream:
                 Side.SOURCE,
                 f"the source table {source} was deleted and made anew since the task {settings.task.lease_table} "
                 "began. --on-gap reconcile would delete at the destination whatever the new table does not have: look "
-                "at both tables, then give --on-gap continue and run dynamirror verify --repair, or start over: delete "
-                "the task's lease table, and copy the table anew",
+                "at both tables, then give --on-gap continue and run dynamirror verify --repair, or start over: "
+                "dynamirror reset, and copy the table anew",
             )
 
     async def note(self, life: Incarnation, worker: str) -> None:

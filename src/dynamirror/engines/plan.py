@@ -247,7 +247,14 @@ class _Look:
         load = load_of(self._settings, source, destination)
         copy = copy_of(self._settings, source, destination, self._options.write_rate, own)
         lease = self._settings.lease
-        pace = Pace(self._settings.read.idle_poll_max_s, lease.heartbeat_s, lease.watch_s, lease.renew_s)
+        pace = Pace(
+            self._settings.read.idle_poll_max_s,
+            lease.heartbeat_s,
+            lease.watch_s,
+            lease.renew_s,
+            lease.scan_s,
+            lease.shard_sync_s,
+        )
         shards = max(1, sum(shard.open for shard in listing.shards)) if listing is not None else 1
         follow = estimate_follow(load, shards, pace, tariffs, self._options.changes_a_day)
         return Estimate(load, copy, follow, storage_month(load, tariffs[1]), tariffs)

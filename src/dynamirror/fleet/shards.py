@@ -291,5 +291,5 @@ def _gap(lost: Sequence[str]) -> Gap:
     return Gap(
         f"gap in the stream: the parent of {lost[0]} was never read and is no longer listed "
         f"({len(lost)} lineages); changes of it may be missing at the destination. Nothing else was skipped. "
-        "To go on all the same: --on-gap. To start over, copy the table anew and delete the task's lease table"
+        f"{Gap.ADVICE}"
     )

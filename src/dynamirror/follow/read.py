@@ -259,8 +259,7 @@ class ShardReader:
         """The error that says so of this shard, with what to do."""
         return kind(
             f"gap in the stream: {what} (shard {self.shard_id}, read up to {self._position}); changes after that "
-            "place may be missing at the destination. Nothing was skipped: the lease stays where it is. "
-            "To go on all the same: --on-gap. To start over, copy the table anew and delete the task's lease table",
+            f"place may be missing at the destination. Nothing was skipped: the checkpoint stays there. {Gap.ADVICE}",
             what,
             self.shard_id,
             self._position,

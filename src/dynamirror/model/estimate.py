@@ -15,6 +15,10 @@ WRITE_UNIT_BYTES = 1024
 READ_UNIT_BYTES = 4096
 GB = 10**9
 DAY_S = 24 * 60 * 60
+# As docs/LEASES.md has the row, with the names of its attributes.
+LEASE_ROW_BYTES = 360
+# Of each shard that is open: a shard lives for some four hours, and its row for a day longer.
+ROWS_OF_SHARD = 7
 _MILLION = 10**6
 
 
@@ -94,6 +98,9 @@ class Pace:
     heartbeat_s: float
     watch_s: float
     renew_s: float
+    # All lease rows: to see who is silent, and for each listing of the shards.
+    scan_s: float
+    sync_s: float
 
 
 def write_rate(destination: TableDefinition | None, given: float | None = None) -> Rate:
@@ -174,9 +181,11 @@ def storage_month(load: Load, destination: Tariff) -> float:
 
 
 def _state_cost(shards: int, pace: Pace, state: Tariff) -> float:
-    """A heartbeat, renewals, and looking at who lives: a unit each."""
+    """A heartbeat, renewals, and looking at who lives: a unit each; and reading all rows of the lease table, for half
+    the price, and at each listing for the whole."""
     writes = DAY_S / pace.heartbeat_s + shards * DAY_S / pace.renew_s
-    reads = DAY_S / pace.watch_s
+    of_table = ceil(shards * ROWS_OF_SHARD * LEASE_ROW_BYTES / READ_UNIT_BYTES)
+    reads = DAY_S / pace.watch_s + of_table * (DAY_S / pace.scan_s / 2 + DAY_S / pace.sync_s)
     return (writes * state.prices.write_million + reads * state.prices.read_million) / _MILLION
 
 

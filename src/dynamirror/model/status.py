@@ -164,6 +164,10 @@ class Status:
             if worker.leases and (worker.row is None or "paused" not in worker.row.figures)
         ]
 
+    def row_of(self, worker: str) -> WorkerSeen | None:
+        """Its heartbeat row; None: it has none."""
+        return next((one.row for one in self.workers if one.worker == worker), None)
+
     @property
     def lag_ms(self) -> int | None:
         """Of the shard that is behind most; None: of none it is known."""

@@ -61,7 +61,8 @@ def _shards(status: Status) -> Iterator[str]:
         and (shard.lag_ms > LAG_MS or (shard.unmoved_s or 0.0) > UNMOVED_S)
     ]
     if behind:
-        yield f"{_named(behind)} making no progress, or too little: look at the log of the owner"
+        logs = f"look at the log of {_owners(status, behind)}"
+        yield f"{_named(behind)} making no progress, or too little: {logs}"
 
 
 def _workers(status: Status) -> Iterator[str]:
@@ -84,10 +85,19 @@ def deaf(status: Status) -> Iterator[str]:
 def _rows(status: Status) -> Iterator[str]:
     seen = status.seen
     for key in sorted(seen.foreign_rows)[:_NAMED_MAX]:
-        yield f"row {key} of the lease table is no lease ({seen.foreign_rows[key]}): mend or delete it, it stops Java"
+        wrong = f"row {key} of the lease table is no lease ({seen.foreign_rows[key]})"
+        yield f"{wrong}: mend it, or delete it if its key is no shard; it stops Java"
     if len(seen.foreign_rows) > _NAMED_MAX:
         yield f"{len(seen.foreign_rows) - _NAMED_MAX} more rows of the lease table are no leases"
     yield from seen.unread
+
+
+def _owners(status: Status, shards: Sequence[ShardStatus]) -> str:
+    owners = list(dict.fromkeys(shard.owner for shard in shards if shard.owner is not None))
+    rows = [(owner, status.row_of(owner)) for owner in owners[:_NAMED_MAX]]
+    named = [f"process {row.pid} on {row.host}" if row is not None and row.host else owner for owner, row in rows]
+    more = f" and {len(owners) - _NAMED_MAX} more" if len(owners) > _NAMED_MAX else ""
+    return ", ".join(named) + more
 
 
 def _named(shards: Sequence[ShardStatus]) -> str:

@@ -45,7 +45,7 @@ COPY_FLAGS: tuple[Flag, ...] = (
     Flag(
         "indexes_after_copy",
         COPY,
-        "With --create-destination: make global indexes when the copy is over, so that it is written faster.",
+        "With --create-destination and --copy: make global indexes when the copy is over, so that it is faster.",
         kind="switch",
     ),
     Flag(

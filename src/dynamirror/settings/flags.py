@@ -176,7 +176,8 @@ FLAGS: tuple[Flag, ...] = (
         "stray_life",
         ORDER,
         "How long a write without an answer may still land after its time-out. Its item, and after a crash the "
-        "checkpoint, waits so long; longer is safer and slower. 300s outlives every signature.",
+        "checkpoint, waits so long; longer is safer and slower. 300s outlives every signature. The same for all "
+        "workers of a task.",
         kind="duration",
         metavar="DURATION",
         default="30s",

@@ -73,6 +73,16 @@ def test_the_page_has_it_all() -> None:
     assert max(map(len, page.splitlines()[:-3])) <= 130
 
 
+def test_an_owner_is_named_as_in_the_list_of_workers() -> None:
+    page = status_page.page(status())
+    [worker] = [line for line in page.splitlines() if "replicate, paused" in line]
+    shards = [line for line in page.splitlines() if "shardId-" in line and "reading" in line]
+    assert worker.split()[:2] == ["host", "17"]
+    assert len(shards) == 9
+    assert all(line.split()[2:4] == ["host", "17"] for line in shards)
+    assert "host 17 uses 0 read" in page
+
+
 def test_a_page_fits_its_terminal() -> None:
     page = status_page.page(status(), lines_max=20)
     assert "and 6 more (--json has all)" in page

@@ -114,6 +114,18 @@ def test_a_shard_far_behind_is_warned_of_unless_it_is_paused() -> None:
     assert warnings(looked(paused)) == []
 
 
+def test_whose_log_to_look_at_is_said_as_one_finds_it() -> None:
+    owned = {f"w{n}": Terms(f"w{n}", 10_000, heartbeat=True) for n in (1, 2, 3, 4)}
+    leases = [
+        replace(SHARD, shard_id=f"shard-{n}", owner=owner, terms=terms, applied_to_ms=NOW_MS - HOUR_MS)
+        for n, (owner, terms) in enumerate(owned.items())
+    ]
+    # Rows of one worker may say neither host nor process.
+    beats = [WorkerSeen(name, 5, "" if name == "w1" else "host", name[1:], figures={"paused": 0}) for name in owned]
+    [line] = [line for line in warnings(looked(replace(SEEN, leases=leases, workers=beats))) if "the log of" in line]
+    assert line.endswith("look at the log of w1, process 2 on host, process 3 on host and 1 more")
+
+
 def test_how_long_until_changes_are_lost() -> None:
     status = looked(replace(SEEN, leases=[replace(SHARD, applied_to_ms=NOW_MS - 20 * HOUR_MS)]))
     assert status.lost_from_ms == NOW_MS + 4 * HOUR_MS
