@@ -93,9 +93,8 @@ process is healthy: one that has ended, or does not answer, is a problem like an
 
 SIGNALS = """6 and 7 are the task's, not one machine's. The worker that meets the gap, or the item too many, ends;
 its shards go to the others, and these end with the same code one after the other, until nobody follows the task.
-Nothing is skipped, and the checkpoints stand. `status` does not know of a gap that has stopped a worker: it says that
-no worker shows life, and the reason is each one's last line and its event `failed`. What to do in the night is in
-[Running a fleet](../fleet.md#when-it-stands-still).
+Nothing is skipped, and the checkpoints stand. `status` says that no worker shows life, and with which line the last
+one ended. What to do in the night is in [Running a fleet](../fleet.md#when-it-stands-still).
 
 SIGTERM and SIGINT (Ctrl-C) stop `replicate` in order, and that is 0 (6 while a gap is open, 1 while the
 copy is not proven to be whole), from the first moment on: before the start there is nothing to bring to an end, during

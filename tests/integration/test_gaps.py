@@ -1,8 +1,10 @@
 """Gaps over the wire: a task that nobody follows while its stream loses changes, with each policy."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,14 +40,20 @@ class Away:
 
     def run(self, *words: str) -> int:
         """A command to its end."""
-        done = subprocess.run(
+        return self._done(*words).returncode
+
+    def json(self, word: str) -> Any:
+        """What a command says with --json."""
+        return json.loads(self._done(word, "--json").stdout)
+
+    def _done(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
             [sys.executable, "-m", "dynamirror", *self.words(*words)],
             env=bare_environ(self._bench.access_key),
             capture_output=True,
             timeout=120,
             check=False,
         )
-        return done.returncode
 
     def differing(self) -> set[str]:
         """Keys at which the two tables differ."""
@@ -81,12 +89,20 @@ def away(bench: Bench, tmp_path: Path) -> Away:
 
 
 def test_by_default_a_gap_stops_the_worker_and_nothing_is_skipped(away: Away) -> None:
+    pids = []
     for _ in range(2):
         with away.replicate("stop") as command:
             assert command.process.wait(timeout=60) == 6
             assert "gap in the stream" in command.output
             assert "--on-gap" in command.output
+            pids.append(str(command.process.pid))
     assert len(away.differing()) >= 25
+    # Its log may be on a machine that is gone: any other one can tell.
+    status = away.json("status")
+    assert (status["last_failure"]["exit_code"], status["last_failure"]["pid"]) == (6, pids[1])
+    [said] = [line for line in status["warnings"] if f"process {pids[1]} on " in line]
+    assert "exit code 6: gap in the stream: " in said
+    assert "--on-gap continue" in said
 
 
 def test_it_is_gone_on_behind_a_gap_that_stays_open_until_the_tables_are_compared(away: Away) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from dynamirror.model.failure import Failure
 from dynamirror.model.orders import order_text
 from dynamirror.model.status import CopyStatus, ShardStatus, Status, WorkerStatus
 from dynamirror.model.status_warnings import warnings
@@ -19,6 +20,19 @@ def document(content: Mapping[str, Any], indented: bool = True) -> str:
 def no_task_json(lease_table: str) -> dict[str, Any]:
     """Of a task that is not there."""
     return {"task": {"lease_table": lease_table, "exists": False}}
+
+
+def _failure(failure: Failure | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {
+        "worker": failure.worker,
+        "host": failure.host,
+        "pid": failure.pid,
+        "at_ms": failure.at_ms,
+        "exit_code": failure.exit_code,
+        "why": failure.why,
+    }
 
 
 def status_json(status: Status) -> dict[str, Any]:
@@ -44,6 +58,7 @@ def status_json(status: Status) -> dict[str, Any]:
             for gap in seen.gaps
         ],
         "duties": seen.duties,
+        "last_failure": _failure(seen.failure),
         "orders": _orders(status),
         "rates": [
             {

@@ -20,6 +20,7 @@ from dynamirror.engines.attempts import patiently
 from dynamirror.engines.begin_copy import begun
 from dynamirror.engines.destination_life import not_its_own, watch_destination
 from dynamirror.engines.gap_healing import heal_gaps
+from dynamirror.engines.last_words import failure_of, leave_word
 from dynamirror.engines.make_destination import finish_when_copied, make_destination
 from dynamirror.engines.next_stream import next_stream_on
 from dynamirror.engines.preflight import Facts, check
@@ -199,13 +200,16 @@ class Replication:
         try:
             await run_tasks(worker, beside, self._stopping)
         except BaseExceptionGroup as errors:
-            if not isinstance(root_cause(errors), LifeOver) or self._stopping.is_set():
-                raise
-            self._follows = False
-            control, over = connections.source_control, facts.stream_arn
-            if not await patiently(clock, "the source's stream", lambda: next_stream_on(control, settings, over)):
-                raise
-            return True
+            reason = root_cause(errors)
+            if isinstance(reason, LifeOver) and not self._stopping.is_set():
+                self._follows = False
+                control, over = connections.source_control, facts.stream_arn
+                if await patiently(clock, "the source's stream", lambda: next_stream_on(control, settings, over)):
+                    return True
+            at_ms = int((connections.state.served_s or clock.wall_s()) * 1000)
+            failure = failure_of(self.worker, reason, at_ms)
+            await leave_word(connections.state, facts, settings.task.lease_table, failure)
+            raise
         return False
 
     async def _announce(self, worker: Worker, clock: Clock) -> None:

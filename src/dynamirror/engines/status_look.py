@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from dynamirror.aws.connect import Connections
 from dynamirror.aws.copy_rows import CopyRows
+from dynamirror.aws.failure_rows import FailureRows
 from dynamirror.aws.gap_rows import GapRows
 from dynamirror.aws.lease_table import LeaseTable
 from dynamirror.aws.order_rows import OrderRows
@@ -108,11 +109,12 @@ class StatusLook:
             return Seen(*self._now(), task, rows, self._leases.foreign, unread=tables.unread)
         state, name, life = self._connections.state, self._name, self._life
         lives = self._lives(tables)
-        workers, gaps, duties, orders = await asyncio.gather(
+        workers, gaps, duties, orders, failure = await asyncio.gather(
             self.workers(),
             GapRows(state, name, life).gaps(),
             StateTable(state, name, life).duties(),
             OrderRows(state, name, life).orders(),
+            FailureRows(state, name, life).last(),
         )
         copies, parked = await asyncio.gather(
             asyncio.gather(*(self._copy(of) for of in lives)),
@@ -134,6 +136,7 @@ class StatusLook:
             orders,
             rates,
             tables.unread,
+            failure,
         )
 
     async def _copy(self, life: Incarnation) -> CopySeen | None:

@@ -8,11 +8,17 @@ from enum import Enum
 from dynamirror.model.applied_to import applied_to_ms, unread_since_ms
 from dynamirror.model.copy import Copy, Phase, Segment
 from dynamirror.model.copy_progress import Progress, progress
+from dynamirror.model.failure import Failure
 from dynamirror.model.gap import OpenGap
 from dynamirror.model.lease import Lease
 from dynamirror.model.orders import Orders, lost_from_ms
 from dynamirror.model.shares import RateRow
 from dynamirror.model.sighting import Sighting
+
+# While others work it is news for so long.
+FAILURE_MS = 60 * 60 * 1000
+# An owner says how far it is every 21 s, also where nothing changes.
+OTHERS_WENT_ON_MS = 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class Seen:
     rates: Sequence[RateRow] = ()
     # What could not be read, in words.
     unread: Sequence[str] = ()
+    # The last worker that an error has ended.
+    failure: Failure | None = None
 
 
 class ShardState(Enum):
@@ -163,6 +171,18 @@ class Status:
             for worker in self.living
             if worker.leases and (worker.row is None or "paused" not in worker.row.figures)
         ]
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the last worker ended that an error has ended, as far as it may still matter; None: nothing is known."""
+        failure, at_ms = self.seen.failure, self.seen.at_ms
+        if failure is None:
+            return None
+        if self.living:
+            return failure if at_ms - failure.at_ms < FAILURE_MS else None
+        # Others went on, and have ended in order since.
+        applied = [row.applied_to_ms for row in self.seen.leases if row.applied_to_ms is not None]
+        return failure if max(applied, default=0) - failure.at_ms < OTHERS_WENT_ON_MS else None
 
     def row_of(self, worker: str) -> WorkerSeen | None:
         """Its heartbeat row; None: it has none."""

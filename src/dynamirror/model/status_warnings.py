@@ -40,6 +40,10 @@ def _nobody(status: Status) -> Iterator[str]:
     unfinished = [shard for shard in status.shards if shard.state is not ShardState.FINISHED]
     if unfinished and not status.living:
         yield f"no worker shows life, and {len(unfinished)} shards are not finished"
+    failure = status.failure
+    if failure is not None:
+        ago = time_text(max(0, status.seen.at_ms - failure.at_ms) / 1000)
+        yield (f"process {failure.pid} on {failure.host} ended {ago} ago, exit code {failure.exit_code}: {failure.why}")
 
 
 def _shards(status: Status) -> Iterator[str]:

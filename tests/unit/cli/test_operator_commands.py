@@ -12,6 +12,7 @@ from dynamirror.engines.give_orders import Given
 from dynamirror.engines.status_run import refuse_other_pair
 from dynamirror.errors import ExitCode, Refused
 from dynamirror.model.copy import Copy, Phase, Segment
+from dynamirror.model.failure import Failure
 from dynamirror.model.gap import OpenGap
 from dynamirror.model.lease import Lease, Terms
 from dynamirror.model.orders import Orders, RateOrder
@@ -102,7 +103,21 @@ def test_the_document_has_units_in_its_names() -> None:
         "unmoved_s": None,
     }
     assert found["orders"]["write_rate"] == "500"
+    assert found["last_failure"] is None
     assert found["copies"][0]["segments_done"] == 1
+
+
+def test_the_document_has_the_last_failure_however_old() -> None:
+    before = status()
+    seen = replace(before.seen, failure=Failure("w7", "h", "7", 5, 6, "trimmed"))
+    assert status_json(replace(before, seen=seen))["last_failure"] == {
+        "worker": "w7",
+        "host": "h",
+        "pid": "7",
+        "at_ms": 5,
+        "exit_code": 6,
+        "why": "trimmed",
+    }
 
 
 def test_what_orders_say() -> None:

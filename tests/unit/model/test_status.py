@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dynamirror.model.copy import Copy, Phase, Segment
+from dynamirror.model.failure import Failure
 from dynamirror.model.gap import OpenGap
 from dynamirror.model.lease import LATEST, SHARD_END, TRIM_HORIZON, Lease, Terms
 from dynamirror.model.orders import Orders
@@ -124,6 +125,28 @@ def test_whose_log_to_look_at_is_said_as_one_finds_it() -> None:
     beats = [WorkerSeen(name, 5, "" if name == "w1" else "host", name[1:], figures={"paused": 0}) for name in owned]
     [line] = [line for line in warnings(looked(replace(SEEN, leases=leases, workers=beats))) if "the log of" in line]
     assert line.endswith("look at the log of w1, process 2 on host, process 3 on host and 1 more")
+
+
+@pytest.mark.parametrize(
+    "ago_ms,alive,applied_ago_ms,told",
+    [
+        (HOUR_MS - 1, True, 0, True),
+        (HOUR_MS, True, 0, False),
+        # Nobody has done anything since.
+        (60 * HOUR_MS, False, 60 * HOUR_MS - 59_000, True),
+        # Others have, and were stopped in order.
+        (60 * HOUR_MS, False, 60 * HOUR_MS - 60_000, False),
+    ],
+)
+def test_why_the_last_worker_failed_is_told_while_it_matters(
+    ago_ms: int, alive: bool, applied_ago_ms: int, told: bool
+) -> None:
+    failure = Failure("w7", "host", "7", NOW_MS - ago_ms, 6, "gap in the stream: trimmed")
+    lease = replace(SHARD, applied_to_ms=NOW_MS - applied_ago_ms)
+    status = looked(replace(SEEN, leases=[lease], failure=failure), beating=alive)
+    said = [line for line in warnings(status) if line.startswith("process 7 on host ended ")]
+    assert len(said) == told
+    assert all(line.endswith("ago, exit code 6: gap in the stream: trimmed") for line in said)
 
 
 def test_how_long_until_changes_are_lost() -> None:
