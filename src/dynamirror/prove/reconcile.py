@@ -12,7 +12,7 @@ Safe beside the appliers, and beside other reconcilers of the same item.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from msgspec import Raw
@@ -27,11 +27,10 @@ from dynamirror.model.permit import NEVER
 from dynamirror.prove.cases import Case, Cases
 from dynamirror.prove.heal import REFUSED_AGAIN_S, Healer, Result
 from dynamirror.prove.inherit import Heirs
+from dynamirror.prove.rows import each_row
 from dynamirror.prove.tools import Claims, ReconcileTools
 
 RETRY = Backoff(first_s=0.1, most_s=10.0)
-# Rows of duties being written at the same time.
-ROWS_AT_ONCE_MAX = 16
 # Where rows may not be removed.
 REMOVE_AGAIN_S = 60.0
 # The shortest sleep: a clock of another pace than the loop's must not make it spin.
@@ -141,7 +140,7 @@ class Reconciler:
 
         Rows that are being written by `run` at the same time are written twice, to no harm.
         """
-        await _each(self._write_row, self._cases.unwritten())
+        await each_row(self._write_row, self._cases.unwritten())
 
     # --- step 1: durable, and not too early
 
@@ -237,7 +236,7 @@ class Reconciler:
 
     async def _remove_settled(self) -> None:
         """May be repeated: a row that is gone, or another's, is left as it is."""
-        if not await self._leftovers.removed(partial(_each, self._close, self._cases.closing())):
+        if not await self._leftovers.removed(partial(each_row, self._close, self._cases.closing())):
             await self._clock.sleep(REMOVE_AGAIN_S)
             self._settled.set()
 
@@ -279,12 +278,3 @@ class Reconciler:
 
     def _report(self, doing: str, error: Retry) -> None:
         log.warning("%s: %s; trying again", doing, error, extra={"event": "duties_retry", "facts": {"doing": doing}})
-
-
-async def _each(step: Callable[[Case], Awaitable[None]], cases: Sequence[Case]) -> None:
-    """A bounded number at a time. Raises what the first one that failed has raised, after the others beside it."""
-    for start in range(0, len(cases), ROWS_AT_ONCE_MAX):
-        batch = cases[start : start + ROWS_AT_ONCE_MAX]
-        for outcome in await asyncio.gather(*map(step, batch), return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome

@@ -454,3 +454,36 @@ def test_a_duty_that_its_worker_might_not_remove_is_removed_by_an_heir_that_may(
         assert not await world.state.duties()
 
     run(steps())
+
+
+def test_rows_of_many_duties_are_gone_within_seconds_though_every_fifth_request_fails() -> None:
+    """A command that mends waits a minute for its rows, and a cut-over for those of all."""
+
+    async def steps() -> None:
+        world = World()
+        worker = Worker(world).start()
+        keys = [f"k{number}" for number in range(500)]
+        worker.state_faults.next["DeleteItem"] = [None, None, None, None, UNANSWERED] * 200
+        worker.add(*keys, ago_s=SETTLE_S)
+        await worker.settled()
+        await asyncio.sleep(3)
+        assert not await world.state.duties()
+
+    run(steps())
+
+
+def test_many_duties_of_a_dead_worker_are_inherited_within_seconds_though_every_fifth_request_fails() -> None:
+    async def steps() -> None:
+        world = World()
+        dead = Worker(world).start()
+        dead.add(*(f"k{number}" for number in range(500)))
+        await asyncio.sleep(1)
+        dead.kill()
+        await world.state.retire("w1")
+        heir = Worker(world, "w2", boot_s=5.0)
+        heir.state_faults.next["PutItem"] = [None, None, None, None, UNANSWERED] * 200
+        heir.start()
+        await asyncio.sleep(SILENCE_S + 5)
+        assert {duty.worker for duty in await world.state.duties()} == {"w2"}
+
+    run(steps())
