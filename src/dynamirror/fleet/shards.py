@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dynamirror.errors import ConditionFailed, CredentialsExpired, Gap, LifeOver, Side, Throttled, Unreachable
 from dynamirror.fleet.doubts import Doubts
 from dynamirror.follow.gaps import GapPolicy
+from dynamirror.loops.rows import each_row
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import (
     LATEST,
@@ -29,6 +30,7 @@ from dynamirror.model.shard_graph import (
     child_leases,
     children_of,
     doubts_about,
+    generations,
     lost_lineages,
     missing_leases,
     removable,
@@ -130,7 +132,8 @@ class ShardDirectory:
             created += await self._create_behind_gap(listing, lost)
         self.synced.set()
         sound = before is not None and not (lost or created or self._barred or self._leases.unreadable)
-        self.removable = self._removable(found, before or set(), rows) if sound else ()
+        known, retention_ms = before or set(), self._stream.retention_ms
+        self.removable = removable(found, known, rows, self._now_ms, retention_ms) if sound else ()
         if not listing.enabled:
             # One without a row, and for which none was made, was completed before (P-19).
             left = [shard for shard in listing.shards if shard.id in rows and not rows[shard.id].finished]
@@ -138,15 +141,17 @@ class ShardDirectory:
             self._refuse_to_idle(drained=drained and await self.idle())
         return created
 
-    def _removable(self, found: Listing, before: set[str], rows: Mapping[str, Lease]) -> Sequence[Lease]:
-        return removable(found, before, rows, self._now_ms, self._stream.retention_ms)
-
     async def _create_missing(self, listing: Listing, rows: Mapping[str, Lease]) -> int:
-        created = 0
+        """Raises Retry, before the children of one that failed: a row below a missing one says it was completed."""
+        created: list[bool] = []
+
+        async def create(lease: Lease) -> None:
+            created.append(await self._create(lease))
+
         unreadable, retention_ms = self._leases.unreadable, self._stream.retention_ms
-        for lease in missing_leases(listing, rows, self._start, self._now_ms, unreadable, retention_ms):
-            created += await self._create(lease)
-        return created
+        for leases in generations(missing_leases(listing, rows, self._start, self._now_ms, unreadable, retention_ms)):
+            await each_row(create, leases)
+        return sum(created)
 
     async def _create_behind_gap(self, listing: Listing, lost: Sequence[str]) -> int:
         """Rows for the children of lost shards, once nothing that lies before them is left (R-11).

@@ -1,7 +1,6 @@
 """What follows from each look at the others (KCL: LeaseTaker): begin what was handed over, take what is free, ask for
 more, steal where nobody can be asked, give what others ask for."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,12 +8,10 @@ from dynamirror.fleet.handoff import Giver
 from dynamirror.fleet.outlook import Outlook
 from dynamirror.fleet.steal import Thief, received
 from dynamirror.fleet.tenure import Tenure, TenureTools
+from dynamirror.loops.rows import each_row
 from dynamirror.model.balance import stuck_ends
 from dynamirror.model.lease import Lease, Taken
 from dynamirror.model.lease_plan import takes
-
-# Takes under way at the same time.
-TAKES_AT_ONCE_MAX = 20
 
 
 class Taker:
@@ -67,13 +64,10 @@ class Taker:
 
     async def _each(self, step: Callable[[Lease], Awaitable[None]], rows: Sequence[Lease]) -> None:
         rows = [row for row in rows if row.shard_id not in self._tenures]
-        for start in range(0, len(rows), TAKES_AT_ONCE_MAX):
+        if rows:
             # What is taken here must not look free in the next pass, also when a take fails.
             self._outlook.outdate()
-            steps = map(step, rows[start : start + TAKES_AT_ONCE_MAX])
-            for outcome in await asyncio.gather(*steps, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
+        await each_row(step, rows)
 
     async def _take(self, row: Lease) -> None:
         for lease in await self._directory.taken(row, self._tools.terms):

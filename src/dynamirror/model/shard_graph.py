@@ -163,6 +163,19 @@ def missing_leases(
     return missing
 
 
+def generations(leases: Iterable[Lease]) -> list[list[Lease]]:
+    """Rows that are given ancestors first, in as many parts: no part has a row and its parent's."""
+    depth_of: dict[str, int] = {}
+    parts: list[list[Lease]] = []
+    for lease in leases:
+        depth = max((depth_of[parent] + 1 for parent in lease.parent_ids if parent in depth_of), default=0)
+        depth_of[lease.shard_id] = depth
+        if depth == len(parts):
+            parts.append([])
+        parts[depth].append(lease)
+    return parts
+
+
 def lost_lineages(listing: Listing, leases: Mapping[str, Lease], unreadable: Collection[str] = ()) -> list[str]:
     """The shards without a row whose parents were never seen, though the task has followed the stream since before.
 

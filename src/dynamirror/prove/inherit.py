@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from msgspec import MsgspecError
 
 from dynamirror.errors import ConditionFailed
+from dynamirror.loops.rows import each_row
 from dynamirror.model.duty import ClaimWatch, Duty
 from dynamirror.model.item_key import ItemKeys
 from dynamirror.ports import Clock
 from dynamirror.prove.cases import Case, Cases
-from dynamirror.prove.rows import each_row
 from dynamirror.prove.tools import Claims
 
 # What is inherited beyond so many open cases stays in the state table for later, or for other workers.

@@ -19,6 +19,7 @@ from msgspec import Raw
 
 from dynamirror.errors import Retry
 from dynamirror.loops.leftovers import Leftovers
+from dynamirror.loops.rows import each_row
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.change import Write
 from dynamirror.model.duty import Duty, duty_id
@@ -27,7 +28,6 @@ from dynamirror.model.permit import NEVER
 from dynamirror.prove.cases import Case, Cases
 from dynamirror.prove.heal import REFUSED_AGAIN_S, Healer, Result
 from dynamirror.prove.inherit import Heirs
-from dynamirror.prove.rows import each_row
 from dynamirror.prove.tools import Claims, ReconcileTools
 
 RETRY = Backoff(first_s=0.1, most_s=10.0)

@@ -3,7 +3,7 @@
 import pytest
 
 from dynamirror.errors import AccessDenied, Retry, Side, Throttled, Unreachable
-from dynamirror.prove.rows import ROWS_AT_ONCE_MAX, each_row
+from dynamirror.loops.rows import ROWS_AT_ONCE_MAX, each_row
 from dynamirror.testing.virtual_time import run_virtual
 
 ROWS = range(10 * ROWS_AT_ONCE_MAX)
