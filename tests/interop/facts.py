@@ -1,7 +1,8 @@
 """What was written by whom, read out of the bench's journal; and what must hold whoever holds the leases.
 
 I1  the destination ends as the source
-I2  nobody writes for a key any more once the next owner has begun to, and nobody's own images go back in time
+I2  nobody writes for a key any more once the next owner has begun to, but to mend it, and nobody's own images go back
+    in time
 I3  the checkpoint of a shard never decreases, and SHARD_END is final
 I4  every row of the lease table has the attributes, of the types, that KCL cannot do without
 I5  no scan of the lease table and no sync of shards of a KCL worker fails
@@ -11,7 +12,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -35,12 +36,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One item written to the destination. `serial` is None for a delete."""
+    """One item written to the destination. `serial` is None for a delete. `mends`: on the condition of what was read
+    there, by whoever reconciles the item, and not as the owner of its shard."""
 
     at_s: float
     writer: str
     key: str
     serial: int | None
+    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +128,23 @@ def refuse_interleaving(writes: Iterable[Write], tenures_max: int) -> None:
     for write in writes:
         by_key[write.key].append(write)
     for key, those in by_key.items():
-        tenures = [(writer, list(group)) for writer, group in groupby(those, key=lambda write: write.writer)]
+        applied = [write for write in those if not write.mends]
+        tenures = [(writer, list(group)) for writer, group in groupby(applied, key=lambda write: write.writer)]
         told = [(writer, [write.serial for write in group]) for writer, group in tenures]
         assert len(tenures) <= tenures_max, f"{key}: writers take turns: {told}"
         for writer, group in tenures:
             serials = [write.serial for write in group if write.serial is not None]
             assert serials == sorted(serials), f"{key}: {writer} went back in time: {serials}"
+        refuse_older_mends(key, those)
+
+
+def refuse_older_mends(key: str, writes: Iterable[Write]) -> None:
+    """What mends brings what the source has, so nothing older than what was there before."""
+    newest = -1
+    for write in writes:
+        serial = write.serial if write.serial is not None else newest
+        assert not write.mends or serial >= newest, f"{key}: mended with {serial}, after {newest}"
+        newest = max(newest, serial)
 
 
 def refuse_lost_progress(writes: Iterable[LeaseWrite]) -> None:
@@ -173,7 +187,8 @@ def _written(entry: Entry, writer: str) -> Iterator[Write]:
             yield _write(at_s, writer, put or request["DeleteRequest"]["Key"], put is not None)
     else:
         put = body.get("Item")
-        yield _write(at_s, writer, put or body["Key"], put is not None)
+        written = _write(at_s, writer, put or body["Key"], put is not None)
+        yield replace(written, mends="ConditionExpression" in body)
 
 
 def _write(at_s: float, writer: str, item: Row, put: bool) -> Write:
