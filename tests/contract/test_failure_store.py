@@ -39,7 +39,9 @@ async def test_the_last_one_is_kept_for_every_life_of_the_task(store_of: StoreOf
     assert await store.last() == replace(later, why="w" * WHY_MAX)
 
 
-@pytest.mark.parametrize("wrong", [{"why": {"N": "5"}}, {"exitCode": {"S": "6"}}, {"host": {"BOOL": True}}])
+@pytest.mark.parametrize(
+    "wrong", [{"why": {"N": "5"}}, {"exitCode": {"S": "6"}}, {"host": {"BOOL": True}}, {"pid": {"NULL": True}}]
+)
 async def test_a_row_that_cannot_be_read_hides_no_status(
     store_of: StoreOf, tables: Tables, wrong: dict[str, dict[str, Any]]
 ) -> None:
@@ -48,3 +50,13 @@ async def test_a_row_that_cannot_be_read_hides_no_status(
     row = (await call(tables, "GetItem", TableName="state", Key=key))["Item"]
     await call(tables, "PutItem", TableName="state", Item={**row, **wrong})
     assert await store_of("one").last() is None
+
+
+async def test_nothing_is_decided_by_it_so_one_of_a_newer_version_is_shown_too(
+    store_of: StoreOf, tables: Tables
+) -> None:
+    await store_of("one").put(FAILURE)
+    key = {"kind": {"S": "task"}, "id": {"S": "failed"}}
+    row = (await call(tables, "GetItem", TableName="state", Key=key))["Item"]
+    await call(tables, "PutItem", TableName="state", Item={**row, "schema": {"N": "2"}, "more": {"S": "x"}})
+    assert await store_of("one").last() == FAILURE

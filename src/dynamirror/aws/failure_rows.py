@@ -32,7 +32,7 @@ class FailureRows:
 
     async def last(self) -> Failure | None:
         """Read consistently. None: none has failed, or its row cannot be read. Raises Retry, Stop."""
-        row = await self._rows.row(TASK, FAILED)
+        row = await self._rows.row_of_any_schema(TASK, FAILED)
         try:
             return _failure_of(row) if row is not None else None
         except (KeyError, TypeError, ValueError):

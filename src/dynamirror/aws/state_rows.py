@@ -124,11 +124,15 @@ class StateRows:
 
     async def row(self, kind: str, row_id: str) -> Row | None:
         """One row, of whatever incarnation, read consistently. Raises Stop when a newer dynamirror has written it."""
-        request = {"TableName": self.name, "Key": _key(kind, row_id)}
-        row = await get_row(self._caller, request, f"GetItem of {kind}/{row_id} in the state table {self.name}")
+        row = await self.row_of_any_schema(kind, row_id)
         if row is not None:
             self._check_schema(row)
         return row
+
+    async def row_of_any_schema(self, kind: str, row_id: str) -> Row | None:
+        """As `row`; for what nothing is decided by."""
+        request = {"TableName": self.name, "Key": _key(kind, row_id)}
+        return await get_row(self._caller, request, f"GetItem of {kind}/{row_id} in the state table {self.name}")
 
     async def rows(self, kind: str) -> list[Row]:
         """All rows of a kind that belong to this incarnation, read consistently. Raises Stop as `row`."""

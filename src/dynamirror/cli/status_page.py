@@ -85,11 +85,12 @@ def _workers(status: Status) -> Iterator[str]:
     counts = [f"{alive} alive", f"{silent} silent", f"{unknown} not known"]
     yield "Workers  " + ", ".join(count for count in counts if not count.startswith("0 ") or count == "0 alive")
     rows: list[tuple[str, ...]] = [("host", "pid", "version", "does", "alive", "seen", "leases", "applied", "lag p99")]
-    rows += [_worker_row(worker, status.seen.at_ms) for worker in status.workers]
+    rows += [_worker_row(status, worker) for worker in status.workers]
     yield from _columns(rows)
 
 
-def _worker_row(worker: WorkerStatus, now_ms: int) -> tuple[str, ...]:
+def _worker_row(status: Status, worker: WorkerStatus) -> tuple[str, ...]:
+    now_ms = status.seen.at_ms
     alive = {True: "yes", False: "NO", None: "?"}[worker.alive]
     row = worker.row
     if row is None:
@@ -98,7 +99,7 @@ def _worker_row(worker: WorkerStatus, now_ms: int) -> tuple[str, ...]:
     seen = "" if row.seen_at_ms is None else f"{time_text(max(0, now_ms - row.seen_at_ms) / 1000)} ago"
     applied, lag_ms = row.figures.get("changesApplied"), row.figures.get("lagP99Ms")
     return (
-        _short(row.host or row.worker),
+        _short(row.host if status.process_of(row.worker) is not None else row.worker),
         row.pid,
         row.version,
         does,
@@ -172,8 +173,8 @@ def _short(name: str) -> str:
 
 def _process(status: Status, worker: str) -> str:
     """A worker by the same names as in the list of workers."""
-    row = status.row_of(worker)
-    return f"{_short(row.host)} {row.pid}" if row is not None and row.host else _short(worker)
+    process = status.process_of(worker)
+    return f"{_short(process[0])} {process[1]}" if process is not None else _short(worker)
 
 
 def _lag_text(lag_ms: int) -> str:

@@ -84,6 +84,8 @@ class Replication:
         # A worker is there, which may have leases, and so has to end in order: not before the first life of the task is
         # followed, nor between two.
         self._follows = False
+        # Of the life that was followed last.
+        self._facts: Facts | None = None
 
     async def __aenter__(self) -> Self:
         """Check, then start. Raises the DynamirrorError that forbids it; nothing is left behind."""
@@ -169,8 +171,12 @@ class Replication:
                 await stack.enter_async_context(told(self._settings, self.metrics, clock, self.health))
                 opening = connect(self._settings, self._environ, clock, jitter())
                 connections = await aloud("credentials", stack.enter_async_context(opening))
-                while await self._ends_for_another_life(connections, clock):
-                    pass
+                try:
+                    while await self._ends_for_another_life(connections, clock):
+                        pass
+                except (DynamirrorError, BaseExceptionGroup) as error:
+                    await self._leave_word(connections, error, clock)
+                    raise
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
@@ -196,21 +202,29 @@ class Replication:
             heal_gaps(connections, facts, settings, worker, clock),
             self._announce(worker, clock),
         ]
-        self._follows = True
+        self._follows, self._facts = True, facts
         try:
             await run_tasks(worker, beside, self._stopping)
         except BaseExceptionGroup as errors:
-            reason = root_cause(errors)
-            if isinstance(reason, LifeOver) and not self._stopping.is_set():
-                self._follows = False
-                control, over = connections.source_control, facts.stream_arn
-                if await patiently(clock, "the source's stream", lambda: next_stream_on(control, settings, over)):
-                    return True
-            at_ms = int((connections.state.served_s or clock.wall_s()) * 1000)
-            failure = failure_of(self.worker, reason, at_ms)
-            await leave_word(connections.state, facts, settings.task.lease_table, failure)
-            raise
+            if not isinstance(root_cause(errors), LifeOver) or self._stopping.is_set():
+                raise
+            self._follows = False
+            control, over = connections.source_control, facts.stream_arn
+            if not await patiently(clock, "the source's stream", lambda: next_stream_on(control, settings, over)):
+                raise
+            return True
         return False
+
+    async def _leave_word(self, connections: Connections, error: BaseException, clock: Clock) -> None:
+        """For `status`, of a worker that has followed; a stop under way has no time for it."""
+        if self._facts is None or self._stopping.is_set():
+            return
+        # A stop waits from here on: what ends this worker is told by its exit code.
+        self._follows = True
+        lease_table = self._settings.task.lease_table
+        reason = explained(root_cause(error), lease_table) if isinstance(error, BaseExceptionGroup) else error
+        failure = failure_of(self.worker, reason, int((connections.state.served_s or clock.wall_s()) * 1000))
+        await leave_word(connections.state, self._facts, lease_table, failure)
 
     async def _announce(self, worker: Worker, clock: Clock) -> None:
         """`latest` means: from when this is started. So the iterators of shards that begin there are there first; of a

@@ -39,6 +39,7 @@ from dynamirror.engines.state_setup import STATE_SCHEMA
 from dynamirror.engines.table_checks import LEASE_SCHEMA
 from dynamirror.engines.waiting import Question, answered, reach_aloud
 from dynamirror.errors import DynamirrorError, ExitCode, NotFound, Retry, Side, Stop
+from dynamirror.fleet.orders import EVERY_S as ORDERS_EVERY_S
 from dynamirror.model.estimate import CopyEstimate, FollowEstimate, Load, Pace, estimate_follow, storage_month
 from dynamirror.model.finding import Finding, is_ready, ordered
 from dynamirror.model.prices import Overrides, Tariff, tariff
@@ -254,6 +255,7 @@ class _Look:
             lease.renew_s,
             lease.scan_s,
             lease.shard_sync_s,
+            ORDERS_EVERY_S,
         )
         shards = max(1, sum(shard.open for shard in listing.shards)) if listing is not None else 1
         follow = estimate_follow(load, shards, pace, tariffs, self._options.changes_a_day)

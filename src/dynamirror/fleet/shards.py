@@ -150,7 +150,7 @@ class ShardDirectory:
 
         unreadable, retention_ms = self._leases.unreadable, self._stream.retention_ms
         for leases in generations(missing_leases(listing, rows, self._start, self._now_ms, unreadable, retention_ms)):
-            await each_row(create, leases)
+            await each_row(create, leases, self._clock)
         return sum(created)
 
     async def _create_behind_gap(self, listing: Listing, lost: Sequence[str]) -> int:

@@ -67,7 +67,7 @@ class Taker:
         if rows:
             # What is taken here must not look free in the next pass, also when a take fails.
             self._outlook.outdate()
-        await each_row(step, rows)
+        await each_row(step, rows, self._tools.follow.clock)
 
     async def _take(self, row: Lease) -> None:
         for lease in await self._directory.taken(row, self._tools.terms):

@@ -101,6 +101,7 @@ class Pace:
     # All lease rows: to see who is silent, and for each listing of the shards.
     scan_s: float
     sync_s: float
+    orders_s: float
 
 
 def write_rate(destination: TableDefinition | None, given: float | None = None) -> Rate:
@@ -181,11 +182,11 @@ def storage_month(load: Load, destination: Tariff) -> float:
 
 
 def _state_cost(shards: int, pace: Pace, state: Tariff) -> float:
-    """A heartbeat, renewals, and looking at who lives: a unit each; and reading all rows of the lease table, for half
-    the price, and at each listing for the whole."""
+    """A heartbeat, renewals, looking at who lives and at orders: a unit each; and reading all rows of the lease table,
+    for half the price, and at each listing for the whole."""
     writes = DAY_S / pace.heartbeat_s + shards * DAY_S / pace.renew_s
     of_table = ceil(shards * ROWS_OF_SHARD * LEASE_ROW_BYTES / READ_UNIT_BYTES)
-    reads = DAY_S / pace.watch_s + of_table * (DAY_S / pace.scan_s / 2 + DAY_S / pace.sync_s)
+    reads = DAY_S / pace.watch_s + DAY_S / pace.orders_s + of_table * (DAY_S / pace.scan_s / 2 + DAY_S / pace.sync_s)
     return (writes * state.prices.write_million + reads * state.prices.read_million) / _MILLION
 
 

@@ -178,15 +178,21 @@ class Status:
         failure, at_ms = self.seen.failure, self.seen.at_ms
         if failure is None:
             return None
-        if self.living:
+        if any(worker.alive is True and worker.leases for worker in self.workers):
             return failure if at_ms - failure.at_ms < FAILURE_MS else None
+        if self.shards and all(shard.state is ShardState.FINISHED for shard in self.shards):
+            # So it ends where the stream was switched off for good, as a cut-over does.
+            return None
         # Others went on, and have ended in order since.
         applied = [row.applied_to_ms for row in self.seen.leases if row.applied_to_ms is not None]
         return failure if max(applied, default=0) - failure.at_ms < OTHERS_WENT_ON_MS else None
 
-    def row_of(self, worker: str) -> WorkerSeen | None:
-        """Its heartbeat row; None: it has none."""
-        return next((one.row for one in self.workers if one.worker == worker), None)
+    def process_of(self, worker: str) -> tuple[str, str] | None:
+        """Host and process id of a worker; None: they are not known, or another one has the same (in a container each
+        process has 1)."""
+        found = Counter((one.row.host, one.row.pid) for one in self.workers if one.row is not None)
+        row = next((one.row for one in self.workers if one.worker == worker), None)
+        return (row.host, row.pid) if row is not None and row.host and found[row.host, row.pid] == 1 else None
 
     @property
     def lag_ms(self) -> int | None:

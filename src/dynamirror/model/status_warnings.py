@@ -98,8 +98,8 @@ def _rows(status: Status) -> Iterator[str]:
 
 def _owners(status: Status, shards: Sequence[ShardStatus]) -> str:
     owners = list(dict.fromkeys(shard.owner for shard in shards if shard.owner is not None))
-    rows = [(owner, status.row_of(owner)) for owner in owners[:_NAMED_MAX]]
-    named = [f"process {row.pid} on {row.host}" if row is not None and row.host else owner for owner, row in rows]
+    processes = [(owner, status.process_of(owner)) for owner in owners[:_NAMED_MAX]]
+    named = [f"process {known[1]} on {known[0]}" if known is not None else owner for owner, known in processes]
     more = f" and {len(owners) - _NAMED_MAX} more" if len(owners) > _NAMED_MAX else ""
     return ", ".join(named) + more
 

@@ -68,7 +68,7 @@ class Heirs:
             ended_at_s = self._clock.boottime_s() if own else self._watch.ended_at_s(duty.worker)
             if duty.id not in known and ended_at_s is not None:
                 free.append((duty, ended_at_s + self._settle_s))
-        await each_row(self._take, free)
+        await each_row(self._take, free, self._clock)
 
     async def _take(self, free: tuple[Duty, float]) -> None:
         duty, ready_at_s = free

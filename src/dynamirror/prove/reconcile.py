@@ -140,7 +140,7 @@ class Reconciler:
 
         Rows that are being written by `run` at the same time are written twice, to no harm.
         """
-        await each_row(self._write_row, self._cases.unwritten())
+        await each_row(self._write_row, self._cases.unwritten(), self._clock)
 
     # --- step 1: durable, and not too early
 
@@ -236,7 +236,7 @@ class Reconciler:
 
     async def _remove_settled(self) -> None:
         """May be repeated: a row that is gone, or another's, is left as it is."""
-        if not await self._leftovers.removed(partial(each_row, self._close, self._cases.closing())):
+        if not await self._leftovers.removed(partial(each_row, self._close, self._cases.closing(), self._clock)):
             await self._clock.sleep(REMOVE_AGAIN_S)
             self._settled.set()
 

@@ -34,6 +34,11 @@ async def test_the_reason_is_in_the_state_table(world: World, facts: Facts, erro
     assert await FailureRows(world.state, STATE, Incarnation("", "")).last() == failure
 
 
+def test_the_line_is_one_line_without_secrets_or_control_signs() -> None:
+    said = "PutItem: said\npassword=hunter2 \x1b[2J \ud800 end"
+    assert failure_of("w1", Gap(said), NOW_MS).why == "PutItem: said password=*** ?[2J ? end"
+
+
 def test_an_internal_error_is_named_and_not_quoted() -> None:
     failure = failure_of("w1", KeyError("token=hunter2"), NOW_MS)
     assert failure.exit_code == 70

@@ -12,6 +12,7 @@ from dynamirror.engines import library
 from dynamirror.engines.library import Replication, explained, root_cause
 from dynamirror.errors import ExitCode, Gap, LifeOver, NotFound, Side, Stop, Throttled
 from dynamirror.loops.gate import Gate
+from dynamirror.model.failure import Failure
 from dynamirror.model.lease import LATEST
 from dynamirror.model.shard_graph import Start
 from dynamirror.settings.groups import ReplicationSettings
@@ -106,6 +107,94 @@ def test_a_stop_does_not_wait_for_the_next_life_to_begin(monkeypatch: pytest.Mon
             replication.stop()
             await asyncio.wait_for(replication.wait(), 5)
         assert lives.starts == 2
+
+    run_virtual(scenario())
+
+
+class Words(Lives):
+    """A task of which each worker's last words are caught; they take some time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.left: list[Failure] = []
+        self.speaks = asyncio.Event()
+        connections = SimpleNamespace(
+            source_control=None, keep_fresh=lambda: asyncio.sleep(0), state=SimpleNamespace(served_s=5.0)
+        )
+        monkeypatch.setattr(library, "connect", lambda *_: nullcontext(connections))
+        monkeypatch.setattr(library, "leave_word", self._word)
+
+    async def _word(self, _: object, facts: object, lease_table: str, failure: Failure) -> None:
+        self.left.append(failure)
+        self.speaks.set()
+        await asyncio.sleep(0.3)
+
+    async def end(self) -> Exception | None:
+        """What the replication ends with."""
+        try:
+            async with Replication(self.settings, {}, "me") as replication:
+                self.replication = replication
+                await replication.wait()
+        except Stop as error:
+            return error
+        return None
+
+
+async def no_next(*_: object) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("at", ["its end", "the look for the next stream", "the start of the next life"])
+def test_a_worker_that_has_followed_leaves_its_last_words_wherever_it_ends(
+    monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    gone = NotFound(Side.SOURCE, "table Orders: gone")
+
+    async def scenario() -> None:
+        words = Words(monkeypatch)
+        if at == "its end":
+            monkeypatch.setattr(library, "next_stream_on", no_next)
+        elif at == "the look for the next stream":
+            words.fails = [gone]
+        else:
+            answers = iter([SimpleNamespace(stream_arn="old"), gone])
+
+            async def check(*_: object) -> object:
+                answer = next(answers)
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+
+            monkeypatch.setattr(library, "check", check)
+        error = await words.end()
+        assert isinstance(error, LifeOver if at == "its end" else NotFound)
+        [failure] = words.left
+        assert (failure.worker, failure.at_ms, failure.exit_code, failure.why) == ("me", 5000, 3, str(error))
+
+    run_virtual(scenario())
+
+
+def test_one_that_never_followed_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check(*_: object) -> object:
+        raise Stop(Side.SOURCE, "denied")
+
+    async def scenario() -> None:
+        words = Words(monkeypatch)
+        monkeypatch.setattr(library, "check", check)
+        assert isinstance(await words.end(), Stop)
+        assert words.left == []
+
+    run_virtual(scenario())
+
+
+def test_a_stop_during_the_last_words_does_not_hide_what_ended_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        words = Words(monkeypatch)
+        monkeypatch.setattr(library, "next_stream_on", no_next)
+        ending = asyncio.create_task(words.end())
+        await words.speaks.wait()
+        words.replication.stop()
+        assert isinstance(await ending, LifeOver)
 
     run_virtual(scenario())
 

@@ -1,10 +1,12 @@
 """Hundreds of shards, and a lease table that now and then says no: each row is tried again, and none waits for it."""
 
+import asyncio
 from itertools import count
 
 import pytest
 
 from dynamirror.errors import Side, Throttled, Unanswered
+from dynamirror.fleet.taker import Taker
 from dynamirror.model.lease import Lease
 from dynamirror.model.shard_graph import generations
 from dynamirror.testing.faults import Fault, Faults
@@ -39,6 +41,40 @@ def test_all_leases_of_a_dead_worker_are_taken_within_seconds(fault: Fault, foll
         await world.end()
 
     steps()
+
+
+def test_a_lease_table_that_answers_late_does_not_keep_a_worker_from_looking_around(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While it takes leases it sees nobody die, and hands nothing over."""
+    looks_s: list[float] = []
+    look = Taker.look
+
+    async def timed(self: Taker) -> None:
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        try:
+            await look(self)
+        finally:
+            looks_s.append(loop.time() - begun_s)
+
+    monkeypatch.setattr(Taker, "look", timed)
+
+    @virtually
+    async def steps() -> None:
+        world = World(shards=SHARDS)
+        first = world.worker("first").start()
+        await world.until(lambda: world.owners() == ["first"] * SHARDS, 10)
+        await first.kill()
+        second = world.worker("second")
+        second.lease_faults.then = every_fifth("UpdateItem", Fault(LOST.error, delay_s=5.0))
+        second.start()
+        await asyncio.sleep(60)
+        assert world.owners().count("second") > SHARDS / 5
+        await world.end()
+
+    steps()
+    assert max(looks_s) < 2 * 5.0
 
 
 @pytest.mark.parametrize("fault", [THROTTLED, LOST], ids=["throttled", "lost"])

@@ -19,7 +19,7 @@ from dynamirror.model.table_definition import TableDefinition, Throughput
 
 US = tariff("us-east-1")
 TABLE = TableDefinition((("pk", "HASH"),), {"pk": "S"})
-PACE = Pace(idle_poll_s=1.0, heartbeat_s=1.0, watch_s=2.0, renew_s=15.0, scan_s=10.0, sync_s=60.0)
+PACE = Pace(idle_poll_s=1.0, heartbeat_s=1.0, watch_s=2.0, renew_s=15.0, scan_s=10.0, sync_s=60.0, orders_s=2.0)
 
 
 def test_a_terabyte_of_small_items_costs_what_it_is_known_to_cost() -> None:
@@ -77,7 +77,7 @@ def test_a_day_of_following() -> None:
     found = estimate_follow(load, 10, PACE, (US, US, US))
     assert found.at_rest.parts["reading the stream"] == pytest.approx(10 * 86_400 * 0.2e-6)
     # 70 rows of 360 bytes are seven units.
-    reads = 43_200 + 7 * (8_640 / 2 + 1_440)
+    reads = 2 * 43_200 + 7 * (8_640 / 2 + 1_440)
     leases = (86_400 + 10 * 5760) * 0.625e-6 + reads * 0.125e-6
     assert found.at_rest.parts["leases and heartbeat"] == pytest.approx(leases)
     assert found.million_changes.parts["writing the destination"] == pytest.approx(1.25)

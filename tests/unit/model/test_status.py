@@ -149,6 +149,30 @@ def test_why_the_last_worker_failed_is_told_while_it_matters(
     assert all(line.endswith("ago, exit code 6: gap in the stream: trimmed") for line in said)
 
 
+def test_a_task_that_was_drained_to_its_end_warns_of_nothing_for_ever() -> None:
+    failure = Failure("w1", "host", "1", NOW_MS, 3, "the source's stream was switched off, and all of it is applied")
+    drained = replace(SEEN, leases=[replace(SHARD, checkpoint=SHARD_END)], workers=[], failure=failure)
+    assert warnings(looked(drained)) == []
+
+
+@pytest.mark.parametrize("for_s", [0.0, SILENCE_S])
+def test_a_dead_java_row_or_a_verify_beside_does_not_hide_why_nobody_works(for_s: float) -> None:
+    failure = Failure("w1", "host", "1", NOW_MS - 2 * HOUR_MS, 6, "gap in the stream")
+    free = replace(SHARD, owner=None, terms=None, applied_to_ms=NOW_MS - 2 * HOUR_MS)
+    java = replace(SHARD, shard_id="shard-2", owner="java", terms=None, applied_to_ms=None)
+    verify = WorkerSeen("v", 5, "host", "2", command="verify")
+    status = looked(replace(SEEN, leases=[free, java], workers=[verify], failure=failure), for_s=for_s)
+    assert any("gap in the stream" in line for line in warnings(status))
+
+
+def test_processes_of_one_name_are_told_apart_by_their_ids() -> None:
+    """Containers of one name, one after the other: each process has the id 1."""
+    both = [WorkerSeen(name, 5, "pod", "1") for name in ("pod-1-aaaa", "pod-1-bbbb")]
+    other = WorkerSeen("pod-2-cccc", 5, "pod", "2")
+    status = looked(replace(SEEN, workers=[*both, other]))
+    assert [status.process_of(row.worker) for row in (*both, other)] == [None, None, ("pod", "2")]
+
+
 def test_how_long_until_changes_are_lost() -> None:
     status = looked(replace(SEEN, leases=[replace(SHARD, applied_to_ms=NOW_MS - 20 * HOUR_MS)]))
     assert status.lost_from_ms == NOW_MS + 4 * HOUR_MS
