@@ -1,4 +1,4 @@
-"""Many rows of the state table, some at a time."""
+"""Many rows of the lease or state table, some at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,7 +7,7 @@ from typing import TypeVar
 from dynamirror.errors import Retry
 from dynamirror.ports import Clock
 
-# Being written at the same time.
+# Being written, or taken, at the same time.
 ROWS_AT_ONCE_MAX = 16
 # Nobody is looked at, and nothing handed over, while leases are taken.
 PASS_S = 2.0

@@ -23,15 +23,20 @@ def every_fifth(operation: str, fault: Fault) -> Faults:
     return lambda name: fault if name == operation and next(asked) % 5 == 0 else None
 
 
+async def left_behind(world: World) -> None:
+    """All shards have an owner that is dead."""
+    first = world.worker("first").start()
+    await world.until(lambda: world.owners() == ["first"] * SHARDS, 10)
+    await first.kill()
+
+
 # One whose answer was lost is known to be this worker's once its row has stood still for ten seconds.
 @pytest.mark.parametrize("fault,followed_s", [(THROTTLED, 5), (LOST, 40)], ids=["throttled", "lost"])
 def test_all_leases_of_a_dead_worker_are_taken_within_seconds(fault: Fault, followed_s: float) -> None:
     @virtually
     async def steps() -> None:
         world = World(shards=SHARDS)
-        first = world.worker("first").start()
-        await world.until(lambda: world.owners() == ["first"] * SHARDS, 10)
-        await first.kill()
+        await left_behind(world)
         second = world.worker("second")
         second.lease_faults.then = every_fifth("UpdateItem", fault)
         second.start()
@@ -63,9 +68,7 @@ def test_a_lease_table_that_answers_late_does_not_keep_a_worker_from_looking_aro
     @virtually
     async def steps() -> None:
         world = World(shards=SHARDS)
-        first = world.worker("first").start()
-        await world.until(lambda: world.owners() == ["first"] * SHARDS, 10)
-        await first.kill()
+        await left_behind(world)
         second = world.worker("second")
         second.lease_faults.then = every_fifth("UpdateItem", Fault(LOST.error, delay_s=5.0))
         second.start()
