@@ -42,8 +42,8 @@ test: lint dynamodb-local kcl ## check and the whole suite, without the long tes
 
 .PHONY: test-long
 test-long: lint dynamodb-local kcl ## Only the tests that take minutes, with what they measured
-	$(BIN)/pytest -v $(SPREAD) -m "long and not alone and not real" -rP
-	$(BIN)/pytest -v -m "long and alone" -rP
+	$(BIN)/pytest -v $(SPREAD) -m "long and not alone and not real" -rP --durations=12
+	$(BIN)/pytest -v -m "long and alone" -rP --durations=12
 
 .PHONY: test-real
 test-real: $(STAMP) ## The contract and replication tests on an AWS account, on small tables of their own: REAL=1

@@ -36,6 +36,42 @@ def test_timers_fire_in_their_order_at_their_time() -> None:
     assert run_virtual(main()) == [(0.0, "now"), (pytest.approx(0.1), "early"), (pytest.approx(2.5), "late")]
 
 
+def test_who_is_due_at_one_moment_runs_in_the_order_of_scheduling() -> None:
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        ran: list[int] = []
+        for number in range(20):
+            loop.call_at(5.0, ran.append, number)
+        await asyncio.sleep(5.0)
+        await asyncio.sleep(0)
+        return ran
+
+    assert run_virtual(main()) == list(range(20))
+
+
+def test_a_cancelled_timer_neither_fires_nor_takes_time() -> None:
+    async def main() -> tuple[float, list[str]]:
+        loop = asyncio.get_running_loop()
+        fired: list[str] = []
+        timer = loop.call_later(HOUR_S, fired.append, "cancelled")
+        loop.call_soon(timer.cancel)
+        soon = loop.call_soon(fired.append, "cancelled too")
+        soon.cancel()
+        await asyncio.sleep(1)
+        return loop.time(), fired
+
+    assert run_virtual(main()) == (1.0, [])
+
+
+def test_an_error_of_a_callback_ends_the_run() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(int, "none")
+        await asyncio.sleep(1)
+
+    with pytest.raises(ValueError, match="none"):
+        run_virtual(main())
+
+
 def test_a_seed_is_one_trace() -> None:
     def trace(seed: int) -> list[tuple[float, int]]:
         async def main() -> list[tuple[float, int]]:
