@@ -7,26 +7,12 @@ from typing import Any
 import pytest
 
 from dynamirror.aws.failure_rows import WHY_MAX, FailureRows
-from dynamirror.aws.state_rows import Incarnation
-from dynamirror.errors import Side
 from dynamirror.model.failure import Failure
-from tests.contract.conftest import LOCAL, Tables, call
+from tests.contract.conftest import Tables, call
 
+ROWS = FailureRows
 StoreOf = Callable[[str], FailureRows]
 FAILURE = Failure("host-17-abcdef012345", "host", "17", 1_700_000_000_123, 6, "gap in the stream: trimmed")
-
-
-@pytest.fixture(params=["dynamodb-in-memory", LOCAL])
-def backend(request: pytest.FixtureRequest) -> str:
-    """There is no second kind of store: the row is the same in memory."""
-    return str(request.param)
-
-
-@pytest.fixture
-def store_of(tables: Tables) -> StoreOf:
-    """One empty state table, seen from the life of the task that is named."""
-    tables.create("state", {"kind": "S", "id": "S"})
-    return lambda life: FailureRows(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
 
 
 async def test_the_last_one_is_kept_for_every_life_of_the_task(store_of: StoreOf) -> None:

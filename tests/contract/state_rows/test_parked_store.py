@@ -10,8 +10,9 @@ from dynamirror.aws.state_rows import Incarnation
 from dynamirror.errors import Side, Stop
 from dynamirror.model.key import key_digest
 from dynamirror.model.parked import CHUNK_BYTES, Parked, chunks_of, version_of
-from tests.contract.conftest import LOCAL, Tables, call
+from tests.contract.conftest import Tables, call
 
+ROWS = ParkedRows
 StoreOf = Callable[[str], ParkedRows]
 KEY = {"pk": {"S": "ü"}, "sk": {"N": "-1000"}}
 IMAGE = '{"pk":{"S":"ü"},"sk":{"N":"-1000"},"v":{"S":"\\u0000🗝"}}'.encode()
@@ -20,19 +21,6 @@ IMAGE = '{"pk":{"S":"ü"},"sk":{"N":"-1000"},"v":{"S":"\\u0000🗝"}}'.encode()
 def parked(number: int | str = 7, image: bytes = IMAGE, key: str = "a") -> Parked:
     version = version_of(str(number))
     return Parked(key_digest(key), KEY, version, "too large", 1_700_000_000_123, "w", len(chunks_of(image)), len(image))
-
-
-@pytest.fixture(params=["dynamodb-in-memory", LOCAL])
-def backend(request: pytest.FixtureRequest) -> str:
-    """There is no second kind of store: the rows are the same in memory."""
-    return str(request.param)
-
-
-@pytest.fixture
-def store_of(tables: Tables) -> StoreOf:
-    """One empty state table, seen from the life of the task that is named."""
-    tables.create("state", {"kind": "S", "id": "S"})
-    return lambda life: ParkedRows(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
 
 
 async def images(tables: Tables) -> list[str]:

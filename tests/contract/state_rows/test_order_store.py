@@ -5,28 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from dynamirror.aws.order_rows import OrderRows
-from dynamirror.aws.state_rows import Incarnation
-from dynamirror.errors import ConditionFailed, Side, Stop
+from dynamirror.errors import ConditionFailed, Stop
 from dynamirror.model.orders import Orders, RateOrder
 from dynamirror.model.rate import Limit
-from tests.contract.conftest import LOCAL, Tables, call
+from tests.contract.conftest import Tables, call
 
+ROWS = OrderRows
 StoreOf = Callable[[str], OrderRows]
 LIFE = {"leaseTableId": {"S": "one"}, "streamArn": {"S": "arn:stream"}}
 KEY = {"kind": {"S": "task"}, "id": {"S": "orders"}}
-
-
-@pytest.fixture(params=["dynamodb-in-memory", LOCAL])
-def backend(request: pytest.FixtureRequest) -> str:
-    """There is no second kind of store: the row is the same in memory."""
-    return str(request.param)
-
-
-@pytest.fixture
-def store_of(tables: Tables) -> StoreOf:
-    """One empty state table, seen from the life of the task that is named."""
-    tables.create("state", {"kind": "S", "id": "S"})
-    return lambda life: OrderRows(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
 
 
 async def test_nothing_is_ordered_at_first(store_of: StoreOf) -> None:

@@ -14,9 +14,10 @@ from dynamirror.aws.state_table import StateTable
 from dynamirror.errors import ConditionFailed, Side, Stop, Unanswered
 from dynamirror.model.copy import HOLD_S, Copy, Phase, Segment
 from dynamirror.testing.faults import Fault, Line, Scripted
-from tests.contract.conftest import LOCAL, Memory, Tables, call
+from tests.contract.conftest import Memory, Tables, call
 from tests.support.memory_caller import MemoryCaller
 
+ROWS = CopyRows
 StoreOf = Callable[[str], CopyRows]
 ANNOUNCED = Copy(Phase.ANNOUNCED, 64, 1_700_000_000_123, True)
 # As the service may send them: whatever order, spelling and escapes, and as large as keys may be.
@@ -26,19 +27,6 @@ AFTERS = {
     "unicode": '{"sk":{"S":"ключ 🗝"},"pk":{"S":"\\u0000\\ud83d\\udddd\\"\\\\"}}'.encode(),
     "large": b'{"pk":{"S":"%s"},"sk":{"S":"%s"}}' % (b"x" * 2048, b"y" * 1024),
 }
-
-
-@pytest.fixture(params=["dynamodb-in-memory", LOCAL])
-def backend(request: pytest.FixtureRequest) -> str:
-    """There is no second kind of store: the rows are the same in memory."""
-    return str(request.param)
-
-
-@pytest.fixture
-def store_of(tables: Tables) -> StoreOf:
-    """One empty state table, seen from the life of the task that is named."""
-    tables.create("state", {"kind": "S", "id": "S"})
-    return lambda life: CopyRows(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
 
 
 async def test_there_is_no_copy_at_first(store_of: StoreOf) -> None:

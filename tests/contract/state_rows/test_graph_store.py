@@ -6,25 +6,12 @@ import pytest
 
 from dynamirror.aws import graph_rows
 from dynamirror.aws.graph_rows import GraphRows
-from dynamirror.aws.state_rows import Incarnation
-from dynamirror.errors import Retry, Side
+from dynamirror.errors import Retry
 from dynamirror.model.graph_row import GraphHead
 from dynamirror.model.shard_graph import Listing, Shard
-from tests.contract.conftest import LOCAL, Tables
 
+ROWS = GraphRows
 StoreOf = Callable[[str], GraphRows]
-
-
-@pytest.fixture(params=["dynamodb-in-memory", LOCAL])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def store_of(tables: Tables) -> StoreOf:
-    """One empty state table, seen from the life of the task that is named."""
-    tables.create("state", {"kind": "S", "id": "S"})
-    return lambda life: GraphRows(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
 
 
 def listing(count: int, enabled: bool = True) -> Listing:

@@ -2,28 +2,12 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from dynamirror.aws.rate_rows import RateRows
-from dynamirror.aws.state_rows import Incarnation
-from dynamirror.errors import Side
 from dynamirror.model.shares import Demand, RateRow
-from tests.contract.conftest import LOCAL, Tables, call
+from tests.contract.conftest import Tables, call
 
+ROWS = RateRows
 StoreOf = Callable[[str], RateRows]
-
-
-@pytest.fixture(params=["dynamodb-in-memory", LOCAL])
-def backend(request: pytest.FixtureRequest) -> str:
-    """There is no second kind of store: the rows are the same in memory."""
-    return str(request.param)
-
-
-@pytest.fixture
-def store_of(tables: Tables) -> StoreOf:
-    """One empty state table, seen from the life of the task that is named."""
-    tables.create("state", {"kind": "S", "id": "S"})
-    return lambda life: RateRows(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
 
 
 def row(worker: str, counter: int = 1, used_s: float = 12.5, limited: bool = True) -> RateRow:

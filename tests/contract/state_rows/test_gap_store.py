@@ -3,29 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-
 from dynamirror.aws.gap_rows import GapRows
-from dynamirror.aws.state_rows import Incarnation
-from dynamirror.errors import Side
 from dynamirror.model.gap import OpenGap
-from tests.contract.conftest import LOCAL, Tables, call
+from tests.contract.conftest import Tables, call
 
+ROWS = GapRows
 StoreOf = Callable[[str], GapRows]
 GAP = OpenGap("shardId-1", "100000000000000000001", "changes were trimmed", 1_700_000_000_123, "w")
-
-
-@pytest.fixture(params=["dynamodb-in-memory", LOCAL])
-def backend(request: pytest.FixtureRequest) -> str:
-    """There is no second kind of store: the rows are the same in memory."""
-    return str(request.param)
-
-
-@pytest.fixture
-def store_of(tables: Tables) -> StoreOf:
-    """One empty state table, seen from the life of the task that is named."""
-    tables.create("state", {"kind": "S", "id": "S"})
-    return lambda life: GapRows(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
 
 
 async def test_every_field_comes_back(store_of: StoreOf) -> None:

@@ -4,27 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from dynamirror.aws.state_rows import Incarnation
 from dynamirror.aws.verify_rows import VerifyRows
-from dynamirror.errors import ConditionFailed, Side, Stop
+from dynamirror.errors import ConditionFailed, Stop
 from dynamirror.model.verify import SEGMENTS_MAX, Tally, VerifyRun
-from tests.contract.conftest import LOCAL, Tables, call
+from tests.contract.conftest import Tables, call
 
+ROWS = VerifyRows
 StoreOf = Callable[[str], VerifyRows]
 RUN = VerifyRun("1700000000.123", "arn:a arn:b repair=True", 1000, 0.01, 7)
-
-
-@pytest.fixture(params=["dynamodb-in-memory", LOCAL])
-def backend(request: pytest.FixtureRequest) -> str:
-    """There is no second kind of store: the row is the same in memory."""
-    return str(request.param)
-
-
-@pytest.fixture
-def store_of(tables: Tables) -> StoreOf:
-    """One empty state table, seen from the life of the task that is named."""
-    tables.create("state", {"kind": "S", "id": "S"})
-    return lambda life: VerifyRows(tables.caller(Side.STATE), "state", Incarnation(life, "arn:stream"))
 
 
 async def test_every_field_comes_back(store_of: StoreOf) -> None:
