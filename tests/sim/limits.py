@@ -1,6 +1,8 @@
 """What a worker keeps to at every step: its memory, its leases."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Collection
 
 from dynamirror.engines.assemble import READS_AT_ONCE_MAX
 from tests.sim.checks import Checks, Violated
@@ -24,6 +26,13 @@ def check_kept(worker: Worker, checks: Checks) -> None:
             continue
         if checks.owner(shard_id) == name and checks.owned_for_s(shard_id) > kept_s and shard_id in checks.unfinished():
             raise Violated(f"{name} no longer follows {shard_id}, and nobody has taken it")
+
+
+def shared_out(workers: Collection[str], checks: Checks) -> bool:
+    """Of workers that can ask each other none has two shards more than another."""
+    owned = Counter(checks.owner(shard_id) for shard_id in checks.unfinished())
+    shares = [owned[name] for name in workers]
+    return max(shares) - min(shares) <= 1
 
 
 def check_bounds(worker: Worker) -> None:

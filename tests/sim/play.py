@@ -16,9 +16,9 @@ from tests.sim.checks import Violated
 from tests.sim.cloud import Cloud
 from tests.sim.copied import check_copy, check_held
 from tests.sim.java import JavaWorker
-from tests.sim.limits import check_bounds, check_kept
+from tests.sim.limits import check_bounds, check_kept, shared_out
 from tests.sim.network import ATTEMPT_S, STRAY_S
-from tests.sim.process import Process, of_its_process
+from tests.sim.process import of_its_process
 from tests.sim.profile import Profile, drawn_fleet, drawn_profile, with_copy
 from tests.sim.retried import retried
 from tests.sim.trouble import Trouble
@@ -30,6 +30,8 @@ SETTLED_S = 2 * (ATTEMPT_S + STRAY_S) + 20
 CALM_MAX_S = 200.0
 ITEMS_COPIED = 100
 OWNED_MAX_S = 130.0
+# Until what was begun after a crash may be handed over.
+SHARED_MAX_S = 130.0
 # Until leases have moved from a Java worker, or to one, and what was stolen from it is settled.
 JAVA_SHARE_S = 60.0
 STOPPED_MAX_S = 6.0
@@ -153,14 +155,15 @@ class Play:
             check_copy(self.cloud)
         # Each generation of shards waits for its parents, and then for the hold; at most H + A.
         held_s = self._fleet.hold.hold_s + self._fleet.hold.age_s if self._fleet.copy is not None else 0.0
-        # What a dead Java worker has sent may land for as long as its signature is valid.
-        # Each of some generations may have that wait before its end, and be equal for a moment before.
+        # What a dead Java worker has sent may land as long as its signature is valid; each of some generations may have
+        # that wait before its end, and be equal for a moment before.
         java_s = 3 * (SIGNATURE_LIFE_S + JAVA_SHARE_S) if self._profile.javas_max else 0.0
         await self._until(self._equal, CALM_MAX_S + held_s + java_s, "equal")
         await self._sleep(SETTLED_S + java_s)
         if not self._equal():
             raise Violated(f"not equal at rest: {self._difference()}")
         await self._until(self._all_followed, OWNED_MAX_S, "every shard followed by a living worker")
+        await self._until(self._shared_out, SHARED_MAX_S, "shared out evenly")
         await self._mended()
         self._count_metrics()
         for java in self.javas:
@@ -248,10 +251,13 @@ class Play:
 
     def _all_followed(self) -> bool:
         """Every shard has an owner that lives, and that knows it."""
-        every: list[Process] = [*self.workers, *self.javas]
-        followed = {pair for worker in every if worker.alive for pair in worker.follows()}
+        followed = {pair for worker in (*self.workers, *self.javas) if worker.alive for pair in worker.follows()}
         checks = self.cloud.checks
         return all((checks.owner(shard_id), shard_id) in followed for shard_id in checks.unfinished())
+
+    def _shared_out(self) -> bool:
+        can_ask = not self._profile.javas_max and not self._fleet.without_state
+        return not can_ask or shared_out([w.name for w in self.workers if w.alive], self.cloud.checks)
 
     def _count_metrics(self) -> None:
         counts = self.cloud.counts
@@ -277,8 +283,7 @@ def run(seed: int, profile: Profile | None = None, say: Callable[[str], None] | 
         try:
             await play.run()
         finally:
-            every: list[Process] = [*play.workers, *play.javas]
-            for worker in every:
+            for worker in (*play.workers, *play.javas):
                 await worker.kill()
 
     failure = None

@@ -4,7 +4,7 @@ heartbeat   every second: this worker lives, and what it asks others for (state 
 watch       every 1-2 s: who else lives; take what is free or orphaned, ask for what others have too much of
 hand over   what others ask for (fleet/handoff)
 renew       each held row at least every 21 s, as KCL needs (every third of the lease duration without heartbeats)
-sync        every minute and after a shard's end: lease rows for new shards
+sync        every minute, and where a shard ends without a child: lease rows for new shards
 
 A loop that dies ends the worker, loudly. Start-up is recovery: there is no other path.
 """
@@ -33,8 +33,8 @@ from dynamirror.state_ports import GraphStore, StateStore
 
 # Renewals, or takes, under way at the same time.
 REQUESTS_AT_ONCE_MAX = 20
-# After a shard's end, until the shards are listed a second time.
-SIBLINGS_S = 5.0
+# After a shard ended without a child, until the shards are listed a second time.
+LIST_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +142,13 @@ class Coordinator:
             if self._tools.heartbeat:
                 await self._alive.wait()
             await self._persist("reading the lease table", self._outlook.first)
-            finished = await self._sync() if untouched(self._outlook.rows) else None
+            childless = await self._sync() if untouched(self._outlook.rows) else None
             async with asyncio.TaskGroup() as loops:
                 if self._giver is not None:
                     loops.create_task(self._giver.run())
                 loops.create_task(self._watch_loop())
                 loops.create_task(self._renew_loop())
-                loops.create_task(self._sync_loop(finished))
+                loops.create_task(self._sync_loop(childless))
         finally:
             self._stopping = True  # Nothing may begin in a group that is about to end.
 
@@ -242,23 +242,23 @@ class Coordinator:
 
     # --- sync: rows for new shards
 
-    async def _sync_loop(self, finished: asyncio.Future[None] | None) -> None:
-        """`finished`: of the first listing; None when there was none yet."""
-        finished = finished or await self._sync()
+    async def _sync_loop(self, childless: asyncio.Future[None] | None) -> None:
+        """`childless`: of the first listing; None when there was none yet."""
+        childless = childless or await self._sync()
         pause_s = self._tools.settings.shard_sync_s
         while True:
-            ended = await done_within(finished, pause_s)
+            # The stream may have ended there: known by listings of one's own, some seconds apart.
+            ended = await done_within(childless, pause_s)
             if ended and self._discovery is not None:
-                self._discovery.by_itself_for(2 * SIBLINGS_S)
-            # The second child of a split may be listed later than the first: look once more soon.
-            pause_s = SIBLINGS_S if ended else self._tools.settings.shard_sync_s
-            finished = await self._sync()
+                self._discovery.by_itself_for(2 * LIST_AGAIN_S)
+            pause_s = LIST_AGAIN_S if ended else self._tools.settings.shard_sync_s
+            childless = await self._sync()
 
     async def _sync(self) -> asyncio.Future[None]:
-        """Returns what is done at the next end of a shard, those during the listing included."""
-        finished = self._tools.tenure.finished.wait()
+        """Returns what is done when next a shard ends without a child, those during the listing included."""
+        childless = self._directory.childless.wait()
         await self._persist("listing the stream's shards", self._sync_once)
-        return finished
+        return childless
 
     async def _sync_once(self) -> None:
         begun_at_s = self._clock.boottime_s()

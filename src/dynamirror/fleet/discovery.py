@@ -36,7 +36,7 @@ class Discovery:
         self._by_itself_until_s = float("-inf")
 
     def by_itself_for(self, duration_s: float) -> None:
-        """List by oneself so long: a child was made just now, and another one may be listed late."""
+        """List by oneself so long: what is wanted is younger than what another worker has listed."""
         self._by_itself_until_s = self._clock.boottime_s() + duration_s
 
     async def list_shards(self) -> Listing:

@@ -1,14 +1,15 @@
-"""The stream's shards, turned into lease rows: at the start, every minute, and when a shard ends."""
+"""The stream's shards, turned into lease rows: all at the start and every minute, children when their parent ends."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dynamirror.errors import ConditionFailed, CredentialsExpired, Gap, LifeOver, Side, Throttled, Unreachable
 from dynamirror.fleet.doubts import Doubts
 from dynamirror.follow.gaps import GapPolicy
 from dynamirror.loops.rows import each_row
+from dynamirror.loops.signal import Signal
 from dynamirror.model.backoff import Backoff
 from dynamirror.model.lease import (
     LATEST,
@@ -95,6 +96,8 @@ class ShardDirectory:
         self.in_doubt = Doubts()
         # Rows that this process created at LATEST: it may take that literally once.
         self.created_at_latest: set[str] = set()
+        # Notified when a shard that was read to its end has no child (yet): the stream itself may have ended.
+        self.childless = Signal()
         # Once a listing was believed and each shard of it that needs a row has got one.
         self.synced = asyncio.Event()
         self._said_disabled = False
@@ -198,15 +201,19 @@ class ShardDirectory:
         """Whether the last listing left out a young ancestor of the shard: that an ancestor has no row says nothing."""
         return shard_id in self._barred
 
-    async def adopt_children(self, parent: Lease, terms: Terms) -> tuple[int, list[Taken]]:
-        """Make the children of a finished shard this worker's own, also beyond its fair share (P-18).
+    async def adopt_children(
+        self, parent: Lease, terms: Terms, but: Collection[str] = ()
+    ) -> tuple[list[str], list[Taken]]:
+        """Make the children of a finished shard, all `but` these, this worker's own, also beyond its fair share (P-18).
 
-        Returns how many children are listed now, and the leases that this worker has now: those it got, and those it
+        Returns which children are listed now, and the leases that this worker has now: those it got, and those it
         got in an earlier attempt that was cut off. Raises Retry.
+
+        The whole listing is not asked for: a stream of thousands of shards allows ten calls a second.
         """
         shards = await self._stream.list_children(parent.shard_id)
         got = []
-        for lease in child_leases(parent, shards, self._now_ms):
+        for lease in child_leases(parent, [shard for shard in shards if shard.id not in but], self._now_ms):
             mine = adopted(lease, terms)
             sent_at_s = self._clock.boottime_s()
             if await self._create(mine):
@@ -220,7 +227,7 @@ class ShardDirectory:
             self.in_doubt.pop(lease.shard_id, None)
             if row is not None and row.owner is None and not row.finished:
                 got += await self.taken(row, terms)
-        return len(shards), got
+        return [shard.id for shard in shards], got
 
     async def taken(self, row: Lease, terms: Terms) -> list[Taken]:
         """Take one lease; empty when somebody else was faster. Raises Retry; then, the same call finds out (P-8)."""
@@ -242,15 +249,9 @@ class ShardDirectory:
                 return []
             # It was applied by an earlier attempt, nobody knows when.
             sent_at_s = NEVER
-        log.info(
-            "lease of %s taken at %s",
-            row.shard_id,
-            row.checkpoint,
-            extra={
-                "event": "lease_taken",
-                "facts": {"shard": row.shard_id, "from": row.owner, "left_by": left_by.value},
-            },
-        )
+        facts = {"shard": row.shard_id, "from": row.owner, "left_by": left_by.value}
+        extra = {"event": "lease_taken", "facts": facts}
+        log.info("lease of %s taken at %s", row.shard_id, row.checkpoint, extra=extra)
         # Got before, and the answer was lost: perhaps from a Java worker that lives (P-11).
         stolen = row.owner == terms.worker and left_by is Predecessor.UNKNOWN
         return [Taken(update.after, left_by, sent_at_s, stolen)]
@@ -263,12 +264,8 @@ class ShardDirectory:
             return False
         if lease.checkpoint == LATEST:
             self.created_at_latest.add(lease.shard_id)
-        log.info(
-            "lease created for %s at %s",
-            lease.shard_id,
-            lease.checkpoint,
-            extra={"event": "lease_created", "facts": {"shard": lease.shard_id, "owner": lease.owner}},
-        )
+        extra = {"event": "lease_created", "facts": {"shard": lease.shard_id, "owner": lease.owner}}
+        log.info("lease created for %s at %s", lease.shard_id, lease.checkpoint, extra=extra)
         return True
 
     @property

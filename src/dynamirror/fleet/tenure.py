@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from dynamirror.errors import LeaseLost, Retry
@@ -28,6 +28,8 @@ from dynamirror.settings.groups import WriteSettings
 # all) the regular sync finds it.
 CHILDREN = Backoff(first_s=0.2, most_s=4.0)
 CHILDREN_ATTEMPTS_MAX = 8
+# From the first look that shows a child to the second.
+SIBLINGS_S = 5.0
 
 log = logging.getLogger("dynamirror.leases")
 
@@ -178,8 +180,8 @@ class Tenure:
             return
         self._abandoned = True
         self._tools.follow.metrics.count("leases_lost")
-        extra = {"event": "lease_lost", "facts": {"shard": self.shard_id}}
-        log.warning("lease of %s lost to another worker", self.shard_id, extra=extra)
+        facts = {"shard": self.shard_id}
+        log.warning("lease of %s lost to another worker", self.shard_id, extra={"event": "lease_lost", "facts": facts})
 
     async def _follow(self) -> None:
         lease = self.held.lease
@@ -207,11 +209,8 @@ class Tenure:
             extra={"event": "shard_started", "facts": {"shard": lease.shard_id, "at": lease.checkpoint}},
         )
         await self._shard.run()
-        log.info(
-            "%s read to its end",
-            lease.shard_id,
-            extra={"event": "shard_end", "facts": {"shard": lease.shard_id}},
-        )
+        facts = {"shard": lease.shard_id}
+        log.info("%s read to its end", lease.shard_id, extra={"event": "shard_end", "facts": facts})
         self._tools.finished.notify()
 
     @property
@@ -267,17 +266,26 @@ class Tenure:
         return True
 
     async def _adopt_children(self) -> None:
+        """Two looks: the second child of a split may be listed later than the first."""
+        if known := await self._adopted(()):
+            await self._tools.follow.clock.sleep(SIBLINGS_S)
+            await self._adopted(known)
+
+    async def _adopted(self, but: Collection[str]) -> Collection[str]:
         for attempt in range(CHILDREN_ATTEMPTS_MAX):
             try:
-                listed, got = await self._tools.directory.adopt_children(self.held.lease, self._tools.terms)
+                listed, got = await self._tools.directory.adopt_children(self.held.lease, self._tools.terms, but)
             except Retry as error:
                 self._failed(f"adopting the children of {self.shard_id}", error)
-                listed, got = 0, []
-            for taken in got:
-                self._start(taken)
-            if listed:
-                return
+            else:
+                for taken in got:
+                    self._start(taken)
+                if listed:
+                    return listed
+                if attempt == 0:
+                    self._tools.directory.childless.notify()
             await self._pause(attempt)
+        return ()
 
     def _failed(self, doing: str, error: Retry) -> None:
         """Raises Stop when credentials stay expired."""

@@ -123,6 +123,9 @@ def left_s(row: Lease, watch: Watch, patience: Patience) -> float | None:
     if terms is None or (missing and not row.handed_over):
         return patience.java_s - still
     duration_s = max(patience.lease_duration_s, terms.duration_ms / 1000)
+    if row.finished:
+        # Nobody renews it, so it says nothing of what its owner can reach.
+        return duration_s - still
     row_still = watch.row_still_s(row)
     of_row_s = max(patience.java_s, ROW_STILL * duration_s) - (row_still or 0.0)
     return min(duration_s - still, of_row_s)

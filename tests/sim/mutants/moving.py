@@ -87,3 +87,12 @@ def kept_without_moving_the_counter() -> Iterator[None]:
 
     with patch.object(Giver, "_keep", keep), patch.object(HeldLease, "prove", prove):
         yield
+
+
+@mutant("shards are shared out", MOVES)
+def nobody_asks_for_a_shard() -> Iterator[None]:
+    def asks(*_: object) -> dict[str, str]:
+        return {}
+
+    with patch("dynamirror.fleet.steal.asks", asks):
+        yield

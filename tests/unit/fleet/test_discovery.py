@@ -35,9 +35,15 @@ def test_one_worker_lists_for_all_and_the_next_one_does_when_it_dies() -> None:
             counted.of.clear()
         await asyncio.sleep(600)
         assert [counted.of["DescribeStream"] for counted in calls] == [10, 0, 0]
-        world.stream.split(world.stream.open_shards()[0])
-        world.put_many(40, value=2)
-        await world.until_equal(10)
+        # Nor does an end of a shard make anybody list them all, but its own children twice.
+        for value in range(2, 6):
+            for shard_id in world.stream.open_shards():
+                world.stream.roll(shard_id)
+            world.put_many(40, value=value)
+            await world.until_equal(10)
+            await asyncio.sleep(30)
+        assert [counted.of["DescribeStream"] for counted in calls] == [12, 0, 0]
+        assert sum(counted.of["CHILD_SHARDS"] for counted in calls) == 2 * 4 * 3
         await workers[0].kill()
         await asyncio.sleep(300)
         calls[1].of.clear()
@@ -115,16 +121,19 @@ def test_a_second_child_that_is_listed_late_is_found_by_who_ended_the_parent() -
         await world.until(lambda: sorted(map(str, world.owners())) == ["a", "b"], 30)
         await asyncio.sleep(90)
         [shard_id] = [shard for shard in world.stream.open_shards() if world.owner(shard) == "b"]
-        listed = world.stream.list_shards
+        listed, children = world.stream.list_shards, world.stream.list_children
         late = max(world.stream.split(shard_id))
 
         async def without_the_late_one() -> Listing:
             found = await listed()
             return replace(found, shards=tuple(shard for shard in found.shards if shard.id != late))
 
+        async def children_without_it(parent_id: str) -> list[Shard]:
+            return [shard for shard in await children(parent_id) if shard.id != late]
+
         with (
             patch.object(world.stream, "list_shards", without_the_late_one),
-            patch.object(world.stream, "list_children", _none),
+            patch.object(world.stream, "list_children", children_without_it),
         ):
             await asyncio.sleep(4)
         world.put_many(40, value=3)
@@ -132,7 +141,3 @@ def test_a_second_child_that_is_listed_late_is_found_by_who_ended_the_parent() -
         await world.end()
 
     run_virtual(scenario())
-
-
-async def _none(_: str) -> list[Shard]:
-    return []

@@ -82,6 +82,27 @@ def test_hundreds_of_shards_are_shared_out_within_half_a_minute() -> None:
     run_virtual(scenario())
 
 
+def test_shards_that_ended_minutes_ago_keep_nobody_from_sharing() -> None:
+    """Their rows are renewed by nobody: their owners, though alive, were neither asked nor counted any more."""
+
+    async def scenario() -> None:
+        world = World(shards=6)
+        workers = [world.worker(name).start() for name in ("first", "second", "third")]
+        await world.until(lambda: shared(world) == {"first": 2, "second": 2, "third": 2}, 60)
+        for shard_id in world.stream.open_shards():
+            world.stream.roll(shard_id)
+        await asyncio.sleep(200)
+        await workers[2].stop()
+        await world.until(lambda: shared(world) == {"first": 3, "second": 3}, 60)
+        await workers[1].stop()
+        await world.until(lambda: shared(world) == {"first": 6}, 10)
+        world.worker("fourth").start()
+        await world.until(lambda: shared(world) == {"first": 3, "fourth": 3}, 60)
+        await world.end()
+
+    run_virtual(scenario())
+
+
 @pytest.mark.parametrize("lands_after_s", [None, 0.0, 5.0])
 def test_a_hand_over_without_an_answer_is_found_out_and_no_shard_stands_still(lands_after_s: float | None) -> None:
     async def scenario() -> None:

@@ -206,7 +206,7 @@ def test_children_are_created_as_this_workers_own() -> None:
         world, _, shards = directory()
         parent, children = finished(world)
         listed, got = await shards.adopt_children(parent, ME)
-        assert listed == 2
+        assert listed == children
         assert [taken.lease.shard_id for taken in got] == children
         for child in children:
             row = world.leases.rows[child]
@@ -227,7 +227,7 @@ def test_free_children_are_taken_and_those_of_others_are_left() -> None:
         world.leases.rows[free] = Lease(free, TRIM_HORIZON, parent_ids=(parent.shard_id,))
         world.leases.rows[foreign] = Lease(foreign, TRIM_HORIZON, "java", 3, parent_ids=(parent.shard_id,))
         listed, got = await shards.adopt_children(parent, ME)
-        assert listed == 2
+        assert listed == [free, foreign]
         assert [taken.lease.shard_id for taken in got] == [free]
         assert world.leases.rows[foreign].owner == "java"
 
@@ -244,7 +244,7 @@ def test_children_of_an_attempt_that_was_cut_off_are_got_by_the_next(lands_after
         with pytest.raises(Retry):
             await shards.adopt_children(parent, ME)
         listed, got = await shards.adopt_children(parent, ME)
-        assert listed == 2
+        assert listed == children
         assert [taken.lease.shard_id for taken in got] == children
         assert [world.leases.rows[child] for child in children] == [taken.lease for taken in got]
         # Until somebody follows them they are to be released at a stop.
@@ -321,7 +321,7 @@ def test_finished_children_are_left_alone() -> None:
         parent, (one, other) = finished(world)
         world.leases.rows[one] = Lease(one, SHARD_END, None, 5, parent_ids=(parent.shard_id,))
         world.leases.rows[other] = Lease(other, SHARD_END, "w", 5, parent_ids=(parent.shard_id,))
-        assert await shards.adopt_children(parent, ME) == (2, [])
+        assert await shards.adopt_children(parent, ME) == ([one, other], [])
 
     run_virtual(scenario())
 

@@ -236,7 +236,7 @@ class StreamLine:
         return await self._stream.list_shards()
 
     async def list_children(self, parent_id: str) -> list[Shard]:
-        await self._line.call("DescribeStream", _nothing)
+        await self._line.call("CHILD_SHARDS", _nothing)
         return await self._stream.list_children(parent_id)
 
     async def iterator_at(self, shard_id: str, checkpoint: str) -> str:

@@ -53,6 +53,22 @@ def test_a_beating_owner_lives_although_its_row_stands_still_but_not_for_ever(st
     assert now.askable == (set() if dead else {"other"})
 
 
+@pytest.mark.parametrize("beat_still_s,dead", [(9.9, False), (10.1, True)])
+def test_a_finished_row_is_not_renewed_so_only_the_heartbeat_speaks_for_its_owner(
+    beat_still_s: float, dead: bool
+) -> None:
+    """Whoever has finished a shard was thought blind a minute later, was asked for nothing and given nothing."""
+    rows = [row(1, "other", SHARD_END, heartbeat=True), row(2, "me", heartbeat=True), row(3, "me", heartbeat=True)]
+    watch = watched(rows, 1000, {"other": 5})
+    watch.see_beats({"other": 6}, 1000, 1000)
+    watch.see_beats({"other": 6}, 1000 + beat_still_s, 1000 + beat_still_s)
+    watch.askable = frozenset({"other"})
+    now = fleet(rows, watch, PATIENCE, "me")
+    assert now.living == ({"me"} if dead else {"me", "other"})
+    assert now.askable == (set() if dead else {"other"})
+    assert now.share(rows) == (2 if dead else 1)
+
+
 def test_an_observer_that_could_not_read_rows_has_seen_nobody_stand_still() -> None:
     lease = row(1, "java")
     watch = watched([lease], 79)
