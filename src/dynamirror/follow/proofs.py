@@ -77,7 +77,7 @@ class Proofs:
     async def run(
         self, on_their_way: Callable[[], bool], random: Callable[[], float], proven: Callable[[], None]
     ) -> None:
-        """Until cancelled; `proven` is called after each proof. Raises LeaseLost."""
+        """Until cancelled; `proven` is called whenever there is a permit. Raises LeaseLost."""
         failures = 0
         while True:
             if not self._asked and not on_their_way():
@@ -85,16 +85,18 @@ class Proofs:
             left_s = self._held.permit.until_s - self._clock.boottime_s()
             pause_s = left_s - self._proof_s * LEFT
             if pause_s <= 0:
-                if await self._prove():
-                    self._asked = False
-                    proven()
-                    self._proven.notify()
+                await self._prove()
                 # A proof does not help while the heartbeats fail.
                 failures = 0 if self.valid else failures + 1
                 pause_s = RETRY.delay_s(failures - 1, random) if failures else 0.0
+            if self.valid:
+                # By a proof; or by a renewal or a checkpoint meanwhile, which may leave nothing to prove for long.
+                self._asked = False
+                proven()
+                self._proven.notify()
             await self._clock.sleep(max(pause_s, self._proof_s / 20))
 
-    async def _prove(self) -> bool:
+    async def _prove(self) -> None:
         # Of writes noted while the proof is under way it proves nothing.
         watermark = self._watermark
         late, watermark.late = watermark.late, []
@@ -109,8 +111,6 @@ class Proofs:
                     error,
                     extra={"event": "proof_retry", "facts": {"shard": self._held.lease.shard_id}},
                 )
-            return False
         except BaseException:
             watermark.late[:0] = late
             raise
-        return True
