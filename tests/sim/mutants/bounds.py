@@ -9,11 +9,10 @@ from unittest.mock import patch
 from dynamirror.errors import LeaseLost, Throttled
 from dynamirror.fleet.leases import HeldLease
 from dynamirror.follow.apply import Applier
-from dynamirror.follow.proofs import Proofs
 from dynamirror.follow.settling import Aftermath
 from dynamirror.model.lease import Lease
 from dynamirror.model.lease_plan import Watch, takes
-from tests.sim.mutants.base import CRASHES, PARTIAL, QUIET, ROWS, STATE, mutant
+from tests.sim.mutants.base import CRASHES, PARTIAL, QUIET, ROWS, mutant
 from tests.sim.profile import SMALL, Fleet
 
 # Much is read while the destination takes nothing.
@@ -120,19 +119,4 @@ def failed_attempts_wait_for_ever() -> Iterator[None]:
         return None
 
     with patch.object(Applier, "_again", again):
-        yield
-
-
-@mutant("a proof that failed is asked for again", replace(STATE, fleet=Fleet()), hint=16)
-def a_failed_proof_is_the_last() -> Iterator[None]:
-    original = Proofs._prove
-
-    async def prove(self: Proofs) -> bool:
-        failed = self.__dict__.setdefault("_failed", [])
-        if failed or not await original(self):
-            failed.append(True)
-            return False
-        return True
-
-    with patch.object(Proofs, "_prove", prove):
         yield

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from dynamirror.errors import Retry, Side, Unreachable
-from dynamirror.follow.proofs import Proofs
+from dynamirror.follow.proofs import RETRY, Proofs
 from dynamirror.loops.log_limit import LogLimit
 from dynamirror.model.lease import Lease
 from dynamirror.model.permit import NEVER, Permit
@@ -76,8 +76,16 @@ def renewed(held: Held, clock: VirtualClock) -> None:
     held.permit.until_s = clock.boottime_s() + PROOF_S
 
 
+def within_reach(held: Held, _: VirtualClock) -> None:
+    held.away = None
+
+
 def test_a_proof_ends_the_waiting() -> None:
     assert waiting_from(0, None, away=False) < 0.1
+
+
+def test_a_proof_that_failed_is_asked_for_again() -> None:
+    assert waiting_from(3.0, within_reach, away=True) < 3.0 + 2 * RETRY.most_s
 
 
 @pytest.mark.parametrize("from_s", [0.0, 0.005, 3.0])
