@@ -27,7 +27,7 @@ def reading_without_room() -> Iterator[None]:
         yield
 
 
-@mutant("requests in flight are bounded", STUCK, hint=23)
+@mutant("requests in flight are bounded", STUCK, hint=50)
 def any_number_of_requests() -> Iterator[None]:
     original = Applier._pump
 

@@ -17,7 +17,7 @@ UNANSWERED = replace(
 STRAYING = replace(JAVA, turns=100, kill=0.15, kill_at_send=0.9, keys=3, start=0.3, stop=0.1, share=0.0, javas_max=3)
 
 
-@mutant("a row that was made anew is not read again (P-19)", JAVA, hint=60)
+@mutant("a row that was made anew is not read again (P-19)", JAVA, hint=75)
 def ghosts_are_read() -> Iterator[None]:
     async def read_before(self: Ancestry, lease: Any) -> bool:
         return False
@@ -26,7 +26,7 @@ def ghosts_are_read() -> Iterator[None]:
         yield
 
 
-@mutant("what may land on a Java worker's writes is reconciled", UNANSWERED, hint=21)
+@mutant("what may land on a Java worker's writes is reconciled", UNANSWERED, hint=63)
 def left_to_java() -> Iterator[None]:
     original = ShardTask.abandon
 

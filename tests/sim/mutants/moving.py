@@ -30,7 +30,7 @@ LOST_HAND_OVERS = replace(MOVES, places=frozenset({"leases"}), kinds={"late": 1,
 _hand_over = HeldLease.hand_over
 
 
-@mutant("a lease handed over with a write in doubt has no clean mark (C-3, inequality 5)", MOVES, hint=2)
+@mutant("a lease handed over with a write in doubt has no clean mark (C-3, inequality 5)", MOVES, hint=5)
 def handed_over_as_clean_with_a_doubt_outstanding() -> Iterator[None]:
     async def hand_over(self: HeldLease, to: Terms, clean: bool) -> bool:
         return await _hand_over(self, to, clean=True)
@@ -39,7 +39,7 @@ def handed_over_as_clean_with_a_doubt_outstanding() -> Iterator[None]:
         yield
 
 
-@mutant("a lease is not handed over before its own unclean start is over (C-4)", replace(MOVES, kill=0.1), hint=1)
+@mutant("a lease is not handed over before its own unclean start is over (C-4)", replace(MOVES, kill=0.1), hint=7)
 def handed_over_before_its_start_was_over() -> Iterator[None]:
     def may_leave(self: Tenure) -> bool:
         return not (self.leaving or self.held.lease.finished)
@@ -51,7 +51,7 @@ def handed_over_before_its_start_was_over() -> Iterator[None]:
         yield
 
 
-@mutant("what was handed over is not sent on", MOVES, hint=2)
+@mutant("what was handed over is not sent on", MOVES, hint=5)
 def handed_over_and_sent_on() -> Iterator[None]:
     async def hand_over(self: HeldLease, to: Terms, clean: bool) -> bool:
         until_s = self.permit.until_s
@@ -75,7 +75,7 @@ def asked_and_not_waited_for() -> Iterator[None]:
         yield
 
 
-@mutant("a hand-over that may land late is shut out before the shard goes on here", LOST_HAND_OVERS, hint=13)
+@mutant("a hand-over that may land late is shut out before the shard goes on here", LOST_HAND_OVERS, hint=29)
 def kept_without_moving_the_counter() -> Iterator[None]:
     async def keep(self: Giver, tenure: Tenure, left_by: Predecessor) -> None:
         self._forget(tenure)

@@ -53,7 +53,7 @@ def half_the_patience() -> Iterator[None]:
         yield
 
 
-@mutant("stillness begins when the answer is there, not when the question was asked", SLOW, hint=61)
+@mutant("stillness begins when the answer is there, not when the question was asked", SLOW, hint=18)
 def stillness_from_the_question() -> Iterator[None]:
     original = Watch.see_beats
 
@@ -109,7 +109,7 @@ def doubt_measured_from_the_decision_alone() -> Iterator[None]:
         yield
 
 
-@mutant("the wait after a take begins with that take", RETAKEN, hint=7)
+@mutant("the wait after a take begins with that take", RETAKEN, hint=18)
 def wait_measured_from_the_first_take_ever() -> Iterator[None]:
     original = HeldLease.__init__
     first_s: dict[tuple[int, str], float] = {}
