@@ -14,6 +14,8 @@ from tests.support.command import wait_until
 pytestmark = pytest.mark.long
 # The child of a shard that Java has ended saves nothing, and does not end, for as long as Java's requests may land.
 UNSAVED_S = SIGNATURE_LIFE_S + START_S
+# Of generations in a row that Java ended each may wait for the one before.
+GENERATIONS = 3
 # From the parent's SHARD_END to the first page of its child, where dynamirror finishes the parent; about 0.2 s.
 ROLL_S_MAX = 5.0
 
@@ -24,7 +26,7 @@ def generations(side: SideBySide) -> list[tuple[str, str]]:
     return [(shard.parent_id, shard.id) for shard in shards if shard.parent_id is not None]
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("side", [4], indirect=True)
 def test_a_child_is_read_after_its_parents_end_whoever_has_which(side: SideBySide) -> None:
     side.put_all()
@@ -37,7 +39,7 @@ def test_a_child_is_read_after_its_parents_end_whoever_has_which(side: SideBySid
                 wait_until(lambda: side.stream.counts["closed"] >= 16, 120, python)
                 side.thread.do(rolling.cancel)
             # A child that closes sooner holds up its own.
-            side.settled(UNSAVED_S)
+            side.settled(GENERATIONS * UNSAVED_S)
             # Until every closed shard was read to its end, by its row or by its row's absence.
             wait_until(lambda: all(_ended(side, parent) for parent, _ in generations(side)), UNSAVED_S, python)
             side.put_all()

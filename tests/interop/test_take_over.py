@@ -76,7 +76,7 @@ def taken_after_patience(side: SideBySide, python: Command, left: set[str]) -> N
     stolen = []
     for take in takes:
         silent_s = take.at_s - max(looked_s, last_sign_s(side, JAVA, take.shard))
-        assert silent_s <= PATIENCE_S + SLACK_S + START_S
+        assert silent_s <= PATIENCE_S + 2 * SLACK_S
         if silent_s < PATIENCE_S:
             stolen.append(take.shard)
             assert begun_at_s(python, take.shard) - taken_at_s(python, take.shard) >= NOTICES_S

@@ -56,7 +56,8 @@ class Housekeeping:
             await self._leftovers.removed(step)
 
     def _warn(self) -> None:
-        shards, unread = unowned(self._outlook.rows, self._outlook.watch), unreadable(self._outlook.watch)
+        outlook = self._outlook
+        shards, unread = unowned(outlook.rows, outlook.watch, outlook.patience), unreadable(outlook.watch)
         self._metrics.gauge("shards_unowned", len(shards) + len(unread))
         if unread:
             log.warning(

@@ -210,9 +210,9 @@ UNOWNED_S = 120.0
 FORGOTTEN_S = 3600.0
 
 
-def unowned(rows: Iterable[Lease], watch: Watch) -> list[str]:
-    """Shards that are not finished and that nobody has taken for minutes."""
-    free = [row for row in rows if row.owner is None and not row.finished]
+def unowned(rows: Iterable[Lease], watch: Watch, patience: Patience) -> list[str]:
+    """Shards that are not finished, whose owner is dead or that have none, and that nobody has taken for minutes."""
+    free = [row for row in rows if not row.finished and (row.owner is None or expired(row, watch, patience))]
     return sorted(row.shard_id for row in free if (watch.row_still_s(row) or 0.0) > UNOWNED_S)
 
 

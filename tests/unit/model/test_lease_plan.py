@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamirror.model.lease import SHARD_END, Lease, Terms
-from dynamirror.model.lease_plan import Patience, Watch, expired, fleet, left_s, takes
+from dynamirror.model.lease_plan import Patience, Watch, expired, fleet, left_s, takes, unowned
 
 PATIENCE = Patience(lease_duration_s=10, java_s=80)
 
@@ -175,6 +175,21 @@ def test_free_leases_are_taken_up_to_the_share_in_shard_order() -> None:
 def test_leases_of_the_dead_are_taken_and_the_dead_do_not_count_as_workers() -> None:
     rows = [row(1, "dead", heartbeat=False), row(2, "dead", heartbeat=False)]
     assert names(takes(rows, watched(rows, 11), PATIENCE, "me", set())) == ["shard-1", "shard-2"]
+
+
+def test_what_nobody_takes_for_minutes_is_told_also_where_a_dead_owner_still_stands_in_the_row() -> None:
+    rows = [row(1), row(2, "dead", heartbeat=True), row(3, "java"), row(4, "other", heartbeat=True)]
+    rows += [row(5, None, SHARD_END), row(6, "dead", SHARD_END, heartbeat=True)]
+
+    def told(still_s: float) -> list[str]:
+        watch = watched(rows, still_s, {"dead": 3, "other": 5})
+        watch.see_beats({"dead": 3, "other": 6}, still_s + 11, still_s + 11)
+        # What lives moves its row.
+        watch.see_leases([*rows[:3], replace(rows[3], counter=4), *rows[4:]], still_s + 11, still_s + 11)
+        return unowned([*rows[:3], replace(rows[3], counter=4), *rows[4:]], watch, PATIENCE)
+
+    assert told(100) == []
+    assert told(120) == ["shard-1", "shard-2", "shard-3"]
 
 
 def test_finished_shards_are_never_taken() -> None:
