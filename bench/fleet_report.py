@@ -58,7 +58,7 @@ class FleetFigures:
 
 def _idle_goals(one: Idle) -> Iterator[Goal]:
     cpu, rss = one.cpu_share, one.rss_max_mb
-    what = f"{one.shards:,} idle shards"
+    what = f"{one.shards:,} idle shards" + (f", {one.ended * one.shards:,} ended" if one.ended else "")
     if one.idle_poll_s == 1.0:
         yield f"{what}, CPU", f"{cpu:.0%} of a core", f"<= {IDLE_CPU_GOAL:.0%}", cpu <= IDLE_CPU_GOAL
         yield f"{what}, memory", f"{rss:.0f} MB", f"<= {IDLE_RSS_MB_GOAL:.0f} MB", rss <= IDLE_RSS_MB_GOAL
@@ -73,6 +73,7 @@ def _idle_goals(one: Idle) -> Iterator[Goal]:
 
 def _footprint(idle: list[Idle]) -> Table:
     table = Table("idle shards", *(f"{one.shards:,}" for one in idle))
+    table.add_row("rows of shards that have ended", *(f"{one.ended * one.shards:,}" for one in idle))
     table.add_row("polled every", *(f"{one.idle_poll_s:g} s" for one in idle))
     table.add_row("CPU, of a core", *(f"{one.cpu_share:.1%}" for one in idle))
     table.add_row("memory", *(f"{one.rss_mb:.0f} MB" for one in idle))

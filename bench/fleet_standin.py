@@ -1,8 +1,9 @@
 """A stand-in for all that a fleet asks: a stream of many shards, and the tables of leases and state, in one process.
 
 `python -m bench.fleet_standin JSON` ({"lanes": ..., "every_s": ...}): prints its port, serves until killed. Workers are
-told apart by their access keys. `GET /` tells what was asked and what arrived, `GET /roll/LANE` ends a shard. The
-tables of leases and state are those of the simulation (dynamirror.testing), with real condition expressions.
+told apart by their access keys. `GET /` tells what was asked and what arrived, `GET /roll/LANE` ends a shard,
+`/roll/all` one of each lane. The tables of leases and state are those of the simulation (dynamirror.testing), with
+real condition expressions.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from dynamirror.testing.memory_dynamodb import MemoryDynamoDB
 
 _TARGET = re.compile(rb"x-amz-target: *\w+\.(\w+)", re.IGNORECASE)
 _KEY_ID = re.compile(rb"Credential=([^/]+)/")
-_PATH = re.compile(rb"GET /roll/(\d+) ")
+_PATH = re.compile(rb"GET /roll/(\d+|all) ")
 _KEY = re.compile(pages.KEY_MARK + rb"(\d{%d})" % pages.KEY_DIGITS)
 _ITERATOR = re.compile(rb'"ShardIterator": ?"([0-9-]+)"')
 _TABLE = re.compile(rb'"TableName": ?"([^"]+)"')
@@ -37,6 +38,7 @@ class FleetStandin:
 
     def __init__(self, lanes: int, every_s: float) -> None:
         self.stream = FleetStream(lanes, every_s)
+        self._lanes = lanes
         self.connections = 0
         self._tables = MemoryDynamoDB()
         self._requests: Counter[str] = Counter()
@@ -51,7 +53,9 @@ class FleetStandin:
         target = _TARGET.search(head)
         if target is None:
             if path := _PATH.match(head):
-                self.stream.roll(int(path[1]))
+                lanes = range(self._lanes) if path[1] == b"all" else (int(path[1]),)
+                for lane in lanes:
+                    self.stream.roll(lane)
             send(plain(json_body(self.facts())))
             return
         worker = cast(re.Match[bytes], _KEY_ID.search(head))[1].decode()

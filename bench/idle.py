@@ -23,6 +23,8 @@ class Idle:
     """Rates are of the window."""
 
     shards: int
+    # Generations of shards that have ended: a lease row each, as a stream keeps them for a day.
+    ended: int
     idle_poll_s: float
     cpu_share: float
     rss_mb: float
@@ -48,11 +50,14 @@ class Idle:
         return (self.lease_writes_a_minute + self.state_writes_a_minute) * 60.0
 
 
-async def idle(shards: int, idle_poll_s: float = 1.0) -> Idle:
+async def idle(shards: int, idle_poll_s: float = 1.0, ended: int = 0) -> Idle:
     """Measure it. Raises Void where the kernel does not tell a running process's CPU as Linux does."""
     async with fleet(shards, 0.0) as one:
         name = one.start(*(["--max-idle-poll", f"{idle_poll_s:g}s"] if idle_poll_s != 1.0 else []))
         await one.when(spread(1), START_S_MAX + shards / 20, f"{shards} shards are read")
+        for _ in range(ended):
+            await one.facts("roll/all")
+            await one.when(spread(1), START_S_MAX + shards / 20, f"the children of {shards} shards are read")
         await asyncio.sleep(REST_S)
         process = one.workers[name]
         before, cpu_before_s = await one.facts(), _cpu_s(process.process.pid)
@@ -69,6 +74,7 @@ async def idle(shards: int, idle_poll_s: float = 1.0) -> Idle:
 
     return Idle(
         shards,
+        ended,
         idle_poll_s,
         cpu_share=(cpu_after_s - cpu_before_s) / for_s,
         rss_mb=rss_mb,

@@ -52,9 +52,9 @@ class TestFleetStream:
 
 
 def test_goals_that_are_missed_are_told() -> None:
-    one = Idle(1000, 1.0, 0.3, 100, 201, 40, 1000, 970, 250, 500, 3000, 60, 0.1)
+    one = Idle(1000, 0, 1.0, 0.3, 100, 201, 40, 1000, 970, 250, 500, 3000, 60, 0.1)
     assert [reached for *_, reached in FleetFigures(idle=[one]).goals()] == [False, False, True]
-    assert not list(FleetFigures(idle=[Idle(1, 1.0, 0.3, 1, 1, 1, 1, 1, 1, 1, 99, 99, 0.1)]).goals())
+    assert not list(FleetFigures(idle=[Idle(1, 0, 1.0, 0.3, 1, 1, 1, 1, 1, 1, 1, 99, 99, 0.1)]).goals())
 
 
 @pytest.mark.long
@@ -77,7 +77,7 @@ class TestFigures:
         monkeypatch.setattr(fleet, "SHARDS_TO_SHARE", 40)
         assert (await fleet.joined()).seconds > 0
         monkeypatch.setattr(idle, "WINDOW_S", 31.0)
-        figures = await idle.idle(40)
+        figures = await idle.idle(40, ended=2)
         assert 0.5 < figures.reads_a_second / 40 < 1.5
         assert 100 < figures.lease_writes_a_minute < 260
         assert 0 < figures.cpu_share < 1
