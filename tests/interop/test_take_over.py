@@ -122,9 +122,10 @@ def test_what_ours_leaves_in_order_a_java_worker_goes_on_with_at_once(side: Side
         side.settled()
         wait_until(lambda: len(begun(java)) == 4, 30)
         assert begun(java) == {shard: row["checkpoint"]["S"] for shard, row in before.items()}
+        # What has been applied is noted once its answer has passed by.
+        wait_until(lambda: len(side.facts.writes()) > written + KEYS / 2, 30)
         again = {write.serial for write in side.facts.writes(JAVA)} & done
         assert not again, "applied a second time"
-        assert len(side.facts.writes()) > written + KEYS / 2
         side.check(java)
 
 
