@@ -272,6 +272,7 @@ class Tenure:
             await self._adopted(known)
 
     async def _adopted(self, but: Collection[str]) -> Collection[str]:
+        told = False
         for attempt in range(CHILDREN_ATTEMPTS_MAX):
             try:
                 listed, got = await self._tools.directory.adopt_children(self.held.lease, self._tools.terms, but)
@@ -282,8 +283,9 @@ class Tenure:
                     self._start(taken)
                 if listed:
                     return listed
-                if attempt == 0:
+                if not told:
                     self._tools.directory.childless.notify()
+                    told = True
             await self._pause(attempt)
         return ()
 

@@ -688,6 +688,18 @@ async def test_a_stream_that_was_switched_off_is_applied_to_its_end_and_then_end
 
 
 @virtually
+async def test_that_it_was_switched_off_is_found_out_within_seconds_also_when_the_first_answer_is_a_refusal() -> None:
+    world = World()
+    worker = world.worker("w").start()
+    # Just listed; the next time is a minute away.
+    await asyncio.sleep(65)
+    worker.stream_faults.then = Scripted("CHILD_SHARDS", [Fault(Throttled(Side.SOURCE, "injected"))])
+    world.stream.disable()
+    assert [type(error) for error in await worker.ended(40)] == [LifeOver]
+    await world.end()
+
+
+@virtually
 async def test_a_worker_whose_stream_is_off_does_not_end_while_items_wait_to_be_reconciled() -> None:
     """None could be started for them: the stream is off, and all of it has been applied."""
     world = World()
