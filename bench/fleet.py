@@ -56,10 +56,12 @@ class Rolls:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """From a worker's start until it reads half of the shards, and no two workers differ by more than one."""
+    """From a worker's start until it reads half of the shards, and no two workers differ by more than one; and from
+    SIGTERM to the one that was there before, until the new one reads all."""
 
     shards: int
     seconds: float
+    left_s: float
     standin_busy: float
 
 
@@ -198,17 +200,22 @@ async def rolls() -> Rolls:
 
 
 async def joined() -> Joined:
-    """A worker that joins another one which has all shards, all idle."""
+    """A worker that joins another one which has all shards, all idle; then that one leaves."""
     async with fleet(SHARDS_TO_SHARE, 0.0) as one:
-        one.start()
+        first = one.start()
         before = await one.when(spread(1), START_S_MAX, "one worker reads all")
         await asyncio.sleep(REST_S)
         begun_s = time.monotonic()
         one.start()
         after = await one.when(spread(2), 4 * TAKE_OVER_S_MAX, "spread over two")
         seconds = time.monotonic() - begun_s
+        await asyncio.sleep(REST_S)
+        begun_s = time.monotonic()
+        os.kill(one.workers[first].process.pid, signal.SIGTERM)
+        await one.when(lambda facts: first not in readers(facts), TAKE_OVER_S_MAX, "the new one reads all")
+        left_s = time.monotonic() - begun_s
     busy = (after["cpu_s"] - before["cpu_s"]) / (after["now_s"] - before["now_s"])
-    return Joined(SHARDS_TO_SHARE, seconds, busy)
+    return Joined(SHARDS_TO_SHARE, seconds, left_s, busy)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

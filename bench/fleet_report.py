@@ -35,7 +35,10 @@ class FleetFigures:
         if self.rolls is not None:
             yield _seconds("a shard's end to its child's first change, p99", self.rolls.p99_s, STALL_P99_S_GOAL)
         if self.joined is not None:
-            yield _seconds(f"{self.joined.shards:,} shards over a joining worker", self.joined.seconds, JOINED_S_GOAL)
+            shards = self.joined.shards
+            yield _seconds(f"{shards:,} shards over a joining worker", self.joined.seconds, JOINED_S_GOAL)
+            what = f"another worker reads {shards // 2:,} idle shards, after SIGTERM"
+            yield _seconds(what, self.joined.left_s, STOPPED_S_GOAL)
         for one in self.idle:
             if one.shards == IDLE_SHARDS:
                 yield from _idle_goals(one)

@@ -75,7 +75,10 @@ class TestFigures:
 
     async def test_of_a_worker_that_joins_and_of_idle_shards(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(fleet, "SHARDS_TO_SHARE", 40)
-        assert (await fleet.joined()).seconds > 0
+        joined = await fleet.joined()
+        assert joined.seconds > 0
+        # Where a lease is not released it lasts 10 s.
+        assert 0 < joined.left_s < 9
         monkeypatch.setattr(idle, "WINDOW_S", 31.0)
         figures = await idle.idle(40, ended=2)
         assert 0.5 < figures.reads_a_second / 40 < 1.5

@@ -6,7 +6,7 @@ The form is KCL 1.7.5's (LeaseSerializer, KinesisClientLeaseSerializer); `xr_` a
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from dynamirror.aws.wire import Row, Value, n, s
 from dynamirror.model.lease import SENTINELS, SHARD_END, Lease, Terms, Update
@@ -28,6 +28,10 @@ class Wrong:
     why: str
 
 
+# The lease in a row, where one is, and what is wrong with the row.
+RowRead: TypeAlias = tuple[Lease | None, list[Wrong]]
+
+
 class _Wrong(Exception):
     """What is wrong with an attribute."""
 
@@ -42,7 +46,7 @@ def is_shard_id(key: str) -> bool:
     return _SHARD_ID.fullmatch(key) is not None
 
 
-def read_row(row: Row) -> tuple[Lease | None, list[Wrong]]:
+def read_row(row: Row) -> RowRead:
     """The lease in a row and what is wrong with the row.
 
     None where KCL could not use the row either (P-5). A fault in an attribute of ours only voids that attribute,

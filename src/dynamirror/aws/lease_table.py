@@ -8,15 +8,15 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 
 from dynamirror.aws.lease_rows import (
+    RowRead,
     Wrong,
     create_request,
     delete_request,
     is_shard_id,
-    key_of,
     read_row,
     update_request,
 )
-from dynamirror.aws.wire import Caller, Row, all_rows, encode, get_row, s
+from dynamirror.aws.wire import Caller, encode, get_row, raw_rows, read_raw, s
 from dynamirror.errors import ConditionFailed, Retry, Side
 from dynamirror.model.lease import Lease, Update
 
@@ -35,6 +35,8 @@ class LeaseTable:
         self._name = name
         # Rows that are no leases, by key, with what is wrong; each is reported once.
         self._reported: dict[str, str] = {}
+        # What the last scan read, by row as it was sent: few of thousands have changed in the next.
+        self._read: dict[bytes, RowRead] = {}
         self.unreadable: Collection[str] = ()
 
     @property
@@ -45,11 +47,14 @@ class LeaseTable:
     async def scan(self, consistent: bool = False) -> list[Lease]:
         """See ports.LeaseStore. Raises Stop when the pages never end."""
         request = {"TableName": self._name, **({"ConsistentRead": True} if consistent else {})}
-        rows = [row async for row in all_rows(self._caller, "Scan", request, f"Scan of the lease table {self._name}")]
-        leases = self._leases(rows)
-        shards = {key for key in map(key_of, rows) if is_shard_id(key)}
-        self.unreadable = shards - {lease.shard_id for lease in leases}
-        return leases
+        what, before = f"Scan of the lease table {self._name}", self._read
+        found: dict[bytes, RowRead] = {}
+        async for raw in raw_rows(self._caller, "Scan", request, what):
+            found[raw] = before.get(raw) or read_row(read_raw(self._caller, raw, what))
+        self._read = found
+        lost = (wrong.key for lease, wrongs in found.values() if lease is None for wrong in wrongs)
+        self.unreadable = {key for key in lost if is_shard_id(key)}
+        return self._leases(found.values())
 
     async def get(self, shard_id: str) -> Lease | None:
         """See ports.LeaseStore."""
@@ -57,7 +62,7 @@ class LeaseTable:
         row = await get_row(self._caller, request, f"GetItem of {shard_id} in the lease table {self._name}")
         if row is None:
             return None
-        found = self._leases([row])
+        found = self._leases([read_row(row)])
         if not found:
             # Not None: a child whose parent's row is not there may be read at once.
             raise Retry(Side.STATE, f"the row of {shard_id} in the lease table {self._name} is no lease: mend it")
@@ -79,10 +84,9 @@ class LeaseTable:
         """See ports.LeaseStore."""
         await self._caller.call("DeleteItem", encode({"TableName": self._name, **delete_request(lease)}))
 
-    def _leases(self, rows: Iterable[Row]) -> list[Lease]:
+    def _leases(self, rows: Iterable[RowRead]) -> list[Lease]:
         leases = []
-        for row in rows:
-            lease, wrongs = read_row(row)
+        for lease, wrongs in rows:
             for wrong in wrongs:
                 self._report(wrong, "the row is left out" if lease is None else "the attribute is ignored")
             if lease is not None:

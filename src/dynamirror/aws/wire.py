@@ -44,7 +44,7 @@ class Consumed(msgspec.Struct, rename="pascal"):
 class RowsAnswer(msgspec.Struct):
     """A Scan or Query answer. Without `Items`, which the service always sends, a table would look empty."""
 
-    items: list[dict[str, dict[str, Any]]] = msgspec.field(name="Items")
+    items: list[msgspec.Raw] = msgspec.field(name="Items")
     last_key: msgspec.Raw = msgspec.field(name="LastEvaluatedKey", default=msgspec.Raw())
 
 
@@ -62,6 +62,7 @@ class NoRowAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _rows_answer = msgspec.json.Decoder(RowsAnswer).decode
+_row = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 _row_answer = msgspec.json.Decoder(RowAnswer).decode
 _no_row_answer = msgspec.json.Decoder(NoRowAnswer).decode
 
@@ -97,12 +98,24 @@ async def get_row(caller: Caller, request: Mapping[str, Any], what: str) -> Row 
 
 async def all_rows(caller: Caller, operation: str, request: Mapping[str, Any], what: str) -> AsyncIterator[Row]:
     """The rows of every page of a Scan or Query on a control table. Raises Stop when the pages never end."""
+    async for raw in raw_rows(caller, operation, request, what):
+        yield read_raw(caller, raw, what)
+
+
+def read_raw(caller: Caller, raw: bytes, what: str) -> Row:
+    """A row of `raw_rows`. Raises Unanswered when it is none."""
+    return read(_row, raw, Side.STATE, f"{what} at {caller.url}")
+
+
+async def raw_rows(caller: Caller, operation: str, request: Mapping[str, Any], what: str) -> AsyncIterator[bytes]:
+    """As `all_rows`, each row as it was sent: for one that reads many again and again, few of which have changed."""
     body = dict(request)
     what = f"{what} at {caller.url}"
     for _ in range(PAGES_MAX):
         page = read(_rows_answer, await caller.call(operation, encode(body)), Side.STATE, what)
         for row in page.items:
-            yield row
+            # A copy: what is kept of a row must not keep the whole page.
+            yield bytes(row)
         if not bytes(page.last_key):
             return
         body["ExclusiveStartKey"] = page.last_key

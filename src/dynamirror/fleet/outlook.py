@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from dynamirror.model.lease import Lease
-from dynamirror.model.lease_plan import Fleet, Patience, Watch, expired, fleet, left_s
+from dynamirror.model.lease_plan import Fleet, Patience, Watch, expired, fleet, left_s, that_count
 from dynamirror.model.worker_row import WorkerRow
 from dynamirror.ports import Clock, LeaseStore
 from dynamirror.settings.groups import LeaseSettings
@@ -14,7 +14,10 @@ LOOK_AGAIN_S = 0.2
 
 
 class Outlook:
-    """`look` again and again; in between it is what was seen last. `state` None: lease rows are all there is."""
+    """`look` again and again; in between it is what was seen last. `state` None: lease rows are all there is.
+
+    `rows`: those that count (model/lease_plan), after `first` all.
+    """
 
     def __init__(
         self, leases: LeaseStore, state: StateStore | None, clock: Clock, settings: LeaseSettings, me: str
@@ -41,9 +44,9 @@ class Outlook:
         """The rows alone. Raises Retry."""
         self.rows = await self._leases.scan()
 
-    async def look(self) -> bool:
-        """Heartbeats each time, rows when they may have changed or somebody may have died; whether rows were read.
-        Raises Retry."""
+    async def look(self) -> list[Lease] | None:
+        """Heartbeats each time, rows when they may have changed or somebody may have died; all rows where they were
+        read. Raises Retry."""
         if self._state is not None:
             asked_at_s = self._clock.boottime_s()
             workers = await self._state.workers()
@@ -55,11 +58,12 @@ class Outlook:
             self.watch.see_beats(beats, asked_at_s, self._clock.boottime_s())
         asked_at_s = self._clock.boottime_s()
         if asked_at_s - self._scanned_at_s < self._scan_every_s() and not self._anyone_expired():
-            return False
-        self.rows = await self._leases.scan()
+            return None
+        every = await self._leases.scan()
+        self.rows = that_count(every)
         self._scanned_at_s = self._clock.boottime_s()
         self.watch.see_leases(self.rows, asked_at_s, self._scanned_at_s, self._leases.unreadable)
-        return True
+        return every
 
     def fleet(self) -> Fleet:
         """Who lives, by what was seen last."""

@@ -39,14 +39,14 @@ class Taker:
     async def look(self) -> None:
         """One look at the others, and what follows from it. Raises Retry, Stop."""
         scanned = await self._outlook.look()
-        if scanned:
-            self._directory.in_doubt.settle(self._outlook.rows, self._me)
+        if scanned is not None:
+            self._directory.in_doubt.settle(scanned, self._me)
         await self._each(self._receive, self._thief.handed_over())
         rows, outlook = self._outlook.rows, self._outlook
         wanted = takes(rows, outlook.watch, outlook.patience, self._me, self._tenures.keys())
         if wanted:
             self._thief.ask_nothing()
-        elif scanned:
+        elif scanned is not None:
             # On a fresh reading only: what was just moved is not moved again.
             self._thief.ask(self._random)
             await self._each(

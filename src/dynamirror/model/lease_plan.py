@@ -205,6 +205,18 @@ def takes(rows: Iterable[Lease], watch: Watch, patience: Patience, me: str, held
     return free[:wanted] + late + strays
 
 
+def that_count(rows: Iterable[Lease]) -> list[Lease]:
+    """The rows without those of finished shards, of which a table has six for each that is open: they are no work, and
+    one says as much of its owner as all of them. All rows where one may be a Java worker's, which reckons with them.
+    """
+    rows = list(rows)
+    if any(row.owner is not None and row.terms_in_force is None for row in rows):
+        return rows
+    live = [row for row in rows if not row.finished]
+    ended = {row.owner: row for row in rows if row.finished and row.owner is not None}
+    return live + list(ended.values())
+
+
 # A shard is without an owner for a moment often, a heartbeat row is left behind by a crash.
 UNOWNED_S = 120.0
 FORGOTTEN_S = 3600.0

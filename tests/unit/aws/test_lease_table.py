@@ -258,6 +258,19 @@ async def test_a_scan_reads_all_pages_and_reports_a_bad_row_once(caplog: pytest.
     assert table.unreadable == {"shardId-7"}
 
 
+async def test_of_a_second_scan_only_what_has_changed_is_read_anew() -> None:
+    gone, same = ({**CREATED, "leaseKey": {"S": f"{SHARD}{i}"}} for i in range(2))
+    moved = {**CREATED, "leaseCounter": {"N": "7"}}
+    caller = ScriptedCaller(*({"Items": items} for items in ([CREATED, gone, same], [same, moved], [CREATED, same])))
+    table = LeaseTable(caller, TABLE)
+    first, second, third = [{lease.shard_id: lease for lease in await table.scan()} for _ in range(3)]
+    key = same["leaseKey"]["S"]
+    assert first.keys() == {SHARD, gone["leaseKey"]["S"], key}
+    assert first[key] is second[key] is third[key]
+    assert second.keys() == third.keys() == {SHARD, key}
+    assert [seen[SHARD].counter for seen in (first, second, third)] == [first[SHARD].counter, 7, first[SHARD].counter]
+
+
 async def test_get_is_consistent() -> None:
     caller = ScriptedCaller({"Item": PROCESSING}, {})
     table = LeaseTable(caller, TABLE)

@@ -137,7 +137,7 @@ def test_a_lease_handed_over_with_a_write_in_doubt_is_begun_as_after_a_crash(gua
         await asyncio.sleep(40)
         first.write_faults.then = Scripted("BatchWriteItem", [unanswered(Side.DESTINATION, 25.0)] * 4)
         world.worker("second").start()
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         world.put_many(20, value=1)
         await world.until(lambda: shared(world)["second"] == 1, 20)
         world.put_many(20, value=2)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamirror.model.lease import SHARD_END, Lease, Terms
-from dynamirror.model.lease_plan import Patience, Watch, expired, fleet, left_s, takes, unowned
+from dynamirror.model.lease_plan import Patience, Watch, expired, fleet, left_s, takes, that_count, unowned
 
 PATIENCE = Patience(lease_duration_s=10, java_s=80)
 
@@ -284,3 +284,28 @@ def test_one_that_came_between_two_readings_is_not_stolen_from() -> None:
     alone = Watch()
     alone.see_leases(rows, 1, 1)
     assert fleet(rows, alone, PATIENCE, "me").stealable == {"new", "java", "stateless"}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([None, "a", "without", "gone", "me"]), st.booleans()), max_size=40),
+    st.booleans(),
+    st.floats(0, 200),
+)
+def test_rows_of_finished_shards_change_nothing_but_beside_java(
+    drawn: list[tuple[str | None, bool]], java: bool, still_s: float
+) -> None:
+    rows = [
+        row(i, owner, SHARD_END if ended else "5", counter=i, heartbeat=owner != "without")
+        for i, (owner, ended) in enumerate(drawn)
+    ]
+    rows += [row(99, "java", SHARD_END)] if java else []
+    watch = watched(rows, still_s, {"a": 1, "gone": -1, "me": 1})
+    watch.askable = frozenset({"a", "gone", "me"})
+    counted = that_count(rows)
+    assert counted == rows if java else sum(one.finished for one in counted) <= 4
+    now, of_all = fleet(counted, watch, PATIENCE, "me"), fleet(rows, watch, PATIENCE, "me")
+    unfinished = {one.shard_id for one in rows if not one.finished}
+    assert now.dead_rows & unfinished == of_all.dead_rows & unfinished
+    assert replace(now, dead_rows=frozenset()) == replace(of_all, dead_rows=frozenset())
+    assert now.share(counted) == of_all.share(rows)
+    assert takes(counted, watch, PATIENCE, "me", set()) == takes(rows, watch, PATIENCE, "me", set())
