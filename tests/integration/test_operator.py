@@ -51,6 +51,8 @@ def test_status_with_a_worker_after_its_kill_and_without(pair: TaskPair) -> None
     with pair.replicate() as command:
         with traffic(pair):
             wait_until(lambda: pair.arrived("item 7"), 60, command)
+            # With the first checkpoint.
+            wait_until(lambda: any("xr_appliedTo" in lease for lease in pair.leases()), 60, command)
             found = pair.json("status")
             [worker] = found["workers"]
             assert (worker["alive"], worker["pid"], worker["paused"]) == (True, str(command.process.pid), False)
