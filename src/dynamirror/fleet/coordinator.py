@@ -1,7 +1,7 @@
 """One worker's share of the task: which leases it holds, and the loops that keep them.
 
 heartbeat   every second: this worker lives, and what it asks others for (state table)
-watch       every 1-2 s: who else lives; take what is free or orphaned, ask for what others have too much of
+watch       every second: who else lives; take what is free or orphaned, ask for what others have too much of
 hand over   what others ask for (fleet/handoff)
 renew       each held row at least every 21 s, as KCL needs (every third of the lease duration without heartbeats)
 sync        every minute, and where a shard ends without a child: lease rows for new shards

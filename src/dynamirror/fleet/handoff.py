@@ -3,7 +3,7 @@
 The asker names the shards in its heartbeat row, not in the lease row: that costs no write, dies with it, and a Java
 worker that takes the row in between leaves nothing behind.
 
-    1 the asker's heartbeat names the shard; its owner reads that within 1.5 s
+    1 the asker's heartbeat names the shard; its owner reads that within a second
     2 the owner stops reading, waits for what is on its way, saves the checkpoint, sends nothing any more
     3 it looks again whether the asker still lives and asks
     4 one write: the asker is owner; with the clean mark if nothing may still land (R-7, C-3, C-4)

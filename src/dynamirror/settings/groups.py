@@ -147,7 +147,7 @@ class LeaseSettings:
 
     duration_s: float = 10.0
     heartbeat_s: float = 1.0
-    watch_s: float = 1.5
+    watch_s: float = 1.0
     scan_s: float = 10.0
     # KCL workers expect to see the counter move in each of their scans (P-13), which are 120 s apart. With the
     # heartbeats this comes to no more writes than theirs, every 19.975 s.

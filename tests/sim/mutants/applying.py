@@ -26,7 +26,7 @@ def checkpoint_before_durable() -> Iterator[None]:
         yield
 
 
-@mutant("SHARD_END is a checkpoint like any other (R-8)", ROLLS, hint=5)
+@mutant("SHARD_END is a checkpoint like any other (R-8)", ROLLS, hint=7)
 def shard_end_too_early() -> Iterator[None]:
     async def settled(self: ShardTask) -> None:
         return None

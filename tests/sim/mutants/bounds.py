@@ -18,7 +18,8 @@ from tests.sim.profile import SMALL, Fleet
 # Much is read while the destination takes nothing.
 STUCK = replace(QUIET, keys=3000, meter=0.3, partition=0.3, partitions=("destination",), fleet=SMALL, workers_max=1)
 UNSURE = replace(QUIET, share=0.3, places=ROWS, kinds={"applied": 1}, start=0.3, fleet=Fleet())
-TAKES = replace(UNSURE, kill=0.1, roll=0.1)
+# Alone: another worker takes, after a while, what does not seem to be renewed.
+TAKES = replace(UNSURE, kill=0.1, roll=0.1, workers_max=1)
 
 
 @mutant("readers wait while the queue is full", STUCK, hint=3)
@@ -27,7 +28,7 @@ def reading_without_room() -> Iterator[None]:
         yield
 
 
-@mutant("requests in flight are bounded", STUCK, hint=50)
+@mutant("requests in flight are bounded", STUCK, hint=24)
 def any_number_of_requests() -> Iterator[None]:
     original = Applier._pump
 
@@ -73,7 +74,7 @@ def lost_answer_taken_for_a_lost_lease() -> Iterator[None]:
         yield
 
 
-@mutant("a throttled update costs no lease", replace(UNSURE, kinds={"throttle": 1}))
+@mutant("a throttled update costs no lease", replace(UNSURE, kinds={"throttle": 1}), hint=1)
 def throttle_taken_for_a_lost_lease() -> Iterator[None]:
     original = HeldLease._sent
 
@@ -88,7 +89,7 @@ def throttle_taken_for_a_lost_lease() -> Iterator[None]:
         yield
 
 
-@mutant("a row that names this worker, which does not know of it, is found again", TAKES, hint=144)
+@mutant("a row that names this worker, which does not know of it, is found again", TAKES, hint=6)
 def lost_take_never_noticed() -> Iterator[None]:
     def others(rows: Any, watch: Watch, patience: Any, me: str, held: Any) -> list[Lease]:
         return [row for row in takes(rows, watch, patience, me, held) if row.owner != me]

@@ -70,7 +70,7 @@ def copied_whatever_the_others_wait() -> Iterator[None]:
         yield
 
 
-@mutant("a change waits from its receipt, unless it is older than H + A (inequality 7)", BY_THE_MINUTE, hint=1)
+@mutant("a change waits from its receipt, unless it is older than H + A (inequality 7)", BY_THE_MINUTE)
 def age_without_its_margin() -> Iterator[None]:
     def wait_s(self: Hold, page: Page) -> float:
         hold_s = self._tools.settings.hold_s
@@ -93,7 +93,7 @@ def age_by_the_local_clock() -> Iterator[None]:
         yield
 
 
-@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=28)
+@mutant("the first page is read X after the announcement (inequality 3)", UNHEARD, hint=47)
 def copying_as_soon_as_announced() -> Iterator[None]:
     original = Phases._next
 
@@ -107,7 +107,7 @@ def copying_as_soon_as_announced() -> Iterator[None]:
 # --- the life of a page
 
 
-@mutant("a page's life begins before it is read, not when it is there", LATEST_PAGES, hint=1)
+@mutant("a page's life begins before it is read, not when it is there", LATEST_PAGES, hint=22)
 def life_from_the_answer() -> Iterator[None]:
     original = PageSender.send
 

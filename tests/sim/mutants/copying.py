@@ -83,7 +83,7 @@ def hold_without_the_life_of_strays() -> Iterator[None]:
         yield
 
 
-@mutant("the hold goes on after the last segment (A-1, A-2)", replace(LATE_PAGES, share=0.6), hint=3)
+@mutant("the hold goes on after the last segment (A-1, A-2)", replace(LATE_PAGES, share=0.6), hint=4)
 def hold_ends_with_the_last_segment() -> Iterator[None]:
     original = Copy.moved
 
@@ -113,7 +113,7 @@ def pages_sent_whenever() -> Iterator[None]:
         yield
 
 
-@mutant("what is handed on is due (A-6)", LATEST_PAGES)
+@mutant("what is handed on is due (A-6)", LATEST_PAGES, hint=1)
 def all_that_waits_handed_on_with_the_first() -> Iterator[None]:
     original = Hold.handed_on
 

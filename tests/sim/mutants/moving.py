@@ -63,7 +63,7 @@ def handed_over_and_sent_on() -> Iterator[None]:
         yield
 
 
-@mutant("an owner has T + L to answer (inequality 5)", LOST_HAND_OVERS)
+@mutant("an owner has T + L to answer (inequality 5)", LOST_HAND_OVERS, hint=2)
 def asked_and_not_waited_for() -> Iterator[None]:
     original = Thief.unanswered
 
@@ -75,7 +75,7 @@ def asked_and_not_waited_for() -> Iterator[None]:
         yield
 
 
-@mutant("a hand-over that may land late is shut out before the shard goes on here", LOST_HAND_OVERS, hint=29)
+@mutant("a hand-over that may land late is shut out before the shard goes on here", LOST_HAND_OVERS, hint=4)
 def kept_without_moving_the_counter() -> Iterator[None]:
     async def keep(self: Giver, tenure: Tenure, left_by: Predecessor) -> None:
         self._forget(tenure)
@@ -89,7 +89,7 @@ def kept_without_moving_the_counter() -> Iterator[None]:
         yield
 
 
-@mutant("shards are shared out", MOVES)
+@mutant("shards are shared out", MOVES, hint=1)
 def nobody_asks_for_a_shard() -> Iterator[None]:
     def asks(*_: object) -> dict[str, str]:
         return {}

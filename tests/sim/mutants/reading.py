@@ -83,7 +83,7 @@ def empty_page_of_a_closed_shard_taken_as_its_end() -> Iterator[None]:
         yield
 
 
-@mutant("a listing that leaves out a young parent is not believed (P-17)", HIDING, hint=1)
+@mutant("a listing that leaves out a young parent is not believed (P-17)", HIDING, hint=2)
 def listing_gap_taken_as_truth() -> Iterator[None]:
     with (
         patch("dynamirror.fleet.shards.doubts_about", lambda *_: []),

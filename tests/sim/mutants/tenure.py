@@ -40,7 +40,7 @@ def unclean_start_taken_as_clean() -> Iterator[None]:
         yield
 
 
-@mutant("the second sending is sent", CRASHES, hint=7)
+@mutant("the second sending is sent", CRASHES, hint=28)
 def second_sending_left_out() -> Iterator[None]:
     original = Aftermath.forget
 
@@ -63,7 +63,7 @@ def second_sending_of_the_first_image() -> Iterator[None]:
         yield
 
 
-@mutant("after a take the wait is T + L", CRASHES, hint=5)
+@mutant("after a take the wait is T + L", CRASHES, hint=18)
 def unclean_start_settled_too_soon() -> Iterator[None]:
     original = Tenure._ends_at_s.fget  # type: ignore[attr-defined]
 
@@ -180,7 +180,7 @@ def last_page_saved_by_a_stop() -> Iterator[None]:
         yield
 
 
-@mutant("what a stop gives up is not sent behind the release", SLOW_STOPS, hint=9)
+@mutant("what a stop gives up is not sent behind the release", SLOW_STOPS, hint=31)
 def released_and_sent_on() -> Iterator[None]:
     with patch.object(Tenure, "drop", lambda self: None), patch.object(HeldLease, "release", _released_with_permit):
         yield
@@ -195,7 +195,7 @@ async def _released_with_permit(self: HeldLease, nothing_until_ms: int | None = 
 _release = HeldLease.release
 
 
-@mutant("a worker that fails to save says so and tries again", STATE, hint=43)
+@mutant("a worker that fails to save says so and tries again", STATE, hint=25)
 def shard_end_saved_once_and_never_again() -> Iterator[None]:
     async def until_done(self: Saver, step: Callable[[], Any]) -> None:
         try:

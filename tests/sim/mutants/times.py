@@ -29,13 +29,13 @@ RETAKEN = replace(
 )
 
 
-@mutant("sending stops T + drift before anybody may take the lease (inequality 4)", BEATLESS, hint=20)
+@mutant("sending stops T + drift before anybody may take the lease (inequality 4)", BEATLESS, hint=3)
 def no_margin_before_the_lease_ends() -> Iterator[None]:
     with patch.object(WriteSettings, "margin_s", 0.0):
         yield
 
 
-@mutant("a worker without heartbeats stops T + drift before its row expires (inequality 4)", ROWS_ONLY, hint=1)
+@mutant("a worker without heartbeats stops T + drift before its row expires (inequality 4)", ROWS_ONLY, hint=5)
 def no_margin_before_the_row_expires() -> Iterator[None]:
     with patch.object(WriteSettings, "margin_s", 0.0):
         yield
@@ -53,7 +53,7 @@ def half_the_patience() -> Iterator[None]:
         yield
 
 
-@mutant("stillness begins when the answer is there, not when the question was asked", SLOW, hint=18)
+@mutant("stillness begins when the answer is there, not when the question was asked", SLOW, hint=111)
 def stillness_from_the_question() -> Iterator[None]:
     original = Watch.see_beats
 
@@ -64,7 +64,7 @@ def stillness_from_the_question() -> Iterator[None]:
         yield
 
 
-@mutant("a permit counts from before the heartbeat was sent (P-9)", SLOW_BEATS, hint=12)
+@mutant("a permit counts from before the heartbeat was sent (P-9)", SLOW_BEATS, hint=37)
 def heartbeat_dated_by_its_answer() -> Iterator[None]:
     original = Heartbeat.beat
 
@@ -109,7 +109,7 @@ def doubt_measured_from_the_decision_alone() -> Iterator[None]:
         yield
 
 
-@mutant("the wait after a take begins with that take", RETAKEN, hint=18)
+@mutant("the wait after a take begins with that take", RETAKEN, hint=2)
 def wait_measured_from_the_first_take_ever() -> Iterator[None]:
     original = HeldLease.__init__
     first_s: dict[tuple[int, str], float] = {}
@@ -134,7 +134,7 @@ def caution_forgotten() -> Iterator[None]:
         yield
 
 
-@mutant("both halves of the wait are needed: T + L, not L (inequality 6)", LATE, hint=8)
+@mutant("both halves of the wait are needed: T + L, not L (inequality 6)", LATE, hint=9)
 def settling_for_l_only() -> Iterator[None]:
     original = Sender._attempt
 
