@@ -104,9 +104,13 @@ class Facts:
         scans = self._journal.of("Scan", self._leases)
         return min(entry.at_s for entry in scans if self._writers[entry.call.access_key] == writer)
 
+    def reads_s(self, shard: str) -> list[float]:
+        """When pages of a shard were asked for by anybody, in order."""
+        return sorted(entry.at_s for entry in self._journal.of("GetRecords") if entry.call.shard == shard)
+
     def first_read_s(self, shard: str) -> float:
         """When the first page of a shard was asked for by anybody."""
-        return min(entry.at_s for entry in self._journal.of("GetRecords") if entry.call.shard == shard)
+        return self.reads_s(shard)[0]
 
     def ended_by(self, shard: str) -> LeaseWrite:
         """Who wrote the shard's SHARD_END."""

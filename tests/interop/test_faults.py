@@ -1,6 +1,7 @@
 """T13, T16, T18: lost answers, trimmed changes, a row that is none."""
 
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -11,6 +12,31 @@ from tests.interop.side_by_side import LEASES, SCANS_S, START_S, SideBySide, hel
 from tests.support.command import wait_until
 
 pytestmark = pytest.mark.long
+# An idle shard is read every second.
+UNREAD_S_MAX = 5.0
+
+
+def read_by_java(side: SideBySide) -> tuple[str, str]:
+    """A Java worker reads what is there, and stops; more changes come. Returns its one shard, and its checkpoint."""
+    side.put_all()
+    [shard] = side.stream.open_shards()
+    with side.java() as java:
+        held_java(java, side, 1)
+        wait_until(side.roots_saved, 30)
+        side.settled()
+    place = side.checkpoint(shard)
+    side.put_all()
+    side.put_all()
+    return shard, place
+
+
+def refused_as_gap(side: SideBySide, shard: str, place: str) -> None:
+    """Ours names the shard, ends with the exit code of a gap, and leaves the row's checkpoint."""
+    with side.python() as python:
+        assert python.process.wait(timeout=START_S) == ExitCode.GAP
+        assert shard in python.output
+    assert side.checkpoint(shard) == place
+    assert not [write for write in side.facts.lease_writes(PYTHON) if "checkpoint" in write.sets]
 
 
 @pytest.mark.parametrize("side", [1], indirect=True)
@@ -30,28 +56,27 @@ def test_lost_answers_cost_no_lease_though_java_waits_for_one(side: SideBySide) 
         assert not side.facts.takes(JAVA)
         side.check(java, tenures_max=1)
         assert "event=lease_lost" not in python.output
+        [shard] = side.stream.open_shards()
+        assert max(after - before for before, after in pairwise(side.facts.reads_s(shard))) < UNREAD_S_MAX
 
 
 @pytest.mark.parametrize("side", [1], indirect=True)
 def test_what_was_trimmed_behind_javas_checkpoint_stops_us_and_is_no_shards_end(side: SideBySide) -> None:
-    side.put_all()
-    [shard] = side.stream.open_shards()
-    with side.java() as java:
-        held_java(java, side, 1)
-        wait_until(side.roots_saved, 30)
-        side.settled()
-    place = side.checkpoint(shard)
-    side.put_all()
-    side.put_all()
+    shard, place = read_by_java(side)
     side.thread.do(side.stream.trim, shard, keep=3)
-    with side.python() as python:
-        assert python.process.wait(timeout=START_S) == ExitCode.GAP
-        assert shard in python.output
-    assert side.checkpoint(shard) == place
-    assert not [write for write in side.facts.lease_writes(PYTHON) if "checkpoint" in write.sets]
+    refused_as_gap(side, shard, place)
     # KCL goes on at the oldest change, with a line in its log: what the flag --on-gap is there for.
-    with side.java() as java:
+    with side.java():
         wait_until(lambda: side.checkpoint(shard) != place, START_S)
+
+
+@pytest.mark.parametrize("side", [1], indirect=True)
+def test_a_shard_that_is_gone_behind_javas_checkpoint_stops_us_and_has_no_end(side: SideBySide) -> None:
+    shard, place = read_by_java(side)
+    side.thread.do(side.stream.roll, shard)
+    side.thread.do(side.stream.trim, shard)
+    assert shard not in side.stream.open_shards() + side.stream.closed_shards()
+    refused_as_gap(side, shard, place)
 
 
 def test_a_row_that_is_no_lease_stops_java_and_not_us(side: SideBySide) -> None:
