@@ -133,7 +133,9 @@ def test_a_shard_whose_end_java_cannot_save_is_rescued(side: SideBySide) -> None
                 side.thread.proxy.faults.remove(rule)
             side.put_all()
             # The child may be stolen too.
-            side.check(java, tenures_max=3)
+            side.check(tenures_max=3)
+            # KCL's log has a line where a take was refused here, and no other.
+            assert len(java.scan_failures()) <= steals.struck
             end = side.facts.ended_by(parent)
             assert end.writer == PYTHON
             assert side.facts.first_read_s(child) > end.at_s

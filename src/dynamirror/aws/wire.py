@@ -104,7 +104,7 @@ async def all_rows(caller: Caller, operation: str, request: Mapping[str, Any], w
 
 def read_raw(caller: Caller, raw: bytes, what: str) -> Row:
     """A row of `raw_rows`. Raises Unanswered when it is none."""
-    return read(_row, raw, Side.STATE, f"{what} at {caller.url}")
+    return read(_row, raw, Side.STATE, f"{what} at {caller.url}, one of its rows")
 
 
 async def raw_rows(caller: Caller, operation: str, request: Mapping[str, Any], what: str) -> AsyncIterator[bytes]:

@@ -56,7 +56,7 @@ class Coordinator:
         self._clock = tools.tenure.follow.clock
         self._directory = tools.tenure.directory
         self._tenures: dict[str, Tenure] = {}
-        # Counters at which shards were finished here.
+        # Counters at which shards were finished here, as long as there are rows of them.
         self._ended_at: dict[str, int] = {}
         store, settings = tools.tenure.leases.store, tools.settings
         self._outlook = Outlook(store, tools.state, self._clock, settings, self._me)
@@ -261,7 +261,7 @@ class Coordinator:
         return childless
 
     async def _sync_once(self) -> None:
-        begun_at_s = self._clock.boottime_s()
+        begun_at_s, ended = self._clock.boottime_s(), set(self._ended_at)
         try:
             created = await self._directory.sync()
         except Retry:
@@ -273,6 +273,8 @@ class Coordinator:
             self._outlook.outdate()
         for tenure in self._tenures.values():
             tenure.note_closed()
+        for gone in ended - self._directory.with_row:
+            del self._ended_at[gone]
         await self._house.tidy()
 
     # --- common

@@ -32,6 +32,8 @@ class Outlook:
         self._settings = settings
         self._me = me
         self._scanned_at_s = float("-inf")
+        # A worker has retired since the last scan.
+        self._retired = False
 
     def __repr__(self) -> str:
         return f"Outlook({self._me}, rows={len(self.rows)}, workers={sorted(self.workers)})"
@@ -50,7 +52,8 @@ class Outlook:
         if self._state is not None:
             asked_at_s = self._clock.boottime_s()
             workers = await self._state.workers()
-            if not self.watch.beats.keys() <= workers.keys():  # A worker has retired; what it released is free.
+            if not self.watch.beats.keys() <= workers.keys():  # What it released is free.
+                self._retired = True
                 self.outdate()
             self.workers = workers
             beats = {name: row.counter for name, row in workers.items()}
@@ -59,7 +62,10 @@ class Outlook:
         asked_at_s = self._clock.boottime_s()
         if asked_at_s - self._scanned_at_s < self._scan_every_s() and not self._anyone_expired():
             return None
-        every = await self._leases.scan()
+        # Seen once: a row that still names it in a reading that lags behind would be left to it for 80 s, and be read
+        # again 10 s later.
+        every = await self._leases.scan(consistent=self._retired)
+        self._retired = False
         self.rows = that_count(every)
         self._scanned_at_s = self._clock.boottime_s()
         self.watch.see_leases(self.rows, asked_at_s, self._scanned_at_s, self._leases.unreadable)

@@ -84,6 +84,8 @@ class ShardDirectory:
         self.list_shards = tools.stream.list_shards
         # Rows that nothing needs any more, as of the last listing.
         self.removable: Sequence[Lease] = ()
+        # Shards that had a row when the last listing was looked through.
+        self.with_row: frozenset[str] = frozenset()
         # By shard, those that the last listing calls its children.
         self.children: Mapping[str, Sequence[str]] = {}
         # A Java worker has been seen, which deletes rows.
@@ -125,6 +127,7 @@ class ShardDirectory:
         self._closed |= {shard.parent_id for shard in listing.shards if shard.parent_id}
         # Consistently: which shards are completed is judged by which rows are there (P-19).
         rows = {row.shard_id: row for row in await self._leases.scan(consistent=True)}
+        self.with_row = frozenset(rows)
         lost = lost_lineages(listing, rows, self._leases.unreadable)
         if lost and (self._gaps is None or self._gaps.stops):
             raise _gap(lost)

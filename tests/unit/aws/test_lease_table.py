@@ -311,3 +311,5 @@ async def test_an_update_is_one_attempt() -> None:
 async def test_an_unreadable_answer_is_no_answer() -> None:
     with pytest.raises(Unanswered, match="cannot be read"):
         await LeaseTable(ScriptedCaller(b'{"Items": 3}'), TABLE).scan()
+    with pytest.raises(Unanswered, match="one of its rows: the answer"):
+        await LeaseTable(ScriptedCaller(b'{"Items": [null]}'), TABLE).scan()

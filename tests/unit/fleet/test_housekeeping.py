@@ -30,7 +30,11 @@ def test_rows_of_finished_shards_are_removed_once_the_stream_no_longer_lists_the
     async def scenario() -> None:
         world = World()
         first = await with_old_generation(world)
+        ended_here = world.workers[0].coordinator._ended_at
+        assert list(ended_here) == [first]
         await world.until(lambda: first not in world.leases.rows, 200)
+        # Nor does a worker remember them for ever.
+        await world.until(lambda: not ended_here, 61)
         await world.until_equal()
         assert len(world.leases.rows) == 1
         await world.end()
