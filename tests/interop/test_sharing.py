@@ -11,8 +11,10 @@ from tests.support.command import wait_until
 
 
 def writes_of_shard(side: SideBySide, writer: str, shard: str) -> list[float]:
-    """When a writer wrote to the destination what belongs to an open shard."""
-    return [write.at_s for write in side.facts.writes(writer) if side.shard_of(write.key) == shard]
+    """When a writer wrote to the destination what belongs to an open shard. What mends, conditionally,
+    is judged by `check`: it comes once nothing sent before the lease was lost can land any more."""
+    written = (write for write in side.facts.writes(writer) if not write.mends)
+    return [write.at_s for write in written if side.shard_of(write.key) == shard]
 
 
 def handed_over(side: SideBySide, take: LeaseWrite) -> None:
