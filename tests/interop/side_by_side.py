@@ -202,5 +202,16 @@ def held_java(worker: KclWorker, side: SideBySide, count_min: int, timeout_s: fl
     wait_until(enough, timeout_s)
 
 
+def read_by_java(side: SideBySide) -> tuple[KclWorker, str, str]:
+    """A Java worker reads a change of each key, and stops. Returns it, its one shard, and its checkpoint."""
+    side.put_all()
+    [shard] = side.stream.open_shards()
+    with side.java() as java:
+        held_java(java, side, 1)
+        wait_until(side.roots_saved, 30)
+        side.settled()
+    return java, shard, side.checkpoint(shard)
+
+
 def _within(place: int, hashes: tuple[int, int]) -> bool:
     return hashes[0] <= place < hashes[1]

@@ -8,26 +8,12 @@ import pytest
 from dynamirror.errors import ExitCode
 from tests.bench.faults import Kind
 from tests.interop.facts import JAVA, PYTHON
-from tests.interop.side_by_side import LEASES, SCANS_S, START_S, SideBySide, held_java
+from tests.interop.side_by_side import LEASES, SCANS_S, START_S, SideBySide, held_java, read_by_java
 from tests.support.command import wait_until
 
 pytestmark = pytest.mark.long
 # An idle shard is read every second.
 UNREAD_S_MAX = 5.0
-
-
-def read_by_java(side: SideBySide) -> tuple[str, str]:
-    """A Java worker reads what is there, and stops; more changes come. Returns its one shard, and its checkpoint."""
-    side.put_all()
-    [shard] = side.stream.open_shards()
-    with side.java() as java:
-        held_java(java, side, 1)
-        wait_until(side.roots_saved, 30)
-        side.settled()
-    place = side.checkpoint(shard)
-    side.put_all()
-    side.put_all()
-    return shard, place
 
 
 def refused_as_gap(side: SideBySide, shard: str, place: str) -> None:
@@ -62,7 +48,9 @@ def test_lost_answers_cost_no_lease_though_java_waits_for_one(side: SideBySide) 
 
 @pytest.mark.parametrize("side", [1], indirect=True)
 def test_what_was_trimmed_behind_javas_checkpoint_stops_us_and_is_no_shards_end(side: SideBySide) -> None:
-    shard, place = read_by_java(side)
+    _, shard, place = read_by_java(side)
+    side.put_all()
+    side.put_all()
     side.thread.do(side.stream.trim, shard, keep=3)
     refused_as_gap(side, shard, place)
     # KCL goes on at the oldest change, with a line in its log: what the flag --on-gap is there for.
@@ -72,7 +60,9 @@ def test_what_was_trimmed_behind_javas_checkpoint_stops_us_and_is_no_shards_end(
 
 @pytest.mark.parametrize("side", [1], indirect=True)
 def test_a_shard_that_is_gone_behind_javas_checkpoint_stops_us_and_has_no_end(side: SideBySide) -> None:
-    shard, place = read_by_java(side)
+    _, shard, place = read_by_java(side)
+    side.put_all()
+    side.put_all()
     side.thread.do(side.stream.roll, shard)
     side.thread.do(side.stream.trim, shard)
     assert shard not in side.stream.open_shards() + side.stream.closed_shards()

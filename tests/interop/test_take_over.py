@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.interop.facts import JAVA, PYTHON
-from tests.interop.side_by_side import FAILOVER_S, KEYS, PATIENCE_S, START_S, SideBySide, held_java
+from tests.interop.side_by_side import FAILOVER_S, KEYS, PATIENCE_S, START_S, SideBySide, held_java, read_by_java
 from tests.support.command import Command, wait_until
 from tests.support.kcl import KclWorker
 
@@ -152,13 +152,7 @@ def test_when_ours_is_killed_a_java_worker_goes_on_at_its_checkpoints(side: Side
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("side", [1], indirect=True)
 def test_our_checkpoint_follows_when_nothing_of_the_java_worker_can_land_any_more(side: SideBySide) -> None:
-    side.put_all()
-    [shard] = side.stream.open_shards()
-    with side.java() as java:
-        held_java(java, side, 1)
-        wait_until(side.roots_saved, 30)
-        side.settled()
-    place = side.checkpoint(shard)
+    java, shard, place = read_by_java(side)
     with side.python() as python:
         wait_until(lambda: bool(reading(python)), START_S, python)
         side.put_all()
