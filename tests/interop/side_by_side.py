@@ -37,6 +37,8 @@ LEASES = f"DynamoDBCrossRegionReplication{TASK}"
 FAILOVER_S = 3.0
 PATIENCE_S = 4.0
 SCANS_S = 6.05
+# How long ours lets what it has sent be on its way.
+STRAY_LIFE_S = 5.0
 KEYS = 40
 # A JVM's start on a busy machine.
 START_S = 90.0
@@ -95,7 +97,7 @@ class SideBySide:
     def python(self, *more: str, task: str = TASK) -> Command:
         """`dynamirror replicate`, not yet started."""
         url = self.thread.url
-        flags = ["replicate", "--task-name", task, "--stray-life", "5s"]
+        flags = ["replicate", "--task-name", task, "--stray-life", f"{STRAY_LIFE_S:g}s"]
         flags += ["--java-failover-time", f"{self.failover_s:g}s"]
         flags += ["--source-region", SOURCE_REGION, "--source-table", SOURCE, "--source-endpoint", url]
         flags += ["--destination-region", DESTINATION_REGION, "--destination-table", DESTINATION]

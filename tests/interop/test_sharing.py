@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.interop.facts import JAVA, PYTHON, LeaseWrite, Row
-from tests.interop.side_by_side import FAILOVER_S, LEASES, SCANS_S, START_S, SideBySide, held_java
+from tests.interop.side_by_side import FAILOVER_S, LEASES, SCANS_S, START_S, STRAY_LIFE_S, SideBySide, held_java
 from tests.support.command import wait_until
 
 
@@ -18,9 +18,15 @@ def writes_of_shard(side: SideBySide, writer: str, shard: str) -> list[float]:
 
 
 def handed_over(side: SideBySide, take: LeaseWrite) -> None:
-    """After the first write of the new owner there is none of the former one, unless that has taken it back."""
+    """After the first write of the new owner there is none of the former one, unless that has taken it back. What it
+    mends, it mends once nothing that was on its way at the take can land any more."""
     ours = [again.at_s for again in side.facts.takes(PYTHON, take.at_s) if again.shard == take.shard]
     back_s = min(ours, default=float("inf"))
+    mended = (write for write in side.facts.writes(PYTHON) if write.mends and side.shard_of(write.key) == take.shard)
+    early_s = [
+        write.at_s - take.at_s for write in mended if take.at_s < write.at_s < min(back_s, take.at_s + STRAY_LIFE_S)
+    ]
+    assert not early_s, f"{take.shard}: mended {early_s} s after the take"
     last = max(at_s for at_s in writes_of_shard(side, PYTHON, take.shard) if at_s < back_s)
     first = writes_of_shard(side, JAVA, take.shard)[0]
     assert last < first, (

@@ -118,7 +118,7 @@ class Worker(Process):
         self.rate = Rate(clock, self.metrics, Lane(None, None, now_s), Lane(None, None, now_s))
         table = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC))
         copied = WatchedWriter(cloud, BatchWriter(caller, TARGET, CODEC, self.rate.copy_written))
-        read = ReadTools(stream, clock, draw, self.read, Turns(READS_AT_ONCE_MAX), cloud.clock.wall_s)
+        read = ReadTools(stream, clock, draw, self.read, Turns(READS_AT_ONCE_MAX), self.metrics, cloud.clock.wall_s)
         rows = ParkedRows(self._caller(Side.STATE, "parked"), STATE, INCARNATION) if has_state else None
         most = self.write.parked_max
         wait = self._draw_parked.random

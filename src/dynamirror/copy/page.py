@@ -158,7 +158,7 @@ class PageSender:
 
     def _throttled(self, outcome: PageOutcome) -> None:
         """A page slows the copy once: its further attempts may be for one item, in a partition that others use."""
-        self._tools.metrics.count("throttles")
+        self._tools.metrics.count("write_throttles")
         if not outcome.throttled:
             outcome.throttled = True
             self._tools.rate.throttled_writing()

@@ -54,6 +54,7 @@ class SegmentCopier:
             except Retry as error:
                 self._credentials.failed(error)
                 if isinstance(error, Throttled) and error.side is Side.SOURCE:
+                    self._tools.metrics.count("read_throttles")
                     self._tools.rate.throttled_reading()
                 self._report(attempt, error)
                 await self._tools.clock.sleep(RETRY.delay_s(attempt, self._tools.random))

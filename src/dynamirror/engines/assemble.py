@@ -132,7 +132,7 @@ def assemble_worker(
     def reconcile(writes: Sequence[Write]) -> None:
         reconciler.add_writes(writes, clock.boottime_s())
 
-    read = ReadTools(stream, clock, draw, settings.read, Turns(READS_AT_ONCE_MAX), served_s)
+    read = ReadTools(stream, clock, draw, settings.read, Turns(READS_AT_ONCE_MAX), metrics, served_s)
     parking = _parking(connections, facts, settings, me, clock, metrics)
     applier = Applier(ApplyTools(table, clock, draw, metrics, settings.write, reconcile, parking, rate))
     log_limit, budget = LogLimit(clock, PROOF_LOG_EVERY_S), Budget(settings.write.resend_bytes_max)

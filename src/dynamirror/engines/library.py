@@ -52,7 +52,9 @@ class Figures:
     changes_superseded: int
     batches_sent: int
     write_retries: int
-    throttles: int
+    write_throttles: int
+    # Of the stream and of the copy's pages.
+    read_throttles: int
     leases_held: int
 
 
@@ -160,7 +162,8 @@ class Replication:
             changes_superseded=int(value("changes_superseded")),
             batches_sent=int(value("batches_sent")),
             write_retries=int(value("write_retries")),
-            throttles=int(value("throttles")),
+            write_throttles=int(value("write_throttles")),
+            read_throttles=int(value("read_throttles")),
             leases_held=int(value("leases_held")),
         )
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, ShardLost, Trimmed
+from dynamirror.errors import DynamirrorError, Gap, IteratorExpired, Retry, ShardGone, ShardLost, Throttled, Trimmed
 from dynamirror.loops.patience import CredentialsPatience
 from dynamirror.loops.turns import Turns
 from dynamirror.model.backoff import Backoff
@@ -21,7 +21,7 @@ from dynamirror.model.lease import LATEST, TRIM_HORIZON
 from dynamirror.model.reading_size import ReadingSize
 from dynamirror.model.shard_graph import shard_created_ms
 from dynamirror.model.tip import Tip
-from dynamirror.ports import ChangeStream, Clock
+from dynamirror.ports import ChangeStream, Clock, MetricSink
 from dynamirror.settings.groups import ReadSettings
 
 # A page at least this full, or as full as was asked for, says that more is waiting: the next follows without a pause.
@@ -70,6 +70,7 @@ class ReadTools:
     random: Callable[[], float]
     settings: ReadSettings
     turns: Turns
+    metrics: MetricSink
     # The service's clock as of its last answer; 0: not known. None: never is.
     served_s: Callable[[], float] | None = None
 
@@ -180,6 +181,8 @@ class ShardReader:
                 raise self.gap("the stream no longer knows the shard", ShardLost) from error
             except Retry as error:
                 self._credentials.failed(error)
+                if isinstance(error, Throttled):
+                    self._tools.metrics.count("read_throttles")
                 await self._pause(attempt, error)
                 attempt += 1
 

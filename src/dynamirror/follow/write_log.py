@@ -23,7 +23,7 @@ class WriteLog:
         """These are sent again after a pause."""
         self._tools.metrics.count("write_retries", len(failed))
         if error is None or isinstance(error, Throttled):
-            self._tools.metrics.count("throttles")
+            self._tools.metrics.count("write_throttles")
             # Further attempts may be for one item, in a partition that others use.
             if self._tools.rate is not None and not all(pending.attempts for pending in failed):
                 self._tools.rate.throttled_writing()

@@ -60,7 +60,14 @@ METRICS: tuple[Metric, ...] = (
         "Write units charged for at the destination: of the copy, and with a limit (--max-write-rate, set-rate) or "
         "--http also of changes.",
     ),
-    Metric("throttles", "counter", "Requests that the destination answered with: not now."),
+    Metric(
+        "write_throttles", "counter", "Writes of changes or of the copy that the destination answered with: not now."
+    ),
+    Metric(
+        "read_throttles",
+        "counter",
+        "Reads of the stream, or of the copy's pages, that the source answered with: not now.",
+    ),
     Metric("items_parked", "counter", "Items that the destination refused and this worker parked."),
     Metric("parked", "gauge", "Items of the task that are parked, as this worker last read the state table."),
     Metric("gaps_open", "gauge", "Gaps of the stream that no comparison has closed yet, as this worker knows."),

@@ -136,7 +136,7 @@ def test_what_failed_is_sent_again(fault: Fault) -> None:
         assert outcome.prefix == 25
         assert len(worker.destination.batches) == 4
         assert len(worker.world.destination) == 25
-        assert worker.metrics.value("throttles") == (3 if fault is THROTTLED else 0)
+        assert worker.metrics.value("write_throttles") == (3 if fault is THROTTLED else 0)
 
     run_virtual(steps())
 

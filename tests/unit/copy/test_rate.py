@@ -114,7 +114,8 @@ def test_a_table_that_has_enough_slows_the_copy(operation: str) -> None:
         lanes = (worker.rate.read, worker.rate.write)
         slowed, untouched = lanes if operation == "Scan" else lanes[::-1]
         assert slowed.copy_rate_s < 1000 == untouched.copy_rate_s
-        assert worker.metrics.value("throttles") == (0 if operation == "Scan" else 2)
+        assert worker.metrics.value("write_throttles") == (0 if operation == "Scan" else 2)
+        assert worker.metrics.value("read_throttles") == (1 if operation == "Scan" else 0)
         assert world.destination == world.source
 
     run_virtual(steps())

@@ -144,7 +144,7 @@ class Worker:
         self.late: list[Write] = []
         parking = nowhere(self.clock, self.metrics)
         self.applier = Applier(ApplyTools(table, self.clock, draw, self.metrics, write, self.late.extend, parking))
-        read = ReadTools(stream, self.clock, draw, ReadSettings(), Turns(32))
+        read = ReadTools(stream, self.clock, draw, ReadSettings(), Turns(32), self.metrics)
         budget = Budget(write.resend_bytes_max)
         self.knowledge = CopyKnowledge(float("inf"))
         hold = HoldTools(self.knowledge, Signal(), HoldSettings(), Budget(1_000_000))

@@ -291,7 +291,7 @@ async def test_every_passing_error_is_retried_to_the_end(kind: type[Throttled]) 
         bench.assert_at_rest()
     assert bench.destination.stands == {"a": 1, "b": 2}
     assert bench.figures.counts["changes_doubtful" if issubclass(kind, Unanswered) else "write_retries"] == 40
-    assert ("throttles" in bench.figures.counts) is (kind is Throttled)
+    assert ("write_throttles" in bench.figures.counts) is (kind is Throttled)
     assert bench.figures.counts["changes_applied"] == 2
 
 

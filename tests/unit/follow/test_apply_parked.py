@@ -220,4 +220,4 @@ async def test_an_item_that_is_refused_again_and_again_does_not_hold_the_checkpo
         await bench.settled()
         bench.assert_at_rest()
     assert await bench.versions() == {"a": "600"}
-    assert bench.metrics.value("throttles") == 0
+    assert bench.metrics.value("write_throttles") == 0

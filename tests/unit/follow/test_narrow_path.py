@@ -14,6 +14,7 @@ from dynamirror.model.change import Page
 from dynamirror.model.key import KeyAttribute, KeyCodec, KeySchema
 from dynamirror.model.lease import TRIM_HORIZON
 from dynamirror.model.reading_size import TRY_AFTER
+from dynamirror.observe.metrics import Metrics
 from dynamirror.settings.groups import ReadSettings
 from dynamirror.testing.faults import Fault, Line, Scripted
 from dynamirror.testing.memory_stream import MemoryStream
@@ -51,7 +52,7 @@ def filled(path: NarrowPath, line: Line | None = None) -> tuple[NarrowStream, Sh
     [shard_id] = stream.open_shards()
     stream.split(shard_id)
     settings = ReadSettings(batch_size=100)
-    tools = ReadTools(stream, clock, random.Random(1).random, settings, Turns(4))
+    tools = ReadTools(stream, clock, random.Random(1).random, settings, Turns(4), Metrics())
     return stream, ShardReader(tools, shard_id, TRIM_HORIZON)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from msgspec import Raw
@@ -26,6 +27,7 @@ from dynamirror.loops.turns import Turns
 from dynamirror.model.change import Page, Record, StreamRecord
 from dynamirror.model.lease import LATEST, TRIM_HORIZON
 from dynamirror.model.shard_graph import RETENTION_MS, Listing, Shard
+from dynamirror.observe.metrics import Metrics
 from dynamirror.settings.groups import ReadSettings
 from dynamirror.testing.virtual_time import VirtualClock, run_virtual
 
@@ -85,7 +87,7 @@ class Script:
 
 def tools(stream: Script, clock: VirtualClock | None = None, reads_max: int = 4, batch_size: int = 1000) -> ReadTools:
     settings = ReadSettings(batch_size=batch_size, idle_poll_max_s=1.0)
-    return ReadTools(stream, clock or VirtualClock(), random.Random(1).random, settings, Turns(reads_max))
+    return ReadTools(stream, clock or VirtualClock(), random.Random(1).random, settings, Turns(reads_max), Metrics())
 
 
 def read_all(
@@ -215,6 +217,19 @@ def test_passing_errors_are_retried_at_the_same_place(kind: type[Throttled]) -> 
     assert stream.opened == [TRIM_HORIZON] * 4
     # 0.05 s doubling to 5 s, each drawn from its upper half.
     assert 15 < stream.read_at_s[-1] < 40
+
+
+def test_reads_that_were_throttled_are_counted() -> None:
+    metrics = Metrics()
+
+    async def scenario() -> None:
+        errors = [kind(Side.SOURCE, "injected") for kind in (Throttled, Unanswered, Throttled)]
+        shared = replace(tools(Script(page(2), *errors, page(), opens=errors[:1])), metrics=metrics)
+        async for _ in ShardReader(shared, YOUNG, TRIM_HORIZON).pages(lambda: None):
+            pass
+
+    run_virtual(scenario())
+    assert metrics.value("read_throttles") == 3
 
 
 def test_an_expired_iterator_is_replaced_by_one_behind_the_last_record_read() -> None:

@@ -101,7 +101,7 @@ class World:
         self.applier = Applier(tools)
         self.budget = Budget(10_000)
         self.knowledge = CopyKnowledge(known_s)
-        read = ReadTools(self.stream, self.clock, draw, ReadSettings(), Turns(4))
+        read = ReadTools(self.stream, self.clock, draw, ReadSettings(), Turns(4), self.metrics)
         self.tools = FollowTools(
             read,
             self.applier,
