@@ -1,4 +1,4 @@
-"""Processes that are measured: what they cost is what the kernel says when they have ended."""
+"""Processes that are measured: what they cost is what the kernel says, of CPU when they have ended."""
 
 import asyncio
 import json
@@ -11,12 +11,17 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.load import Load
 from tests.support.command import bare_environ
 
 ACCESS_KEY = "AKIDBENCH"
+# Of a process that is about to end.
+LOOK_EVERY_S = 0.01
+# Bytes on macOS, kilobytes elsewhere (getrusage(2) of each).
+MAXRSS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +44,21 @@ class Cost:
 
 @dataclass(slots=True)
 class Measured:
-    """A running process; `cost` is there once it has ended."""
+    """A running process; `cost` is there once it has ended.
+
+    Its peak of memory is looked up while it runs, on Linux: ru_maxrss of a child is at least its parent's peak when it
+    was begun, which exec(2) hands on.
+    """
 
     process: subprocess.Popen[bytes]
     cost: Cost | None = None
+    rss_max_mb: float = 0.0
 
     @property
     def running(self) -> bool:
         """Looks, and takes the cost down at its end."""
         if self.cost is None:
+            self.rss_max_mb = max(self.rss_max_mb, _rss_max_mb(self.process.pid))
             self._reap(os.WNOHANG)
         return self.cost is None
 
@@ -55,7 +66,8 @@ class Measured:
         """SIGTERM, and wait; a process that has ended by itself is left as it is."""
         if self.running:
             self.process.send_signal(signal.SIGTERM)
-            self._reap(0)
+            while self.running:
+                time.sleep(LOOK_EVERY_S)
         assert self.cost is not None
         return self.cost
 
@@ -66,9 +78,17 @@ class Measured:
         code = os.waitstatus_to_exitcode(status)
         # Or Popen would wait for it again.
         self.process.returncode = code
-        # Kilobytes on Linux, bytes on macOS (getrusage(2) of each).
-        unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-        self.cost = Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit, code)
+        rss_max_mb = self.rss_max_mb if sys.platform == "linux" else usage.ru_maxrss / MAXRSS_PER_MB
+        self.cost = Cost(usage.ru_utime + usage.ru_stime, rss_max_mb, code)
+
+
+def _rss_max_mb(pid: int) -> float:
+    """Its peak so far (proc(5), VmHWM); 0: it has ended, or this is no Linux."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
 
 
 @contextmanager

@@ -1,19 +1,23 @@
 """Reads once more what was read before and dropped."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from dynamirror.follow.hold import Held
 from dynamirror.follow.read import ReadTools, ShardReader
 from dynamirror.model.change import Page
-from dynamirror.model.reading_size import ReadingSize
 
 
 async def pages_up_to(
-    tools: ReadTools, shard_id: str, position: str, held: Held, size: ReadingSize
+    tools: ReadTools,
+    first_reader: ShardReader,
+    position: str,
+    held: Held,
+    room: Callable[[], asyncio.Future[None] | None],
 ) -> AsyncGenerator[Page, None]:
     """The changes of a shard behind `position`, up to and with the last that was `held`, in pages that are not empty.
-    `size`: what comes through of the shard.
+    `first_reader`: who has read it before, and knows how much comes through. `room`: as in ShardReader.pages.
 
     Raises Gap when they were trimmed meanwhile; not for what is `left` of them behind a gap that is noted. Behind a
     number the service says so itself. The shard's oldest record is whatever is left, so there it must be the one that
@@ -23,8 +27,8 @@ async def pages_up_to(
         comes is the page after it: applied, the checkpoint would pass changes that nobody has applied
     """
     last, begun = int(held.last_sequence), held.left
-    reader = ShardReader(tools, shard_id, position, size=size)
-    async with aclosing(reader.pages(lambda: None)) as pages:
+    reader = ShardReader(tools, first_reader.shard_id, position, size=first_reader.size)
+    async with aclosing(reader.pages(room)) as pages:
         async for page in pages:
             if not begun and page.records:
                 begun = page.records[0].change.sequence_number == held.first_sequence

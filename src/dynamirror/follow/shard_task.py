@@ -234,7 +234,7 @@ class ShardTask:
         if held.page is not None:
             yield held.page
             return
-        async for page in pages_up_to(self._tools.read, self.shard_id, self._passed, held, self.reader.size):
+        async for page in pages_up_to(self._tools.read, self.reader, self._passed, held, self._room):
             yield page
 
     async def _hand_on(self, page: Page) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dynamirror.errors import Gap
+from dynamirror.settings.groups import WriteSettings
 from dynamirror.testing.virtual_time import run_virtual
 from tests.unit.follow.test_hold import copying, over
 from tests.unit.follow.test_shard_task import World, cancelled
@@ -128,6 +129,36 @@ def test_it_is_read_with_pauses() -> None:
             reads.clear()
             await asyncio.sleep(30)
             assert len(reads) < 150
+            await cancelled(task)
+
+    run_virtual(scenario())
+
+
+def test_it_is_read_once_there_is_room_for_it() -> None:
+    """A page in the hand of each shard would be memory beyond what may wait to be sent."""
+
+    async def scenario() -> None:
+        world = copying(hold_bytes_max=0)
+        pages, read = 0, world.stream.read
+
+        async def counted(iterator: str, records_max: int) -> Any:
+            nonlocal pages
+            page = await read(iterator, records_max)
+            pages += bool(page.records)
+            return page
+
+        world.stream.read = counted  # type: ignore[method-assign]
+        async with world.applying():
+            task = asyncio.create_task(world.task().run())
+            world.put("a")
+            await asyncio.sleep(30)
+            world.applier.waits(WriteSettings().queue_bytes_max)
+            await asyncio.sleep(60)
+            assert pages == 1
+            world.applier.waits(-WriteSettings().queue_bytes_max)
+            await asyncio.sleep(5)
+            assert pages == 2
+            assert world.destination.items == world.source.items
             await cancelled(task)
 
     run_virtual(scenario())

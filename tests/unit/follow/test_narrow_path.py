@@ -87,7 +87,7 @@ def test_what_was_dropped_is_asked_for_in_pages_of_the_size_that_came_through() 
         for first in range(0, RECORDS, 10):
             held = Held(numbers[first], numbers[first + 9], 0.0, None, 0.0)
             position = numbers[first - 1] if first else TRIM_HORIZON
-            pages = pages_up_to(reader._tools, reader.shard_id, position, held, reader.size)
+            pages = pages_up_to(reader._tools, reader, position, held, lambda: None)
             assert sum([len(page.records) async for page in pages]) == 10
         # Not a whole batch first each time; twice as many are tried now and then, as by whoever reads on.
         assert max(stream.asked[asked:]) <= 12
