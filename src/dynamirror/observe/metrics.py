@@ -61,12 +61,14 @@ METRICS: tuple[Metric, ...] = (
         "--http also of changes.",
     ),
     Metric(
-        "write_throttles", "counter", "Writes of changes or of the copy that the destination answered with: not now."
+        "write_throttles",
+        "counter",
+        "Requests to write changes or the copy that the destination answered with: not now.",
     ),
     Metric(
         "read_throttles",
         "counter",
-        "Reads of the stream, or of the copy's pages, that the source answered with: not now.",
+        "Requests to read the stream or the copy's pages that the source answered with: not now.",
     ),
     Metric("items_parked", "counter", "Items that the destination refused and this worker parked."),
     Metric("parked", "gauge", "Items of the task that are parked, as this worker last read the state table."),

@@ -1,11 +1,13 @@
 """What was dropped while changes waited is read again whole, or it is a gap."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dynamirror.errors import Gap
+from dynamirror.loops.gate import Gate
 from dynamirror.settings.groups import WriteSettings
 from dynamirror.testing.virtual_time import run_virtual
 from tests.unit.follow.test_hold import copying, over
@@ -134,11 +136,13 @@ def test_it_is_read_with_pauses() -> None:
     run_virtual(scenario())
 
 
-def test_it_is_read_once_there_is_room_for_it() -> None:
-    """A page in the hand of each shard would be memory beyond what may wait to be sent."""
+@pytest.mark.parametrize("paused", [False, True])
+def test_it_is_read_once_there_is_room_for_it(paused: bool) -> None:
+    """A page in the hand of each shard would be memory beyond what may wait to be sent; of a paused task none is."""
 
     async def scenario() -> None:
-        world = copying(hold_bytes_max=0)
+        world, gate = copying(hold_bytes_max=0), Gate()
+        world.tools = replace(world.tools, gate=gate)
         pages, read = 0, world.stream.read
 
         async def counted(iterator: str, records_max: int) -> Any:
@@ -152,10 +156,13 @@ def test_it_is_read_once_there_is_room_for_it() -> None:
             task = asyncio.create_task(world.task().run())
             world.put("a")
             await asyncio.sleep(30)
-            world.applier.waits(WriteSettings().queue_bytes_max)
+            gate.set(paused)
+            full_bytes = 0 if paused else WriteSettings().queue_bytes_max
+            world.applier.waits(full_bytes)
             await asyncio.sleep(60)
             assert pages == 1
-            world.applier.waits(-WriteSettings().queue_bytes_max)
+            gate.set(False)
+            world.applier.waits(-full_bytes)
             await asyncio.sleep(5)
             assert pages == 2
             assert world.destination.items == world.source.items
