@@ -1,5 +1,6 @@
 """Fixtures of all suites, and the environment that they run in."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import settings
 
+from dynamirror.observe import logs
 from tests.support.dynamodb_local import DynamoDBLocal, Unavailable, new_access_key
 from tests.support.kcl import Kcl, find_kcl
 
@@ -59,6 +61,22 @@ def kcl() -> Kcl:
 def access_key() -> str:
     """A key of this test alone: with it a database of its own in DynamoDB Local, for each Region it names."""
     return new_access_key()
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Logging is the process's: each test gives back what it found."""
+    root, ours = logging.getLogger(), logging.getLogger("dynamirror")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    for handler in [*root.handlers, *ours.handlers]:
+        if handler not in before[0]:
+            handler.close()
+    while logs._held:
+        logs._held.pop().close()
+    root.handlers[:], ours.handlers[:] = before[0], []
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,35 +3,17 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dynamirror.cli import outcome
 from dynamirror.errors import Side, Stop
-from dynamirror.observe import logs
 from dynamirror.observe.logs import set_up_logs
 from dynamirror.settings.groups import LogSettings
 
 GONE = Stop(Side.SOURCE, "table gone;\n token=wJalrXUtnFEMI")
 SAID = "table gone; token=***"
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Logging is the process's: give back what was there."""
-    root, ours = logging.getLogger(), logging.getLogger("dynamirror")
-    before = root.handlers[:], root.level, ours.level
-    yield
-    for handler in [*root.handlers, *ours.handlers]:
-        if handler not in before[0]:
-            handler.close()
-    while logs._held:
-        logs._held.pop().close()
-    root.handlers[:], ours.handlers[:] = before[0], []
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
 
 
 def test_the_reason_is_a_line_on_the_terminal_and_an_event_in_the_file(

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,14 +27,6 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def logs() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    root.handlers[:], root.level = before, level
-
-
 @pytest.mark.parametrize(
     "log,stream,environ",
     [
@@ -53,7 +44,7 @@ def test_where_lines_must_be_plain_there_is_no_live_one(
     assert live_line(log, stream, environ) is None
 
 
-def test_a_log_line_is_whole_and_the_stream_is_given_back(logs: None) -> None:
+def test_a_log_line_is_whole_and_the_stream_is_given_back() -> None:
     stream = Terminal()
     set_up_logs(LogSettings(), "task", "host", stream)
     line = live_line(LogSettings(), stream, TERM)

@@ -5,7 +5,6 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,22 +18,6 @@ from dynamirror.settings.groups import LogSettings
 app = logging.getLogger("dynamirror.apply")
 leases = logging.getLogger("dynamirror.leases")
 shard = logging.getLogger("dynamirror.shard")
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Logging is the process's: give back what was there."""
-    root, ours = logging.getLogger(), logging.getLogger("dynamirror")
-    before = root.handlers[:], root.level, ours.level
-    yield
-    for handler in [*root.handlers, *ours.handlers]:
-        if handler not in before[0]:
-            handler.close()
-    while logs._held:
-        logs._held.pop().close()
-    root.handlers[:], ours.handlers[:] = before[0], []
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
 
 
 def test_text_is_one_line_with_keys_that_a_machine_can_read() -> None:
