@@ -89,7 +89,7 @@ class Bench:
         for name in names:
             # A write that changes nothing makes no record.
             self.put(name, self.direct, serial={"N": str(next(self.serials))})
-        wait_until(lambda: into.counts["records"] >= wanted, 10)
+        wait_until(lambda: into.counts["records"] >= wanted, 30)
 
     def iterator(self, shard_id: str, kind: str = "TRIM_HORIZON", **more: str) -> str:
         request: Any = {"StreamArn": self.arn, "ShardId": shard_id, "ShardIteratorType": kind, **more}

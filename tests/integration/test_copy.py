@@ -81,8 +81,7 @@ def copy_in_use(pair: Pair) -> tuple["Counter[str]", int]:
         try:
             with pair.command("second") as second:
                 for _ in range(2):
-                    wait_until(lambda: pair.copies(second) or pair.phase() in ("done", "over"), 120, first)
-                    kills += pair.copies(second)
+                    kills += in_the_midst(pair, second, first)
                     second.kill()
                     second.__enter__()
                 wait_until(lambda: pair.phase() in ("done", "over"), 600, first)
@@ -100,6 +99,19 @@ def copy_in_use(pair: Pair) -> tuple["Counter[str]", int]:
     assert sum(int(row["read"]["N"]) for row in segments) == pair.copied()
     assert pair.copied() > pair.items * 0.8
     return sum(counts, Counter()), kills
+
+
+def in_the_midst(pair: Pair, command: Command, other: Command) -> bool:
+    """Wait until the worker is in the midst of a segment; False: the copy was done before."""
+    copies = False
+
+    def seen() -> bool:
+        nonlocal copies
+        copies = pair.copies(command)
+        return copies or pair.phase() in ("done", "over")
+
+    wait_until(seen, 120, other)
+    return copies
 
 
 def test_a_destination_with_items_is_refused_and_nothing_is_written(small: Pair) -> None:

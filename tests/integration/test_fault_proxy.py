@@ -179,7 +179,7 @@ class TestFaults:
             signed_post(bench.thread.url, bench.access_key, "DynamoDB_20120810.ListTables", b"{}")
 
     def test_a_late_write_lands_after_newer_ones(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("tests.bench.strikes.LATE_S", (0.5, 0.5))
+        monkeypatch.setattr("tests.bench.strikes.LATE_S", (5.0, 5.0))
         bench.faults.add(Kind.LATE, count=1)
         bench.tables.describe_table(TableName="Orders")
         assert not bench.faults.counts, "only writes are late"
@@ -188,7 +188,7 @@ class TestFaults:
         assert bench.proxy.late_pending == 1
         bench.put("a", version={"N": "2"})
         assert bench.item("a")["version"] == {"N": "2"}
-        wait_until(lambda: bench.proxy.late_pending == 0, 5)
+        wait_until(lambda: bench.proxy.late_pending == 0, 30)
         assert bench.item("a")["version"] == {"N": "1"}
         struck(bench, Kind.LATE, applied=True)
 
@@ -254,12 +254,13 @@ class TestFaults:
         struck(bench, Kind.INTERNAL_ERROR_APPLIED, applied=True)
 
     def test_a_partition_is_of_one_kind_and_passes(self, bench: Bench) -> None:
-        bench.faults.partition(0.6, ["PutItem"])
+        rule = bench.faults.partition(60, ["PutItem"])
         for _ in range(3):
             with pytest.raises(ConnectionClosedError):
                 bench.put("a")
         bench.tables.describe_table(TableName="Orders")
-        time.sleep(0.7)
+        assert rule.until_s is not None
+        rule.until_s -= 60
         bench.put("a")
         assert bench.faults.counts == {Kind.PARTITION: 3}
 

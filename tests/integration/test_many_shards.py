@@ -211,6 +211,7 @@ class TestManyShards:
 
     def test_a_third_reader_of_a_shard_is_refused(self, bench: Bench) -> None:
         stream = bench.many(2)
+        stream.behaviour.reader_window_s = 60
         one, other = stream.open_shards()
         first, second, third = (bench.iterator(one) for _ in range(3))
         bench.read(first)

@@ -96,7 +96,9 @@ class Task:
         return said
 
     def problems(self) -> list[dict[str, str]]:
-        return list(json.loads(self.get("/healthz")[1]).get("problems", []))
+        """Empty where no page came."""
+        code, body = self.get("/healthz")
+        return list(json.loads(body).get("problems", [])) if code else []
 
     def figures(self) -> dict[str, float]:
         families = text_string_to_metric_families(self.get("/metrics")[1])
@@ -132,7 +134,7 @@ def _sums(task: Task, url: str) -> None:
         wait_until(lambda: task.status() == "healthy", 60, command)
         task.write(0, CHANGES)
         wait_until(lambda: task.items() == CHANGES, 120, command)
-        wait_until(lambda: task.figures()["dynamirror_changes_applied_total"] == CHANGES, 10, command)
+        wait_until(lambda: task.figures().get("dynamirror_changes_applied_total") == CHANGES, 10, command)
         figures = task.figures()
         code, took_s = command.terminate()
     assert code == 0

@@ -7,7 +7,6 @@ two Regions of one key are the source's and the destination's side.
 
 import http.client
 import secrets
-import socket
 import string
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import boto3
 from botocore.config import Config
+
+from dynamirror.aws.loopback import free_port
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -61,7 +62,7 @@ class DynamoDBLocal:
     def __enter__(self) -> Self:
         java, jars = java_and_jars("dynamodb-local")
         try:
-            self._start(java, jars)
+            self._start(java, jars, attempts=3)
         except BaseException:
             self.stop()
             raise
@@ -88,8 +89,8 @@ class DynamoDBLocal:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _start(self, java: str, jars: str) -> None:
-        port = _free_port()
+    def _start(self, java: str, jars: str, attempts: int) -> None:
+        port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="dynamodb-local-", ignore_cleanup_errors=True)
         log = Path(self._folder.name) / "log"
         command = [java, f"-Xmx{self._heap}", "-cp", f"{jars}/*:{SHORT_LIVED}", MAIN_CLASS]
@@ -107,7 +108,13 @@ class DynamoDBLocal:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not _answers(port):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"DynamoDB Local did not start:\n{log.read_text(errors='replace')[-4000:]}")
+                printed = log.read_text(errors="replace")
+                if "in use" in printed and attempts > 1:
+                    # Another process was given the port meanwhile.
+                    self.stop()
+                    self._start(java, jars, attempts - 1)
+                    return
+                raise RuntimeError(f"DynamoDB Local did not start:\n{printed[-4000:]}")
             time.sleep(0.05)
         self.url = f"http://127.0.0.1:{port}"
 
@@ -176,13 +183,6 @@ def java_and_jars(name: str) -> tuple[str, str]:
         raise Unavailable(done.stderr.strip())
     java, jars = done.stdout.splitlines()
     return java, jars
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

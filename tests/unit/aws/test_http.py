@@ -62,33 +62,40 @@ async def test_connections_are_bounded_and_the_wait_for_one_counts() -> None:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             await read_request(reader)
-            await asyncio.sleep(0.2)
+            await go_on.wait()
             writer.write(answer())
 
+    go_on = asyncio.Event()
     async with serving(slow) as server, pool(connections_max=2) as http:
-        await asyncio.gather(*[http.send(post(server.url), 5) for _ in range(6)])
+        six = asyncio.gather(*[http.send(post(server.url), 30) for _ in range(6)])
+        await asyncio.sleep(0.2)
+        go_on.set()
+        await six
         assert server.connections == 2
-        holders = [asyncio.create_task(http.send(post(server.url), 5)) for _ in range(2)]
+        go_on.clear()
+        holders = [asyncio.create_task(http.send(post(server.url), 30)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Unreachable, match="no free connection"):
             await http.send(post(server.url), 0.05)
+        go_on.set()
         await asyncio.gather(*holders)
 
 
 async def test_what_waits_while_the_machine_sleeps_past_its_time_is_never_sent() -> None:
     """The loop's timers stand still then; what left late could land on another owner's write."""
     slept_s = 0.0
-    go_on = asyncio.Event()
+    arrived, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             await read_request(reader)
+            arrived.set()
             await go_on.wait()
             writer.write(answer())
 
     async with serving(slow) as server, pool(connections_max=1, boottime_s=lambda: 1000.0 + slept_s) as http:
         first = asyncio.create_task(http.send(post(server.url), 5))
-        await asyncio.sleep(0.05)
+        await arrived.wait()
         second = asyncio.create_task(http.send(post(server.url), 5))
         await asyncio.sleep(0)
         slept_s = 5.5
@@ -136,10 +143,10 @@ async def test_a_late_answer_is_unanswered_and_its_connection_is_reset() -> None
 
     async with serving(never) as server, pool() as http:
         with pytest.raises(Unanswered, match="no complete answer"):
-            await http.send(post(server.url), 0.1)
+            await http.send(post(server.url), 1.0)
         assert isinstance(await ended.get(), ConnectionResetError)
         with pytest.raises(Unanswered):
-            await http.send(post(server.url), 0.1)
+            await http.send(post(server.url), 1.0)
     assert server.connections == 2
 
 
@@ -166,9 +173,11 @@ async def test_what_was_not_sent_when_time_ran_out_is_never_sent() -> None:
 
 async def test_a_cancelled_request_is_aborted_too() -> None:
     ended: asyncio.Queue[bool] = asyncio.Queue()
+    arrived = asyncio.Event()
 
     async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
+        arrived.set()
         try:
             await reader.read(1)
             ended.put_nowait(False)
@@ -176,15 +185,15 @@ async def test_a_cancelled_request_is_aborted_too() -> None:
             ended.put_nowait(True)
 
     async with serving(never) as server, pool(connections_max=1) as http:
-        task = asyncio.create_task(http.send(post(server.url), 5))
-        await asyncio.sleep(0.05)
+        task = asyncio.create_task(http.send(post(server.url), 30))
+        await arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await ended.get()
         # Its place is free again.
         with pytest.raises(Unanswered):
-            await http.send(post(server.url), 0.05)
+            await http.send(post(server.url), 1.0)
 
 
 @pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 20", answer(b"123456")[:-2]], ids=["none", "head", "body"])
