@@ -11,7 +11,7 @@ from tests.support.dynamodb_local import DynamoDBLocal
 from tests.support.items import whole_table
 from tests.support.verify_pair import VerifyPair
 
-PATIENCE = ("--patience", "20s")
+PATIENCE = ("--patience", "5s")
 
 
 def judge(pair: VerifyPair, each: int, patience: tuple[str, ...], url: str = "") -> None:

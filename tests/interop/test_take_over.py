@@ -6,16 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.interop.facts import JAVA, PYTHON
-from tests.interop.side_by_side import (
-    FAILOVER_S,
-    KEYS,
-    PATIENCE_S,
-    SCANS_S,
-    START_S,
-    SideBySide,
-    held_java,
-    read_by_java,
-)
+from tests.interop.side_by_side import FAILOVER_S, KEYS, PATIENCE_S, START_S, SideBySide, held_java, read_by_java
 from tests.support.command import Command, wait_until
 from tests.support.kcl import KclWorker
 
@@ -123,7 +114,9 @@ def test_what_ours_leaves_in_order_a_java_worker_goes_on_with_at_once(side: Side
     with side.java() as java:
         held_java(java, side, 4)
         takes = side.facts.takes(JAVA)
-        assert takes[-1].at_s - takes[0].at_s < SCANS_S, "all in one scan: the next is twice the fail-over time later"
+        assert takes[-1].at_s - takes[0].at_s < FAILOVER_S, (
+            "all in one scan: the next is twice the fail-over time later"
+        )
         assert len(takes) == 4
         side.put_all()
         side.settled()

@@ -152,5 +152,5 @@ def test_a_stop_does_not_wait_for_a_service_that_hangs() -> None:
     metrics.count("changes_applied")
     begun_s = time.monotonic()
     publisher.stop(0.2)
-    assert time.monotonic() - begun_s < 30
+    assert time.monotonic() - begun_s < 5
     to.hangs.set()
